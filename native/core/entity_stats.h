@@ -1,0 +1,38 @@
+// What one worker counts for one served entity.
+//
+// Trivial and of fixed layout: an all-zero block is a fresh one, and a column of these will lie in
+// memory shared with the supervisor (one writer, the worker's loop thread).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "core/latency_histogram.h"
+
+namespace pointsman {
+
+struct EntityStats {
+  // Answers by class: [0] is 1xx, [4] is 5xx.
+  std::array<uint64_t, 5> statusClasses;
+  // From dispatch to the last byte of the answer.
+  LatencyHistogram latency;
+  // Requests dispatched and not yet finished.
+  uint32_t inFlight;
+  uint32_t reserved;
+
+  // A status outside 100 .. 599 counts as 5xx: that is how a recipient reads it
+  // (RFC 9110, section 15).
+  void recordAnswer(uint32_t status, uint64_t microseconds) noexcept {
+    const bool isValid = status >= 100 && status <= 599;
+    ++statusClasses[isValid ? status / 100 - 1 : 4];
+    latency.record(microseconds);
+  }
+};
+
+static_assert(std::is_standard_layout_v<EntityStats> && std::is_trivial_v<EntityStats>);
+static_assert(offsetof(EntityStats, latency) == 40 && offsetof(EntityStats, inFlight) == 184);
+static_assert(sizeof(EntityStats) == 192, "three cache lines");
+
+}  // namespace pointsman
