@@ -1,0 +1,30 @@
+// The addon: what src/native loads. Every environment has its own objects; there is no mutable static.
+#include <napi.h>
+
+#include "binding/engine_binding.h"
+#include "binding/sockets.h"
+#include "core/latency_histogram.h"
+
+namespace {
+
+// Numbers that TypeScript has too; src/native compares them at load and refuses a mismatch.
+Napi::Object constants(Napi::Env env) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("readBufferBytes", static_cast<double>(pointsman::kReadBufferBytes));
+  result.Set("requestBufferBytesMax", static_cast<double>(pointsman::kRequestBufferBytesMax));
+  Napi::Array buckets = Napi::Array::New(env);
+  for (const uint32_t bound : pointsman::kLatencyBucketsMs) buckets.Set(buckets.Length(), bound);
+  result.Set("latencyBucketsMs", buckets);
+  return result;
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  exports.Set("Engine", pointsman::EngineBinding::define(env));
+  exports.Set("constants", constants(env));
+  pointsman::defineSockets(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(pointsman, initialize)  // NOLINT: the macro of Node-API

@@ -1,0 +1,365 @@
+#include "binding/engine_binding.h"
+
+#include "binding/external.h"
+#include "binding/js.h"
+
+namespace pointsman {
+
+namespace {
+
+// Flags of an event, same in src/native/contract.ts.
+constexpr uint32_t kEventHead = 1;
+constexpr uint32_t kEventEnd = 2;
+constexpr uint32_t kEventFailed = 4;
+constexpr uint32_t kEventDrain = 8;
+constexpr uint32_t kEventNoBody = 16;
+constexpr uint32_t kEventHeadRelayed = 32;
+
+// Negative answers of `start`, same in src/native/contract.ts.
+constexpr int kNoSnapshot = -1;
+constexpr int kNoEndpoint = -2;
+constexpr int kNoEntity = -3;
+constexpr int kNoDeployment = -4;
+constexpr int kMethodNotAllowed = -5;
+
+std::string_view bytesOf(const Napi::Value& value) {
+  if (value.IsArrayBuffer()) {
+    auto buffer = value.As<Napi::ArrayBuffer>();
+    return {static_cast<const char*>(buffer.Data()), buffer.ByteLength()};
+  }
+  if (value.IsTypedArray()) {
+    auto view = value.As<Napi::Uint8Array>();
+    return {reinterpret_cast<const char*>(view.Data()), view.ByteLength()};  // NOLINT: bytes
+  }
+  return {};
+}
+
+void cleanupHook(napi_async_cleanup_hook_handle handle, void* argument) {
+  auto* core = static_cast<EngineCore*>(argument);
+  core->cleanup = handle;
+  core->shutdown();
+}
+
+}  // namespace
+
+void EngineCore::shutdown() noexcept {
+  if (closing) return;
+  closing = true;
+  if (owner != nullptr) owner->core_ = nullptr;
+  acceptor.reset();
+  prepared.reset();
+  engine.reset();
+  loop.close(
+      [](void* argument) {
+        auto* core = static_cast<EngineCore*>(argument);
+        if (core->cleanup != nullptr) napi_remove_async_cleanup_hook(core->cleanup);
+        delete core;  // NOLINT: the constructor of EngineBinding made it
+      },
+      this);
+}
+
+Napi::Function EngineBinding::define(Napi::Env env) {
+  return DefineClass(env, "Engine",
+                     {InstanceMethod<&EngineBinding::prepare>("prepare"),
+                      InstanceMethod<&EngineBinding::commit>("commit"),
+                      InstanceMethod<&EngineBinding::discard>("discard"),
+                      InstanceMethod<&EngineBinding::setAddresses>("setAddresses"),
+                      InstanceMethod<&EngineBinding::start>("start"),
+                      InstanceMethod<&EngineBinding::sendBody>("sendBody"),
+                      InstanceMethod<&EngineBinding::pause>("pause"),
+                      InstanceMethod<&EngineBinding::resume>("resume"),
+                      InstanceMethod<&EngineBinding::cancel>("cancel"),
+                      InstanceMethod<&EngineBinding::stats>("stats"),
+                      InstanceMethod<&EngineBinding::attach>("attach"),
+                      InstanceMethod<&EngineBinding::accept>("accept"),
+                      InstanceMethod<&EngineBinding::stopAccepting>("stopAccepting"),
+                      InstanceMethod<&EngineBinding::connectionClosed>("connectionClosed"),
+                      InstanceMethod<&EngineBinding::close>("close")});
+}
+
+// new Engine(onEvent, readBuffer, dispatched)
+EngineBinding::EngineBinding(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<EngineBinding>(info), asyncContext_(info.Env(), "pointsman") {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 3 || !info[0].IsFunction() || !info[1].IsTypedArray() ||
+      !info[2].IsTypedArray()) {
+    Napi::TypeError::New(env, "Engine needs (onEvent, readBuffer, dispatched)")
+        .ThrowAsJavaScriptException();
+    return;
+  }
+  auto readBuffer = info[1].As<Napi::Uint8Array>();
+  auto dispatched = info[2].As<Napi::Float64Array>();
+  if (readBuffer.ByteLength() != kReadBufferBytes || dispatched.ElementLength() != 2) {
+    Napi::RangeError::New(env, "Engine got a buffer of the wrong size")
+        .ThrowAsJavaScriptException();
+    return;
+  }
+  onEvent_ = Napi::Persistent(info[0].As<Napi::Function>());
+  readBuffer_ = Napi::Persistent(readBuffer);
+  dispatched_ = Napi::Persistent(dispatched);
+  dispatchedData_ = dispatched.Data();
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(env, &loop);
+  auto* memory = reinterpret_cast<char*>(readBuffer.Data());  // NOLINT: bytes
+  core_ = new EngineCore(loop, {memory, kReadBufferBytes});   // NOLINT: deletes itself, see shutdown
+  core_->owner = this;
+  napi_add_async_cleanup_hook(env, cleanupHook, core_, &core_->cleanup);
+}
+
+EngineBinding::~EngineBinding() {
+  if (core_ == nullptr) return;
+  core_->owner = nullptr;
+  core_->shutdown();
+}
+
+bool EngineBinding::usable(const Napi::CallbackInfo& info) const {
+  if (core_ != nullptr) return true;
+  Napi::Error::New(info.Env(), "the engine is closed").ThrowAsJavaScriptException();
+  return false;
+}
+
+Exchange* EngineBinding::exchangeOf(const Napi::CallbackInfo& info) const {
+  if (core_ == nullptr || info.Length() < 1 || !info[0].IsNumber()) return nullptr;
+  return core_->engine->exchange(info[0].As<Napi::Number>().Uint32Value());
+}
+
+Napi::Value EngineBinding::prepare(const Napi::CallbackInfo& info) {
+  if (!usable(info)) return {};
+  std::string error;
+  PreparedSnapshot built = buildSnapshot(*core_->engine, info[0].As<Napi::Object>(), error);
+  if (!error.empty()) {
+    Napi::Error::New(info.Env(), error).ThrowAsJavaScriptException();
+    return {};
+  }
+  core_->prepared = std::move(built);
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::commit(const Napi::CallbackInfo& info) {
+  if (!usable(info)) return {};
+  const auto revision = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
+  if (!core_->prepared || core_->prepared->table->revision() != revision) {
+    Napi::Error::New(info.Env(), "revision " + std::to_string(revision) + " is not prepared")
+        .ThrowAsJavaScriptException();
+    return {};
+  }
+  for (const DeploymentUpdate& update : core_->prepared->addresses) {
+    applyAddresses(*core_->engine, update);
+  }
+  core_->engine->activate(std::move(core_->prepared->table));
+  core_->prepared.reset();
+  core_->engine->retainAddressSets(*core_->engine->active());
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::discard(const Napi::CallbackInfo& info) {
+  if (!usable(info)) return {};
+  core_->prepared.reset();
+  if (core_->engine->active()) core_->engine->retainAddressSets(*core_->engine->active());
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::setAddresses(const Napi::CallbackInfo& info) {
+  if (!usable(info)) return {};
+  const DeploymentUpdate update = readAddresses(info[0].As<Napi::Object>());
+  const std::string error = applyAddresses(*core_->engine, update);
+  if (!error.empty()) Napi::Error::New(info.Env(), error).ThrowAsJavaScriptException();
+  return info.Env().Undefined();
+}
+
+// start(endpoint, entity, method, query, fields, client, requestId, contentLength, body, last)
+Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(info)) return {};
+  Engine& engine = *core_->engine;
+  if (!engine.active()) return Napi::Number::New(env, kNoSnapshot);
+  js::latin1(env, info[0], endpoint_);
+  js::latin1(env, info[1], entity_);
+  const EndpointRoutes* routes = engine.active()->find(endpoint_);
+  dispatchedData_[0] = static_cast<double>(engine.active()->revision());
+  if (routes == nullptr) return Napi::Number::New(env, kNoEndpoint);
+  const EntityTarget* target =
+      entity_.empty() ? &routes->pick(engine.rng().next()) : routes->find(entity_);
+  if (target == nullptr) return Napi::Number::New(env, kNoEntity);
+  dispatchedData_[1] = target->statsIndex;
+  EntityStats& stats = engine.stats(target->statsIndex);
+  if (!target->deployment) {
+    stats.recordAnswer(static_cast<uint32_t>(statusOf(Failure::NoReadyAddress)), 0);
+    return Napi::Number::New(env, kNoDeployment);
+  }
+  js::latin1(env, info[2], method_);
+  if (target->deployment->protocol == Protocol::Mlflow && method_ != "POST") {
+    return Napi::Number::New(env, kMethodNotAllowed);
+  }
+  js::latin1(env, info[3], query_);
+  js::latin1(env, info[4], fields_);
+  js::latin1(env, info[5], client_);
+  js::latin1(env, info[6], requestId_);
+  const RequestHead head{.method = method_,
+                         .query = query_,
+                         .fields = fields_,
+                         .clientAddress = client_,
+                         .requestId = requestId_,
+                         .contentLength = info[7].As<Napi::Number>().Int64Value()};
+  Exchange& exchange = engine.createExchange();
+  exchange.start(*this, target->deployment, stats, head, bytesOf(info[8]),
+                 info[9].As<Napi::Boolean>().Value());
+  return Napi::Number::New(env, exchange.id());
+}
+
+Napi::Value EngineBinding::sendBody(const Napi::CallbackInfo& info) {
+  Exchange* exchange = exchangeOf(info);
+  size_t waiting = 0;
+  if (exchange != nullptr) {
+    waiting = exchange->sendBody(bytesOf(info[1]), info[2].As<Napi::Boolean>().Value());
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(waiting));
+}
+
+Napi::Value EngineBinding::pause(const Napi::CallbackInfo& info) {
+  if (Exchange* exchange = exchangeOf(info)) exchange->pauseAnswer();
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::resume(const Napi::CallbackInfo& info) {
+  if (Exchange* exchange = exchangeOf(info)) exchange->resumeAnswer();
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::cancel(const Napi::CallbackInfo& info) {
+  if (Exchange* exchange = exchangeOf(info)) exchange->cancel();
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::attach(const Napi::CallbackInfo& info) {
+  if (!usable(info)) return {};
+  void* listenSocket = externalAddress(info[0]);
+  if (listenSocket == nullptr) {
+    return Napi::String::New(info.Env(), "uWebSockets.js gave no listen socket");
+  }
+  const std::string path = info[1].As<Napi::String>().Utf8Value();
+  return Napi::String::New(info.Env(), core_->attachment.attach(listenSocket, path.c_str()));
+}
+
+Napi::Value EngineBinding::accept(const Napi::CallbackInfo& info) {
+  if (!usable(info)) return {};
+  const int fd = info[0].As<Napi::Number>().Int32Value();
+  const uint32_t connectionsMax = info[1].As<Napi::Number>().Uint32Value();
+  const bool possible = core_->attachment.attached();
+  if (possible && !core_->acceptor) {
+    core_->acceptor.emplace(core_->loop, core_->engine->wheel(), core_->attachment);
+  }
+  if (!possible || !core_->acceptor->start(fd, connectionsMax)) {
+    Napi::Error::New(info.Env(), "cannot accept from descriptor " + std::to_string(fd))
+        .ThrowAsJavaScriptException();
+  }
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::stopAccepting(const Napi::CallbackInfo& info) {
+  if (core_ != nullptr && core_->acceptor) core_->acceptor->stop();
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::connectionClosed(const Napi::CallbackInfo& info) {
+  if (core_ != nullptr && core_->acceptor) core_->acceptor->onConnectionClosed();
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::close(const Napi::CallbackInfo& info) {
+  if (core_ != nullptr) core_->shutdown();
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::stats(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(info)) return {};
+  Engine& engine = *core_->engine;
+  Napi::Array entities = Napi::Array::New(env);
+  for (const auto& named : engine.allStats()) {
+    Napi::Object entity = Napi::Object::New(env);
+    Napi::Array classes = Napi::Array::New(env);
+    Napi::Array buckets = Napi::Array::New(env);
+    const EntityStats& stats = named->stats;
+    for (uint32_t i = 0; i < stats.statusClasses.size(); i++) {
+      classes.Set(i, static_cast<double>(stats.statusClasses[i]));
+    }
+    for (uint32_t i = 0; i < stats.latency.counts.size(); i++) {
+      buckets.Set(i, static_cast<double>(stats.latency.counts[i]));
+    }
+    entity.Set("endpoint", named->endpoint);
+    entity.Set("entity", named->entity);
+    entity.Set("statusClasses", classes);
+    entity.Set("latencyBuckets", buckets);
+    entity.Set("latencySumMs", static_cast<double>(stats.latency.sumMicroseconds) / 1000.0);
+    entity.Set("inFlight", stats.inFlight);
+    entities.Set(entities.Length(), entity);
+  }
+  Napi::Array addresses = Napi::Array::New(env);
+  for (const auto& [key, set] : engine.addressSets()) {
+    for (const AddressSet::Entry& entry : set->entries()) {
+      const AddressCounters& counters = entry.address->counters();
+      Napi::Object address = Napi::Object::New(env);
+      address.Set("deployment", key.first);
+      address.Set("address", entry.address->text());
+      address.Set("inFlight", counters.inFlight);
+      address.Set("idleConnections", static_cast<double>(entry.address->pool().idleCount()));
+      address.Set("connects", static_cast<double>(counters.connects));
+      address.Set("connectFailures", static_cast<double>(counters.connectFailures));
+      address.Set("requests", static_cast<double>(counters.requests));
+      addresses.Set(addresses.Length(), address);
+    }
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("revision", static_cast<double>(engine.active() ? engine.active()->revision() : 0));
+  result.Set("entities", entities);
+  result.Set("addresses", addresses);
+  result.Set("connectionsOpen", core_->acceptor ? core_->acceptor->openConnections() : 0U);
+  result.Set("requestsInFlight", engine.liveExchanges());
+  return result;
+}
+
+void EngineBinding::onAnswer(Exchange& exchange, const AnswerEvent& event) noexcept {
+  const uint32_t flags = (event.hasHead ? kEventHead : 0) | (event.end ? kEventEnd : 0) |
+                         (event.bodyAllowed ? 0 : kEventNoBody);
+  callJs(exchange.id(), flags, event.status, static_cast<double>(event.contentLength), event.fields,
+         event.body);
+}
+
+void EngineBinding::onFailure(Exchange& exchange, Failure failure, bool headRelayed) noexcept {
+  const uint32_t flags = kEventFailed | (headRelayed ? kEventHeadRelayed : 0);
+  callJs(exchange.id(), flags, static_cast<int>(failure), 0, {}, {});
+}
+
+void EngineBinding::onRequestDrain(Exchange& exchange) noexcept {
+  callJs(exchange.id(), kEventDrain, 0, 0, {}, {});
+}
+
+// onEvent(id, flags, status, contentLength, fields, bodyOffset, bodyBytes)
+void EngineBinding::callJs(uint32_t id, uint32_t flags, int status, double contentLength,
+                           std::string_view fields, std::string_view body) noexcept {
+  const Napi::Env env = Env();
+  const Napi::HandleScope scope(env);
+  napi_value arguments[7] = {};
+  const size_t offset =
+      body.empty() ? 0 : static_cast<size_t>(body.data() - core_->engine->readBuffer().data());
+  napi_create_uint32(env, id, &arguments[0]);
+  napi_create_uint32(env, flags, &arguments[1]);
+  napi_create_int32(env, status, &arguments[2]);
+  napi_create_double(env, contentLength, &arguments[3]);
+  napi_create_string_latin1(env, fields.data() == nullptr ? "" : fields.data(), fields.size(),
+                            &arguments[4]);
+  napi_create_uint32(env, static_cast<uint32_t>(offset), &arguments[5]);
+  napi_create_uint32(env, static_cast<uint32_t>(body.size()), &arguments[6]);
+  napi_value receiver = nullptr;
+  napi_get_global(env, &receiver);
+  const napi_status done = napi_make_callback(env, asyncContext_, receiver, onEvent_.Value(), 7,
+                                              arguments, nullptr);
+  if (done != napi_pending_exception) return;
+  // The handler must not throw; if it does, the process learns of it as of any uncaught exception.
+  napi_value exception = nullptr;
+  napi_get_and_clear_last_exception(env, &exception);
+  napi_fatal_exception(env, exception);
+}
+
+}  // namespace pointsman

@@ -1,0 +1,87 @@
+// The Engine class of the addon: one per worker, and one in the supervisor for trial builds.
+//
+// Contract for JS: src/native/contract.ts. The native parts live in EngineCore, which outlives the JS object
+// until libuv has closed every handle.
+// Thread: that of the env's loop. JS is called from loop events only, never from inside a call of JS.
+#pragma once
+
+#include <napi.h>
+#include <uv.h>
+
+#include <optional>
+#include <string>
+
+#include "binding/snapshot_builder.h"
+#include "net/engine.h"
+#include "net/uv_loop.h"
+#include "uws/acceptor.h"
+#include "uws/attachment.h"
+
+namespace pointsman {
+
+class EngineBinding;
+
+struct EngineCore {
+  EngineCore(uv_loop_t* loop, std::span<char> readBuffer)
+      : loop(loop), engine(std::in_place, this->loop, Xoshiro256pp::fromSystem(), readBuffer) {}
+
+  // Starts the end: everything is closed, `delete` follows when libuv has let go.
+  void shutdown() noexcept;
+
+  UvLoop loop;
+  std::optional<Engine> engine;
+  Attachment attachment;
+  std::optional<Acceptor> acceptor;
+  std::optional<PreparedSnapshot> prepared;
+  // Borrowed; null once the JS object is gone or closed.
+  EngineBinding* owner = nullptr;
+  napi_async_cleanup_hook_handle cleanup = nullptr;
+  bool closing = false;
+};
+
+class EngineBinding final : public Napi::ObjectWrap<EngineBinding>, private Door {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit EngineBinding(const Napi::CallbackInfo& info);
+  ~EngineBinding() override;
+
+ private:
+  friend struct EngineCore;
+  void onAnswer(Exchange& exchange, const AnswerEvent& event) noexcept override;
+  void onFailure(Exchange& exchange, Failure failure, bool headRelayed) noexcept override;
+  void onRequestDrain(Exchange& exchange) noexcept override;
+  void callJs(uint32_t id, uint32_t flags, int status, double contentLength,
+              std::string_view fields, std::string_view body) noexcept;
+
+  Napi::Value prepare(const Napi::CallbackInfo& info);
+  Napi::Value commit(const Napi::CallbackInfo& info);
+  Napi::Value discard(const Napi::CallbackInfo& info);
+  Napi::Value setAddresses(const Napi::CallbackInfo& info);
+  Napi::Value start(const Napi::CallbackInfo& info);
+  Napi::Value sendBody(const Napi::CallbackInfo& info);
+  Napi::Value pause(const Napi::CallbackInfo& info);
+  Napi::Value resume(const Napi::CallbackInfo& info);
+  Napi::Value cancel(const Napi::CallbackInfo& info);
+  Napi::Value stats(const Napi::CallbackInfo& info);
+  Napi::Value attach(const Napi::CallbackInfo& info);
+  Napi::Value accept(const Napi::CallbackInfo& info);
+  Napi::Value stopAccepting(const Napi::CallbackInfo& info);
+  Napi::Value connectionClosed(const Napi::CallbackInfo& info);
+  Napi::Value close(const Napi::CallbackInfo& info);
+
+  // False after close, with a JS exception set.
+  bool usable(const Napi::CallbackInfo& info) const;
+  Exchange* exchangeOf(const Napi::CallbackInfo& info) const;
+
+  EngineCore* core_ = nullptr;
+  Napi::FunctionReference onEvent_;
+  Napi::AsyncContext asyncContext_;
+  // Pin the memory that native code writes into.
+  Napi::Reference<Napi::Uint8Array> readBuffer_;
+  Napi::Reference<Napi::Float64Array> dispatched_;
+  double* dispatchedData_ = nullptr;
+  // Reused by every start.
+  std::string endpoint_, entity_, method_, query_, fields_, client_, requestId_;
+};
+
+}  // namespace pointsman

@@ -1,0 +1,121 @@
+#include "binding/sockets.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+namespace pointsman {
+
+namespace {
+
+// Throws a JS Error with `code` (ECONNREFUSED style) and `syscall`, as Node's own errors have.
+Napi::Value throwErrno(Napi::Env env, int error, const char* call) {
+  Napi::Error thrown = Napi::Error::New(env, std::string(call) + ": " + std::strerror(error));
+  thrown.Set("code", Napi::String::New(env, strerrorname_np(error)));
+  thrown.Set("syscall", Napi::String::New(env, call));
+  thrown.ThrowAsJavaScriptException();
+  return {};
+}
+
+bool setOption(int fd, int level, int name) {
+  const int on = 1;
+  return setsockopt(fd, level, name, &on, sizeof on) == 0;
+}
+
+int openListener(const addrinfo& address, bool shared, int backlog, const char*& call) {
+  call = "socket";
+  const int fd = socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  call = "setsockopt";
+  bool ok = setOption(fd, SOL_SOCKET, SO_REUSEADDR);
+  if (shared) ok = ok && setOption(fd, SOL_SOCKET, SO_REUSEPORT);
+  if (address.ai_family == AF_INET6) ok = ok && setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+  if (ok) {
+    call = "bind";
+    ok = bind(fd, address.ai_addr, address.ai_addrlen) == 0;
+  }
+  if (ok) {
+    call = "listen";
+    ok = listen(fd, backlog) == 0;
+  }
+  if (ok) return fd;
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
+// listenTcp(host, port, backlog, shared): descriptor. `shared`: SO_REUSEPORT, one socket per worker slot.
+Napi::Value listenTcp(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string host = info[0].As<Napi::String>().Utf8Value();
+  const std::string port = std::to_string(info[1].As<Napi::Number>().Uint32Value());
+  const int backlog = info[2].As<Napi::Number>().Int32Value();
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(host.c_str(), port.c_str(), &hints, &found) != 0) {
+    return throwErrno(env, EINVAL, "getaddrinfo");
+  }
+  const char* call = "";
+  const int fd = openListener(*found, info[3].As<Napi::Boolean>().Value(), backlog, call);
+  const int error = errno;
+  freeaddrinfo(found);
+  if (fd < 0) return throwErrno(env, error, call);
+  return Napi::Number::New(env, fd);
+}
+
+// portOf(descriptor): the port a listening socket is bound to.
+Napi::Value portOf(const Napi::CallbackInfo& info) {
+  sockaddr_storage bound{};
+  socklen_t bytes = sizeof bound;
+  auto* address = reinterpret_cast<sockaddr*>(&bound);  // NOLINT: the socket API's own idiom
+  if (getsockname(info[0].As<Napi::Number>().Int32Value(), address, &bytes) != 0) {
+    return throwErrno(info.Env(), errno, "getsockname");
+  }
+  in_port_t port = 0;
+  if (bound.ss_family == AF_INET6) {
+    port = reinterpret_cast<sockaddr_in6*>(&bound)->sin6_port;  // NOLINT: as above
+  } else {
+    port = reinterpret_cast<sockaddr_in*>(&bound)->sin_port;  // NOLINT: as above
+  }
+  return Napi::Number::New(info.Env(), ntohs(port));
+}
+
+// lockFile(path): descriptor that holds an exclusive lock until it is closed or the process ends; -1 when
+// another process holds it.
+Napi::Value lockFile(const Napi::CallbackInfo& info) {
+  const std::string path = info[0].As<Napi::String>().Utf8Value();
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return throwErrno(info.Env(), errno, "open");
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return Napi::Number::New(info.Env(), fd);
+  const int error = errno;
+  close(fd);
+  if (error != EWOULDBLOCK) return throwErrno(info.Env(), error, "flock");
+  return Napi::Number::New(info.Env(), -1);
+}
+
+Napi::Value closeDescriptor(const Napi::CallbackInfo& info) {
+  close(info[0].As<Napi::Number>().Int32Value());
+  return info.Env().Undefined();
+}
+
+}  // namespace
+
+void defineSockets(Napi::Env env, Napi::Object exports) {
+  exports.Set("listenTcp", Napi::Function::New<listenTcp>(env, "listenTcp"));
+  exports.Set("portOf", Napi::Function::New<portOf>(env, "portOf"));
+  exports.Set("lockFile", Napi::Function::New<lockFile>(env, "lockFile"));
+  exports.Set("closeDescriptor", Napi::Function::New<closeDescriptor>(env, "closeDescriptor"));
+}
+
+}  // namespace pointsman

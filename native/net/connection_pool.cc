@@ -1,0 +1,186 @@
+#include "net/connection_pool.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <new>
+
+#include "net/address.h"
+#include "net/engine.h"
+#include "net/sys.h"
+
+namespace pointsman {
+
+void Connection::watchFor(uint32_t events) noexcept {
+  if (watched_ == events || watch_ == nullptr) return;
+  watched_ = events;
+  pool_.engine_.loop().change(watch_, events);
+}
+
+void Connection::onIo(uint32_t events) noexcept {
+  if (state_ == State::Idle) {
+    // Bytes nobody asked for, or the replica's FIN: either way this connection is of no more use.
+    pool_.close(*this);
+    return;
+  }
+  if (state_ == State::Connecting) {
+    int error = 0;
+    socklen_t bytes = sizeof error;
+    if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &bytes) != 0) error = errno;
+    pool_.finishConnect(*this, error);
+    return;
+  }
+  // Readable first: an early answer or a reset is worth knowing before more is sent.
+  if ((events & kReadable) != 0 && (watched_ & kReadable) != 0) user_->onReadable();
+  // The user may have released the connection just now.
+  if (state_ == State::Busy && (events & kWritable) != 0 && (watched_ & kWritable) != 0) {
+    user_->onWritable();
+  }
+}
+
+void Connection::onTimeout() noexcept {
+  if (state_ == State::Connecting) {
+    pool_.finishConnect(*this, ETIMEDOUT);
+  } else if (state_ == State::Idle) {
+    pool_.close(*this);
+  }
+}
+
+// Freed outside every callback that might still stand on the connection.
+void Connection::onDeferred() noexcept { delete this; }  // NOLINT: the pool allocated it
+
+ConnectionPool::~ConnectionPool() {
+  drain();
+}
+
+ConnectionPool::Acquired ConnectionPool::acquire(ConnectionUser& user, uint64_t connectTimeoutMs,
+                                                 bool fresh) noexcept {
+  if (!fresh) {
+    if (Connection* idle = takeIdle()) {
+      idle->user_ = &user;
+      return {.connection = idle};
+    }
+  }
+  int failedWith = EAGAIN;
+  Connection* made = open_ < kConnectionsPerAddressMax ? connect(failedWith) : nullptr;
+  if (made == nullptr) {
+    address_.counters().connectFailures++;
+    return {.failedWith = failedWith};
+  }
+  made->user_ = &user;
+  engine_.wheel().arm(*made, engine_.loop().nowMs() + connectTimeoutMs);
+  return {.connection = made};
+}
+
+void ConnectionPool::release(Connection& connection, bool reusable,
+                             uint64_t idleTimeoutMs) noexcept {
+  connection.user_ = nullptr;
+  connection.exchangesDone_++;
+  if (!reusable || draining_ || idle_ >= kIdleConnectionsPerAddressMax ||
+      connection.state_ != Connection::State::Busy) {
+    close(connection);
+    return;
+  }
+  connection.watchFor(kReadable);
+  connection.state_ = Connection::State::Idle;
+  connection.idleSinceMs_ = engine_.loop().nowMs();
+  connection.newer_ = nullptr;
+  connection.older_ = newest_;
+  (newest_ != nullptr ? newest_->newer_ : oldest_) = &connection;
+  newest_ = &connection;
+  idle_++;
+  engine_.wheel().arm(connection, connection.idleSinceMs_ + idleTimeoutMs);
+}
+
+void ConnectionPool::drain() noexcept {
+  draining_ = true;
+  while (newest_ != nullptr) close(*newest_);
+}
+
+Connection* ConnectionPool::takeIdle() noexcept {
+  while (Connection* connection = newest_) {
+    if (engine_.loop().nowMs() - connection->idleSinceMs_ > kPeekAfterIdleMs) {
+      char byte;
+      const ssize_t got = sys::recv(connection->fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+      if (got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+        close(*connection);
+        continue;
+      }
+    }
+    unlinkIdle(*connection);
+    engine_.wheel().cancel(*connection);
+    connection->state_ = Connection::State::Busy;
+    return connection;
+  }
+  return nullptr;
+}
+
+Connection* ConnectionPool::connect(int& failedWith) noexcept {
+  const int family = address_.socketAddress()->sa_family;
+  const int fd = sys::socket(family);
+  if (fd < 0) {
+    failedWith = errno;
+    return nullptr;
+  }
+  if (family != AF_UNIX) {
+    const int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  address_.counters().connects++;
+  const int result =
+      sys::connect(fd, address_.socketAddress(), address_.socketAddressBytes());
+  // A unix socket or a loopback address may refuse at once; a unix socket whose backlog is full says EAGAIN.
+  if (result != 0 && errno != EINPROGRESS) {
+    failedWith = errno;
+    sys::close(fd);
+    return nullptr;
+  }
+  auto* connection = new (std::nothrow) Connection(*this, fd);
+  if (connection != nullptr) {
+    connection->watched_ = kWritable;
+    connection->watch_ = engine_.loop().watch(fd, kWritable, connection);
+  }
+  if (connection == nullptr || connection->watch_ == nullptr) {
+    delete connection;
+    sys::close(fd);
+    failedWith = ENOMEM;
+    return nullptr;
+  }
+  open_++;
+  return connection;
+}
+
+void ConnectionPool::finishConnect(Connection& connection, int failedWith) noexcept {
+  engine_.wheel().cancel(connection);
+  ConnectionUser* user = connection.user_;
+  if (failedWith != 0) {
+    address_.counters().connectFailures++;
+    connection.user_ = nullptr;
+    close(connection);
+  } else {
+    connection.state_ = Connection::State::Busy;
+    connection.watchFor(kReadable);
+  }
+  user->onConnected(failedWith);
+}
+
+void ConnectionPool::unlinkIdle(Connection& connection) noexcept {
+  (connection.newer_ != nullptr ? connection.newer_->older_ : newest_) = connection.older_;
+  (connection.older_ != nullptr ? connection.older_->newer_ : oldest_) = connection.newer_;
+  connection.newer_ = connection.older_ = nullptr;
+  idle_--;
+}
+
+void ConnectionPool::close(Connection& connection) noexcept {
+  if (connection.state_ == Connection::State::Closed) return;
+  if (connection.state_ == Connection::State::Idle) unlinkIdle(connection);
+  connection.state_ = Connection::State::Closed;
+  engine_.wheel().cancel(connection);
+  engine_.loop().unwatch(connection.watch_);
+  connection.watch_ = nullptr;
+  sys::close(connection.fd_);
+  open_--;
+  engine_.loop().defer(&connection);
+}
+
+}  // namespace pointsman

@@ -1,0 +1,122 @@
+// Keep-alive connections of one address.
+//
+//            acquire                      release(reusable)
+//   (none) ─────────► Connecting ─► Busy ─────────► Idle ──┐
+//                                    ▲  │ acquire (LIFO)   │ bytes, FIN, error, idle too long
+//                                    └──┼──────────────────┘
+//                                       ▼ release(not reusable), failure, cancel
+//                                     Closed (freed in the next turn of the loop)
+//
+// A connection carries one exchange at a time. It goes back to Idle only after a complete answer that
+// allows reuse and with nothing behind it; while Idle it stays watched, and whatever arrives then closes
+// it, so no byte can reach a later request. The last one used is used first: the others age and are evicted.
+// Thread: the loop's. The pool owns its connections.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "net/loop.h"
+#include "net/timer_wheel.h"
+
+namespace pointsman {
+
+class Address;
+class Engine;
+class ConnectionPool;
+
+// Idle connections kept per address and worker.
+constexpr size_t kIdleConnectionsPerAddressMax = 256;
+// Connections of any state per address and worker; beyond it a request gets no connection.
+constexpr size_t kConnectionsPerAddressMax = 4096;
+// A connection idle for longer than this is looked at (one recv with MSG_PEEK) before it is used again:
+// the longer it slept, the likelier is a FIN that the loop has not reported yet.
+constexpr uint64_t kPeekAfterIdleMs = 100;
+
+// Who uses a busy connection. Calls arrive from the loop, never from inside a pool call.
+class ConnectionUser {
+ public:
+  // `failedWith` is an errno, 0 when the connection is up.
+  virtual void onConnected(int failedWith) noexcept = 0;
+  virtual void onReadable() noexcept = 0;
+  virtual void onWritable() noexcept = 0;
+
+ protected:
+  ~ConnectionUser() = default;
+};
+
+class Connection final : public IoWatcher, private Timer, private Deferred {
+ public:
+  enum class State : uint8_t { Connecting, Busy, Idle, Closed };
+
+  Connection(ConnectionPool& pool, int fd) noexcept : pool_(pool), fd_(fd) {}
+
+  int fd() const noexcept { return fd_; }
+  State state() const noexcept { return state_; }
+  // True when an earlier exchange was completed on it.
+  bool reused() const noexcept { return exchangesDone_ > 0; }
+  // Events reported to the user while Busy. A busy connection starts with kReadable.
+  void watchFor(uint32_t events) noexcept;
+
+  void onIo(uint32_t events) noexcept override;
+
+ private:
+  friend class ConnectionPool;
+  void onTimeout() noexcept override;
+  void onDeferred() noexcept override;
+
+  ConnectionPool& pool_;
+  int fd_;
+  State state_ = State::Connecting;
+  uint32_t watched_ = 0;
+  uint32_t exchangesDone_ = 0;
+  uint64_t idleSinceMs_ = 0;
+  Loop::Watch* watch_ = nullptr;
+  // Borrowed; null unless Connecting or Busy.
+  ConnectionUser* user_ = nullptr;
+  // Idle list, most recently used first.
+  Connection* newer_ = nullptr;
+  Connection* older_ = nullptr;
+};
+
+class ConnectionPool {
+ public:
+  struct Acquired {
+    // nullptr: `failedWith` says why (EMFILE, ENOBUFS, EAGAIN at the connection limit, ...).
+    Connection* connection = nullptr;
+    int failedWith = 0;
+  };
+
+  ConnectionPool(Engine& engine, Address& address) noexcept : engine_(engine), address_(address) {}
+  ~ConnectionPool();
+  ConnectionPool(const ConnectionPool&) = delete;
+  ConnectionPool& operator=(const ConnectionPool&) = delete;
+
+  // An idle connection (Busy at once), unless `fresh`; else a new one (Connecting: onConnected follows).
+  Acquired acquire(ConnectionUser& user, uint64_t connectTimeoutMs, bool fresh) noexcept;
+  // Ends the use. `reusable` only after a complete answer with nothing behind it.
+  void release(Connection& connection, bool reusable, uint64_t idleTimeoutMs) noexcept;
+  // Closes every idle connection; busy ones close when they are released.
+  void drain() noexcept;
+
+  size_t idleCount() const noexcept { return idle_; }
+  size_t openCount() const noexcept { return open_; }
+
+ private:
+  friend class Connection;
+  Connection* takeIdle() noexcept;
+  Connection* connect(int& failedWith) noexcept;
+  void unlinkIdle(Connection& connection) noexcept;
+  void close(Connection& connection) noexcept;
+  void finishConnect(Connection& connection, int failedWith) noexcept;
+
+  Engine& engine_;
+  Address& address_;
+  Connection* newest_ = nullptr;
+  Connection* oldest_ = nullptr;
+  size_t idle_ = 0;
+  size_t open_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace pointsman

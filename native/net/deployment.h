@@ -1,0 +1,81 @@
+// Where the requests of a served entity go.
+//
+//   DeploymentSpec  immutable part of a snapshot: how to talk to the replicas
+//   AddressSet      live part: which addresses there are, which are ready; changes with name resolution and
+//                   health, not with revisions. Snapshots that name the same deployment share it.
+//
+// Thread: the loop's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/rng.h"
+#include "core/two_choices.h"
+#include "net/address.h"
+#include "net/ref.h"
+
+namespace pointsman {
+
+enum class Protocol : uint8_t { Mlflow = 0, Raw = 1 };
+
+// What an AddressSet is made of, as the control plane knows it.
+struct AddressInput {
+  std::string host;
+  uint16_t port = 0;
+  std::string authority;
+  std::string basePath;
+  uint32_t weight = 1;
+  bool ready = true;
+};
+
+class AddressSet final : public RefCounted<AddressSet> {
+ public:
+  struct Entry {
+    Ref<Address> address;
+    // Request target and Host line for this replica, made once: "{basePath}/invocations" or "{basePath}".
+    std::string target;
+    std::string hostLine;
+    uint32_t weight;
+    bool ready;
+  };
+
+  explicit AddressSet(Protocol protocol) noexcept : protocol_(protocol) {}
+
+  // Takes over the addresses that stay, drains those that go. The text of what cannot be used, or empty.
+  std::string update(Engine& engine, const std::vector<AddressInput>& inputs);
+
+  // Index of a ready entry by two random choices, loads compared; nullopt when none is ready.
+  std::optional<uint32_t> pick(Xoshiro256pp& rng) const noexcept;
+  // Any ready entry that `tried` (bit per index, indices from 64 on have none) does not hold.
+  std::optional<uint32_t> pickOther(Xoshiro256pp& rng, uint64_t tried) const noexcept;
+
+  const Entry& entry(uint32_t index) const noexcept { return entries_[index]; }
+  const std::vector<Entry>& entries() const noexcept { return entries_; }
+
+ private:
+  Protocol protocol_;
+  std::vector<Entry> entries_;
+  // Indices of entries that are ready and have weight; parallel to the table.
+  std::vector<uint32_t> ready_;
+  std::optional<TwoChoices> choice_;
+};
+
+struct DeploymentSpec final : public RefCounted<DeploymentSpec> {
+  std::string name;
+  Protocol protocol = Protocol::Mlflow;
+  // "name: value\r\n"*, set last on every request.
+  std::string headerLines;
+  uint32_t connectMs = 0;
+  uint32_t responseHeaderMs = 0;
+  uint32_t bodyIdleMs = 0;
+  uint32_t totalMs = 0;  // 0: none
+  uint32_t keepaliveIdleMs = 0;
+  bool replaySafe = false;
+  Ref<AddressSet> addresses;
+};
+
+}  // namespace pointsman

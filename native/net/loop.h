@@ -1,0 +1,64 @@
+// What the exchange engine needs of an event loop, and nothing else.
+//
+// The worker runs it on libuv (uv_loop.h); tests and fuzzers run it on a small epoll loop of their own, so
+// that everything above this line is exercised under sanitizers without Node. One thread; no call may throw.
+#pragma once
+
+#include <cstdint>
+
+namespace pointsman {
+
+constexpr uint32_t kReadable = 1;
+constexpr uint32_t kWritable = 2;
+
+// Gets the events of one descriptor. Errors and hang-ups arrive as the events that were asked for.
+class IoWatcher {
+ public:
+  virtual void onIo(uint32_t events) noexcept = 0;
+
+ protected:
+  ~IoWatcher() = default;
+};
+
+// Runs once in the next turn of the loop, outside every other callback. Intrusive: owned by whoever defers it.
+class Deferred {
+ public:
+  virtual void onDeferred() noexcept = 0;
+  Deferred* nextDeferred = nullptr;
+  bool isDeferred = false;
+
+ protected:
+  ~Deferred() = default;
+};
+
+class TickListener {
+ public:
+  virtual void onTick(uint64_t nowMs) noexcept = 0;
+
+ protected:
+  ~TickListener() = default;
+};
+
+class Loop {
+ public:
+  // Watch of one descriptor, made by `watch`, dead after `unwatch`.
+  struct Watch;
+
+  virtual ~Loop() = default;
+  // nullptr when the kernel or memory refuses. The descriptor stays the caller's and must outlive the watch.
+  virtual Watch* watch(int fd, uint32_t events, IoWatcher* watcher) noexcept = 0;
+  // `events` may be 0: nothing is reported, not even a hang-up.
+  virtual void change(Watch* watch, uint32_t events) noexcept = 0;
+  // The watcher is not called again, not even for events that are already collected.
+  virtual void unwatch(Watch* watch) noexcept = 0;
+  virtual void defer(Deferred* task) noexcept = 0;
+  // Takes the task back; no effect when it is not deferred.
+  virtual void undefer(Deferred* task) noexcept = 0;
+  // Monotonic milliseconds, cached per turn.
+  virtual uint64_t nowMs() const noexcept = 0;
+  // Calls the listener every `kTickMs` until stopped; at most one listener.
+  virtual void startTicks(TickListener* listener) noexcept = 0;
+  virtual void stopTicks() noexcept = 0;
+};
+
+}  // namespace pointsman

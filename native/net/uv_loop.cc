@@ -1,0 +1,148 @@
+#include "net/uv_loop.h"
+
+#include <new>
+
+#include "net/timer_wheel.h"
+
+namespace pointsman {
+
+struct Loop::Watch {
+  uv_poll_t handle{};
+  UvLoop* loop = nullptr;
+  IoWatcher* watcher = nullptr;
+};
+
+namespace {
+
+int toUv(uint32_t events) noexcept {
+  return ((events & kReadable) != 0 ? UV_READABLE : 0) |
+         ((events & kWritable) != 0 ? UV_WRITABLE : 0);
+}
+
+template <class Handle>
+uv_handle_t* asHandle(Handle* handle) noexcept {
+  return reinterpret_cast<uv_handle_t*>(handle);  // NOLINT: libuv's own idiom of inheritance
+}
+
+}  // namespace
+
+UvLoop::UvLoop(uv_loop_t* loop) noexcept : loop_(loop) {
+  uv_timer_init(loop_, &timer_);
+  uv_idle_init(loop_, &idle_);
+  timer_.data = idle_.data = this;
+  // Ticks alone must not keep a process alive.
+  uv_unref(asHandle(&timer_));
+}
+
+UvLoop::~UvLoop() { runDeferred(); }
+
+void UvLoop::close(void (*onClosed)(void*), void* argument) noexcept {
+  onClosed_ = onClosed;
+  onClosedArgument_ = argument;
+  runDeferred();
+  uv_close(asHandle(&timer_), onHandleClosed);
+  uv_close(asHandle(&idle_), onHandleClosed);
+}
+
+Loop::Watch* UvLoop::watch(int fd, uint32_t events, IoWatcher* watcher) noexcept {
+  auto* watch = new (std::nothrow) Watch();
+  if (watch == nullptr) return nullptr;
+  watch->loop = this;
+  watch->watcher = watcher;
+  watch->handle.data = watch;
+  if (uv_poll_init(loop_, &watch->handle, fd) != 0) {
+    delete watch;
+    return nullptr;
+  }
+  openHandles_++;
+  uv_poll_start(&watch->handle, toUv(events), onPoll);
+  return watch;
+}
+
+void UvLoop::change(Watch* watch, uint32_t events) noexcept {
+  uv_poll_start(&watch->handle, toUv(events), onPoll);
+}
+
+void UvLoop::unwatch(Watch* watch) noexcept {
+  watch->watcher = nullptr;
+  uv_close(asHandle(&watch->handle), onWatchClosed);
+}
+
+void UvLoop::defer(Deferred* task) noexcept {
+  if (task->isDeferred) return;
+  task->isDeferred = true;
+  task->nextDeferred = nullptr;
+  (deferredLast_ != nullptr ? deferredLast_->nextDeferred : deferredFirst_) = task;
+  deferredLast_ = task;
+  // libuv ignores the start of a handle that is closing or active.
+  if (onClosed_ == nullptr) uv_idle_start(&idle_, onIdle);
+}
+
+void UvLoop::undefer(Deferred* task) noexcept {
+  if (!task->isDeferred) return;
+  task->isDeferred = false;
+  Deferred* before = nullptr;
+  for (Deferred* at = deferredFirst_; at != task; at = at->nextDeferred) before = at;
+  (before != nullptr ? before->nextDeferred : deferredFirst_) = task->nextDeferred;
+  if (deferredLast_ == task) deferredLast_ = before;
+}
+
+uint64_t UvLoop::nowMs() const noexcept { return uv_now(loop_); }
+
+void UvLoop::startTicks(TickListener* listener) noexcept {
+  ticks_ = listener;
+  uv_timer_start(&timer_, onTimer, kTickMs, kTickMs);
+}
+
+void UvLoop::stopTicks() noexcept { uv_timer_stop(&timer_); }
+
+void UvLoop::onPoll(uv_poll_t* handle, int status, int events) {
+  auto* watch = static_cast<Watch*>(handle->data);
+  if (watch->watcher == nullptr) return;
+  // An error on the descriptor is found by whoever reads or writes it.
+  const uint32_t seen = status < 0 ? kReadable | kWritable
+                                   : ((events & UV_READABLE) != 0 ? kReadable : 0) |
+                                         ((events & UV_WRITABLE) != 0 ? kWritable : 0);
+  watch->watcher->onIo(seen);
+}
+
+void UvLoop::onWatchClosed(uv_handle_t* handle) {
+  auto* watch = static_cast<Watch*>(handle->data);
+  UvLoop* loop = watch->loop;
+  delete watch;
+  loop->handleClosed();
+}
+
+void UvLoop::onTimer(uv_timer_t* handle) {
+  auto* loop = static_cast<UvLoop*>(handle->data);
+  loop->ticks_->onTick(loop->nowMs());
+}
+
+void UvLoop::onIdle(uv_idle_t* handle) {
+  uv_idle_stop(handle);
+  static_cast<UvLoop*>(handle->data)->runDeferred();
+}
+
+void UvLoop::onHandleClosed(uv_handle_t* handle) {
+  static_cast<UvLoop*>(handle->data)->handleClosed();
+}
+
+// Tasks deferred by the tasks themselves run in the next turn.
+void UvLoop::runDeferred() noexcept {
+  Deferred* last = deferredLast_;
+  while (deferredFirst_ != nullptr) {
+    Deferred* task = deferredFirst_;
+    deferredFirst_ = task->nextDeferred;
+    if (deferredFirst_ == nullptr) deferredLast_ = nullptr;
+    task->isDeferred = false;
+    const bool wasLast = task == last;
+    task->onDeferred();
+    if (wasLast) return;
+  }
+}
+
+void UvLoop::handleClosed() noexcept {
+  if (--openHandles_ == 0 && onClosed_ != nullptr) onClosed_(onClosedArgument_);
+}
+
+}  // namespace pointsman

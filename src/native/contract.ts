@@ -1,0 +1,147 @@
+/**
+ * What the addon offers, call by call: units, thread, ownership, failure. Types only.
+ *
+ * Everything runs on the thread of the environment that loaded the addon. Strings cross as latin1 unless a
+ * line says otherwise. The C++ side re-checks only what memory safety needs: validation is JS's.
+ */
+import type { AddressStats, DeploymentAddresses, EntityStats, Snapshot } from '../control/messages.js';
+
+/** Bits of `flags` in an event; same in native/binding/engine_binding.cc. */
+export const EventFlag = {
+  /** `status`, `contentLength` and `fields` are those of the answer's head. */
+  HEAD: 1,
+  /** The answer is complete; the id is free. */
+  END: 2,
+  /** There is no (complete) answer; `status` is a FailureCode; the id is free. */
+  FAILED: 4,
+  /** The replica took the waiting request bytes; more are welcome. */
+  DRAIN: 8,
+  /** With HEAD: the answer has no body whatever its fields say (HEAD, 204, 304). */
+  NO_BODY: 16,
+  /** With FAILED: the head was relayed, so the client's answer must be broken off. */
+  HEAD_RELAYED: 32,
+} as const;
+
+/** Why an exchange has no (complete) answer; same numbers in native/net/exchange.h. */
+export const FailureCode = {
+  NO_READY_ADDRESS: 1,
+  CONNECT_FAILED: 2,
+  CONNECT_TIMEOUT: 3,
+  CONNECTION_LIMIT: 4,
+  CLOSED_BEFORE_ANSWER: 5,
+  BAD_ANSWER: 6,
+  RESPONSE_HEADER_TIMEOUT: 7,
+  TOTAL_TIMEOUT: 8,
+  TRUNCATED: 9,
+  BODY_IDLE_TIMEOUT: 10,
+  BAD_REQUEST: 11,
+} as const;
+
+/** Negative answers of `start`: nothing was started. */
+export const StartRefusal = {
+  NO_SNAPSHOT: -1,
+  NO_ENDPOINT: -2,
+  NO_ENTITY: -3,
+  /** Nothing serves the picked entity; it is named in `dispatched`. */
+  NO_DEPLOYMENT: -4,
+  /** The deployment relays POST only. */
+  METHOD_NOT_ALLOWED: -5,
+} as const;
+
+/**
+ * Called from loop events only, never from inside a call of the engine; must not throw.
+ * `fields`: end-to-end fields, `name: value\r\n` each. The body lies in the read buffer and is gone after the
+ * call. `contentLength` -1: unknown.
+ */
+export type OnEvent = (
+  id: number,
+  flags: number,
+  status: number,
+  contentLength: number,
+  fields: string,
+  bodyOffset: number,
+  bodyBytes: number,
+) => void;
+
+export interface NativeStats {
+  revision: number;
+  entities: EntityStats[];
+  addresses: AddressStats[];
+  connectionsOpen: number;
+  requestsInFlight: number;
+}
+
+export interface Engine {
+  /** Builds the snapshot aside; replaces an earlier prepared one. Throws an Error that says what cannot be built. */
+  prepare(snapshot: Snapshot): void;
+  /** Makes the prepared snapshot active; throws unless it has this revision. */
+  commit(revision: number): void;
+  /** Drops the prepared snapshot. */
+  discard(): void;
+  /** Changes the live addresses of a deployment; throws on an address that is none. */
+  setAddresses(update: DeploymentAddresses): void;
+  /**
+   * Dispatches one request under the active snapshot. `entity` empty: drawn by the endpoint's split.
+   * Answers the exchange's id, or a StartRefusal. Writes [revision, index of the picked entity in
+   * stats().entities] to `dispatched`. Copies all it is given. `fields`: as received, `name: value\r\n` each.
+   * `contentLength` -1: unknown, relayed chunked.
+   */
+  start(
+    endpoint: string,
+    entity: string,
+    method: string,
+    query: string,
+    fields: string,
+    clientAddress: string,
+    requestId: string,
+    contentLength: number,
+    body: ArrayBuffer,
+    last: boolean,
+  ): number;
+  /** More of the request's body; copied. Answers the bytes that wait for the replica: pause past the limit, until DRAIN. */
+  sendBody(id: number, body: ArrayBuffer, last: boolean): number;
+  /** Stops reading the answer; events already under way may still come. */
+  pause(id: number): void;
+  resume(id: number): void;
+  /** The client is gone: the replica's connection is closed, no event follows. Unknown ids are ignored. */
+  cancel(id: number): void;
+  stats(): NativeStats;
+  /**
+   * Prepares the hand-over of accepted connections to the uWebSockets.js app of `listenSocket`. `binaryPath`: the
+   * file of its binary (UTF-8). Answers '' or why it is impossible.
+   */
+  attach(listenSocket: unknown, binaryPath: string): string;
+  /**
+   * Accepts from the descriptor too, which it takes over; at most `connectionsMax` connections are open over all
+   * descriptors. Throws if it cannot.
+   */
+  accept(descriptor: number, connectionsMax: number): void;
+  stopAccepting(): void;
+  /** One accepted connection is closed. */
+  connectionClosed(): void;
+  /** Cancels everything and frees the native parts; later calls throw or do nothing. */
+  close(): void;
+}
+
+export interface Addon {
+  readonly constants: {
+    readonly readBufferBytes: number;
+    readonly requestBufferBytesMax: number;
+    readonly latencyBucketsMs: readonly number[];
+  };
+  /** `readBuffer`: of constants.readBufferBytes; `dispatched`: two numbers. Both are written by native code. */
+  readonly Engine: new (
+    onEvent: OnEvent,
+    readBuffer: Uint8Array,
+    dispatched: Float64Array,
+  ) => Engine;
+  /**
+   * Opens a listening TCP socket on an IP literal (UTF-8) and answers its descriptor, close-on-exec. `shared`:
+   * with SO_REUSEPORT. Throws an Error with `code` (EADDRINUSE, ...).
+   */
+  listenTcp(host: string, port: number, backlog: number, shared: boolean): number;
+  portOf(descriptor: number): number;
+  /** Locks the file (made with mode 0600) for as long as the answered descriptor is open; -1: somebody else holds it. */
+  lockFile(path: string): number;
+  closeDescriptor(descriptor: number): void;
+}
