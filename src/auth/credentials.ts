@@ -1,0 +1,64 @@
+/**
+ * Checks the Authorization field against the daemon's own tokens (admin and query token).
+ *
+ * Holds hashes, never tokens. A field that was found good is remembered by its exact text, so that a warm
+ * request costs one map look-up and no hash; only good fields are remembered, so the map stays as small as
+ * the ways of spelling a token.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+
+export interface TokenCredential {
+  readonly tokenSha256: Uint8Array;
+  readonly principal: string;
+}
+
+/** A longer field is refused unread. */
+const AUTHORIZATION_CHARS_MAX = 16_384;
+/** Spellings remembered: `Bearer` in any case, Basic, for each token. */
+const REMEMBERED_MAX = 64;
+
+export class CredentialChecker {
+  readonly #credentials: readonly TokenCredential[];
+  readonly #good = new Map<string, string>();
+
+  constructor(credentials: readonly TokenCredential[]) {
+    this.#credentials = credentials;
+  }
+
+  /** The principal that the field's token names; null when there is none. */
+  check(authorization: string | undefined): string | null {
+    if (authorization === undefined || authorization.length > AUTHORIZATION_CHARS_MAX) return null;
+    return this.#good.get(authorization) ?? this.#checkSlow(authorization);
+  }
+
+  #checkSlow(authorization: string): string | null {
+    const token = tokenOf(authorization);
+    if (token === null) return null;
+    const hash = hashToken(token);
+    let principal: string | null = null;
+    // All are compared, whichever matches: the time says nothing about the order.
+    for (const credential of this.#credentials) {
+      if (timingSafeEqual(hash, credential.tokenSha256)) principal = credential.principal;
+    }
+    if (principal !== null && this.#good.size < REMEMBERED_MAX) {
+      this.#good.set(authorization, principal);
+    }
+    return principal;
+  }
+}
+
+export function hashToken(token: string): Buffer {
+  return createHash('sha256').update(token, 'latin1').digest();
+}
+
+/** The token of `Bearer <token>`, or of Basic with user `token` (reference, 1.3); null for anything else. */
+function tokenOf(authorization: string): string | null {
+  const space = authorization.indexOf(' ');
+  if (space < 0) return null;
+  const scheme = authorization.slice(0, space).toLowerCase();
+  const value = authorization.slice(space + 1).trim();
+  if (scheme === 'bearer') return value === '' ? null : value;
+  if (scheme !== 'basic') return null;
+  const decoded = Buffer.from(value, 'base64').toString('latin1');
+  return decoded.startsWith('token:') ? decoded.slice('token:'.length) : null;
+}

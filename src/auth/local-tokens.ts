@@ -1,0 +1,58 @@
+/**
+ * The daemon's own two tokens: files of mode 0600 in the state directory, made on first start. The variable
+ * POINTSMAN_ADMIN_TOKEN is valid beside them while it is set and is never stored.
+ */
+import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { createTokenText } from '../core/ids.js';
+import { STATE_FILES } from '../config/state-files.js';
+import { hashToken, type TokenCredential } from './credentials.js';
+
+/** Principals of the two tokens; an admin may do all, `query` may invoke. */
+export const ADMIN_PRINCIPAL = 'admin';
+export const QUERY_PRINCIPAL = 'query';
+
+const TOKEN_CHARS_MIN = 16;
+
+/** @throws Error that names the file when a token file cannot be made, or holds no token. */
+export function loadLocalTokens(
+  stateDir: string,
+  env: Readonly<Record<string, string | undefined>>,
+): TokenCredential[] {
+  const admin = readOrCreate(path.join(stateDir, STATE_FILES.adminToken));
+  const query = readOrCreate(path.join(stateDir, STATE_FILES.queryToken));
+  const credentials = [
+    { tokenSha256: hashToken(admin), principal: ADMIN_PRINCIPAL },
+    { tokenSha256: hashToken(query), principal: QUERY_PRINCIPAL },
+  ];
+  const fromEnv = env['POINTSMAN_ADMIN_TOKEN'];
+  if (fromEnv !== undefined && fromEnv !== '') {
+    if (fromEnv.length < TOKEN_CHARS_MIN) {
+      throw new Error(
+        `POINTSMAN_ADMIN_TOKEN: a token has at least ${String(TOKEN_CHARS_MIN)} characters`,
+      );
+    }
+    credentials.push({ tokenSha256: hashToken(fromEnv), principal: ADMIN_PRINCIPAL });
+  }
+  return credentials;
+}
+
+function readOrCreate(file: string): string {
+  let fd: number;
+  try {
+    fd = openSync(file, 'wx', 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const token = readFileSync(file, 'latin1').trim();
+    if (token.length < TOKEN_CHARS_MIN) throw new Error(`${file} holds no token; remove it to get a new one`);
+    return token;
+  }
+  try {
+    const token = createTokenText();
+    writeSync(fd, `${token}\n`);
+    fsyncSync(fd);
+    return token;
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * Messages between supervisor and worker: the TypeScript shapes of proto/control.proto and their codec.
+ * The two rooms meet only here. All integers fit a double; times are milliseconds.
+ */
+import protobuf from 'protobufjs';
+import { findUp } from '../core/paths.js';
+
+export interface Hello {
+  slot: number;
+  pid: number;
+}
+
+export interface Setup {
+  workspaceId: string;
+  authRequired: boolean;
+  credentials: Credential[];
+  maxRequestBytes: number;
+  maxHeaderBytes: number;
+  maxConnections: number;
+}
+
+export interface Credential {
+  tokenSha256: Uint8Array;
+  principal: string;
+}
+
+/** The compiled, immutable form of a revision. */
+export interface Snapshot {
+  revision: number;
+  endpoints: EndpointRoutes[];
+  deployments: DeploymentSpec[];
+  /** As known when the snapshot was compiled; `addresses` messages change them later. */
+  addresses: DeploymentAddresses[];
+}
+
+export interface EndpointRoutes {
+  name: string;
+  id: string;
+  configVersion: number;
+  entities: EntityRoute[];
+}
+
+export interface EntityRoute {
+  name: string;
+  /** Parts per million; the shares of an endpoint sum to 1,000,000. */
+  sharePpm: number;
+  /** Name of a deployment of the same snapshot; empty when nothing serves the entity. */
+  deployment: string;
+}
+
+export const Protocol = { MLFLOW: 0, RAW: 1 } as const;
+export type Protocol = (typeof Protocol)[keyof typeof Protocol];
+
+export interface DeploymentSpec {
+  name: string;
+  protocol: Protocol;
+  headers: Field[];
+  connectMs: number;
+  responseHeaderMs: number;
+  bodyIdleMs: number;
+  /** 0: none. */
+  totalMs: number;
+  keepaliveIdleMs: number;
+  replaySafe: boolean;
+}
+
+export interface Field {
+  name: string;
+  value: string;
+}
+
+export interface DeploymentAddresses {
+  deployment: string;
+  addresses: Address[];
+}
+
+export interface Address {
+  /** IP literal, or `unix:/path.sock`. */
+  host: string;
+  /** 0 for a unix socket. */
+  port: number;
+  /** Value of Host towards the replica. */
+  authority: string;
+  /** Path of the replica's URL without a trailing slash; may be empty. */
+  basePath: string;
+  /** 0 drains. */
+  weight: number;
+  /** False once a probe found it down. */
+  ready: boolean;
+}
+
+export interface Stats {
+  requestId: number;
+  revision: number;
+  entities: EntityStats[];
+  addresses: AddressStats[];
+  refusals: RefusalStats[];
+  connectionsOpen: number;
+  requestsInFlight: number;
+}
+
+export interface EntityStats {
+  endpoint: string;
+  entity: string;
+  /** Counts of 1xx..5xx answers at index 0..4. */
+  statusClasses: number[];
+  /** Counts per bucket of LATENCY_BUCKETS_MS (the last is +Inf); not cumulative. */
+  latencyBuckets: number[];
+  latencySumMs: number;
+  inFlight: number;
+}
+
+export interface AddressStats {
+  deployment: string;
+  /** `host:port` or `unix:/path`. */
+  address: string;
+  inFlight: number;
+  idleConnections: number;
+  connects: number;
+  connectFailures: number;
+  requests: number;
+}
+
+export interface RefusalStats {
+  code: string;
+  count: number;
+}
+
+/** Exactly one key is present in a message. */
+export interface Envelope {
+  hello?: Hello;
+  setup?: Setup;
+  prepare?: { snapshot: Snapshot };
+  /** `error` empty: ready to commit. */
+  prepared?: { revision: number; error: string };
+  commit?: { revision: number };
+  committed?: { revision: number };
+  addresses?: DeploymentAddresses;
+  statsRequest?: { requestId: number };
+  stats?: Stats;
+  /** Say "not ready" but accept for `delayMs`, then finish what is in flight within `timeoutMs`. */
+  drain?: { delayMs: number; timeoutMs: number };
+}
+
+/** A frame larger than this ends the connection: a snapshot of 10,000 endpoints takes about 3 MiB. */
+export const FRAME_BYTES_MAX = 64 * 1024 * 1024;
+
+const PREFIX_BYTES = 4;
+
+const PROTO_FILE = 'proto/control.proto';
+const root = protobuf.loadSync(findUp(import.meta.dirname, PROTO_FILE) ?? PROTO_FILE);
+const envelopeType = root.lookupType('pointsman.control.Envelope');
+
+/** One frame: uint32 little-endian length of the envelope, then the envelope. */
+export function encodeFrame(envelope: Envelope): Buffer {
+  const body = envelopeType.encode(envelopeType.fromObject(envelope)).finish();
+  const frame = Buffer.allocUnsafe(PREFIX_BYTES + body.length);
+  frame.writeUInt32LE(body.length, 0);
+  frame.set(body, PREFIX_BYTES);
+  return frame;
+}
+
+/** Collects bytes of a stream and calls `onEnvelope` for every whole frame; throws on a frame over the limit. */
+export class FrameReader {
+  readonly #onEnvelope: (envelope: Envelope) => void;
+  #parts: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(onEnvelope: (envelope: Envelope) => void) {
+    this.#onEnvelope = onEnvelope;
+  }
+
+  push(chunk: Buffer): void {
+    this.#parts.push(chunk);
+    this.#bytes += chunk.length;
+    for (;;) {
+      if (this.#bytes < PREFIX_BYTES) return;
+      const first = this.#parts[0];
+      const head = first !== undefined && first.length >= PREFIX_BYTES ? first : this.#join();
+      const bodyBytes = head.readUInt32LE(0);
+      if (bodyBytes > FRAME_BYTES_MAX)
+        throw new Error(`control frame of ${String(bodyBytes)} bytes`);
+      if (this.#bytes < PREFIX_BYTES + bodyBytes) return;
+      const whole = this.#join();
+      const end = PREFIX_BYTES + bodyBytes;
+      this.#parts = whole.length > end ? [whole.subarray(end)] : [];
+      this.#bytes -= end;
+      this.#onEnvelope(decodeEnvelope(whole.subarray(PREFIX_BYTES, end)));
+    }
+  }
+
+  #join(): Buffer {
+    const whole = this.#parts.length === 1 ? this.#parts[0] : undefined;
+    const joined = whole ?? Buffer.concat(this.#parts, this.#bytes);
+    this.#parts = [joined];
+    return joined;
+  }
+}
+
+function decodeEnvelope(bytes: Uint8Array): Envelope {
+  return envelopeType.toObject(envelopeType.decode(bytes), {
+    longs: Number,
+    enums: Number,
+    bytes: Buffer,
+    defaults: true,
+    arrays: true,
+  });
+}

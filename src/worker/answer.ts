@@ -1,0 +1,41 @@
+/** The head of an answer on the data port: status, relayed fields, and the fields every answer carries. */
+import { STATUS_CODES } from 'node:http';
+import type { HttpResponse } from './uws.js';
+
+/** What design.md promises on every invocation's answer, errors included. */
+export interface AnswerIds {
+  databricksRequestId: string;
+  requestId: string;
+  /** 0: nothing was dispatched. */
+  revision: number;
+  /** Empty: no entity was picked. */
+  servedModel: string;
+}
+
+const STATUS_LINES = new Map(
+  Object.entries(STATUS_CODES).map(([code, text]) => [Number(code), `${code} ${text ?? ''}`]),
+);
+
+/** Writes status and header; `fields` are `name: value\r\n` each. Call corked, once per answer. */
+export function beginAnswer(
+  response: HttpResponse,
+  status: number,
+  fields: string,
+  ids: AnswerIds,
+): void {
+  response.writeStatus(STATUS_LINES.get(status) ?? `${String(status)} Unknown`);
+  for (let at = 0; at < fields.length; ) {
+    const colon = fields.indexOf(': ', at);
+    const end = fields.indexOf('\r\n', at);
+    const name = fields.slice(at, colon);
+    // uWebSockets.js writes a Date of its own and cannot be told not to.
+    if (name.length !== 4 || name.toLowerCase() !== 'date') {
+      response.writeHeader(name, fields.slice(colon + 2, end));
+    }
+    at = end + 2;
+  }
+  if (ids.servedModel !== '') response.writeHeader('served-model-name', ids.servedModel);
+  response.writeHeader('x-databricks-request-id', ids.databricksRequestId);
+  response.writeHeader('x-request-id', ids.requestId);
+  if (ids.revision > 0) response.writeHeader('x-pointsman-revision', String(ids.revision));
+}

@@ -1,0 +1,229 @@
+/**
+ * The JS door of the data port: every request that uWebSockets.js hands over.
+ *
+ *   onRequest: head read and judged -> path -> credential -> Relay
+ *   Relay:     first body bytes -> engine.start (pick, pool, send) -> events -> answer
+ *
+ * Nothing is answered inside onRequest itself: bytes behind the request in the same packet would then be
+ * taken for the next one. Owns the relays of the worker, by exchange id.
+ */
+import { randomUUID } from 'node:crypto';
+import type { CredentialChecker } from '../auth/credentials.js';
+import { PointsmanError, type ErrorCode } from '../core/errors.js';
+import type { RefusalStats } from '../control/messages.js';
+import { READ_BUFFER_BYTES } from '../native/addon.js';
+import type { Addon, Engine } from '../native/contract.js';
+import { beginAnswer, type AnswerIds } from './answer.js';
+import { parseInvocationPath } from './invocation-path.js';
+import { Relay } from './relay.js';
+import { readHead, type RequestHead } from './request-head.js';
+import type { HttpRequest, HttpResponse } from './uws.js';
+
+export interface DoorSettings {
+  readonly workspaceId: string;
+  readonly authRequired: boolean;
+  readonly checker: CredentialChecker;
+  readonly maxRequestBytes: number;
+}
+
+/** Bytes of a refused request that are read and dropped so that its connection can live on. */
+const DISCARD_BYTES_MAX = 64 * 1024;
+const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
+
+export class Door {
+  readonly engine: Engine;
+  /** Where the engine puts what replicas send. */
+  readonly readBuffer = new Uint8Array(READ_BUFFER_BYTES);
+  /** [revision, index of the entity] of the last start. */
+  readonly dispatched = new Float64Array(2);
+  readonly #settings: () => DoorSettings;
+  readonly #relays: (Relay | null)[] = [];
+  readonly #entityNames: string[] = [];
+  readonly #refusals = new Map<ErrorCode, number>();
+  /** Why this worker is not ready; empty when it is. */
+  notReady = 'no configuration yet';
+  /** Connections are closed behind their answers. */
+  draining = false;
+
+  constructor(addon: Addon, settings: () => DoorSettings) {
+    this.#settings = settings;
+    this.engine = new addon.Engine(this.#onEvent, this.readBuffer, this.dispatched);
+  }
+
+  /** Name of the entity at an index of the engine's counters. */
+  entityName(index: number): string {
+    const known = this.#entityNames[index];
+    if (known !== undefined) return known;
+    for (const entity of this.engine.stats().entities.slice(this.#entityNames.length)) {
+      this.#entityNames.push(entity.entity);
+    }
+    return this.#entityNames[index] ?? '';
+  }
+
+  refusals(): RefusalStats[] {
+    return Array.from(this.#refusals, ([code, count]) => ({ code, count }));
+  }
+
+  countRefusal(code: ErrorCode): void {
+    this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
+  }
+
+  track(id: number, relay: Relay): void {
+    while (this.#relays.length <= id) this.#relays.push(null);
+    this.#relays[id] = relay;
+  }
+
+  forget(id: number): void {
+    this.#relays[id] = null;
+  }
+
+  readonly onRequest = (response: HttpResponse, request: HttpRequest): void => {
+    const settings = this.#settings();
+    const head = readHead(request);
+    if (this.draining) head.close = true;
+    const ids: AnswerIds = {
+      databricksRequestId: randomUUID(),
+      requestId: '',
+      revision: 0,
+      servedModel: '',
+    };
+    ids.requestId = REQUEST_ID.test(head.requestId) ? head.requestId : ids.databricksRequestId;
+    const invocation = parseInvocationPath(head.path, settings.workspaceId);
+    const refusal = this.#judge(head, invocation !== null, settings);
+    if (refusal !== null) {
+      this.#refuse(response, head, ids, refusal);
+    } else if (invocation === null) {
+      this.#answerHealth(response, head, ids);
+    } else {
+      new Relay(this, response, head, ids, invocation, settings.maxRequestBytes).begin();
+    }
+  };
+
+  /** What speaks against the request before anything is relayed. */
+  #judge(
+    head: RequestHead,
+    isInvocation: boolean,
+    settings: DoorSettings,
+  ): PointsmanError | null {
+    if (head.refusal !== '') return new PointsmanError('INVALID_PARAMETER_VALUE', head.refusal);
+    if (head.method === 'CONNECT' || head.method === 'TRACE') {
+      return new PointsmanError('NOT_IMPLEMENTED', `${head.method} is not served`);
+    }
+    if (!isInvocation) return judgeHealth(head);
+    if (settings.authRequired && settings.checker.check(head.authorization) === null) {
+      return new PointsmanError(
+        'UNAUTHENTICATED',
+        'A credential is needed: Authorization: Bearer <token>, or Basic with user "token"',
+      );
+    }
+    if (head.contentLength > settings.maxRequestBytes) {
+      return tooLarge(settings.maxRequestBytes);
+    }
+    return null;
+  }
+
+  #answerHealth(response: HttpResponse, head: RequestHead, ids: AnswerIds): void {
+    const ready = head.path === '/healthz' || this.notReady === '';
+    const body = JSON.stringify(ready ? { status: 'ok' } : { status: 'not ready', reason: this.notReady });
+    answerWhenRead(response, head, (close) => {
+      beginAnswer(response, ready ? 200 : 503, 'content-type: application/json\r\n', ids);
+      if (head.method === 'HEAD') response.endWithoutBody(body.length, close);
+      else response.end(body, close);
+    });
+  }
+
+  #refuse(
+    response: HttpResponse,
+    head: RequestHead,
+    ids: AnswerIds,
+    refusal: PointsmanError,
+  ): void {
+    this.countRefusal(refusal.code);
+    if (head.refusal !== '') head.close = true;
+    answerWhenRead(response, head, (close) => {
+      endWithError(response, head.method, ids, refusal, close);
+    });
+  }
+
+  readonly #onEvent = (
+    id: number,
+    flags: number,
+    status: number,
+    contentLength: number,
+    fields: string,
+    bodyOffset: number,
+    bodyBytes: number,
+  ): void => {
+    const relay = this.#relays[id];
+    if (relay === null || relay === undefined) return;
+    relay.onEvent(flags, status, contentLength, fields, bodyOffset, bodyBytes);
+  };
+}
+
+export function tooLarge(maxRequestBytes: number): PointsmanError {
+  return new PointsmanError(
+    'INVALID_PARAMETER_VALUE',
+    `The request body is larger than data_plane.max_request_bytes (${String(maxRequestBytes)})`,
+    { status: 413 },
+  );
+}
+
+/** Ends a response that nothing was written to with the error's JSON. Call corked. */
+export function endWithError(
+  response: HttpResponse,
+  method: string,
+  ids: AnswerIds,
+  error: PointsmanError,
+  close: boolean,
+): void {
+  let fields = `content-type: application/json\r\nx-pointsman-error: ${error.code}\r\n`;
+  if (error.retryAfterS !== null) fields += `retry-after: ${String(error.retryAfterS)}\r\n`;
+  if (error.allow !== null) fields += `allow: ${error.allow}\r\n`;
+  if (error.status === 401) fields += 'www-authenticate: Bearer\r\n';
+  beginAnswer(response, error.status, fields, ids);
+  const body = JSON.stringify(error.toBody());
+  if (method === 'HEAD') response.endWithoutBody(Buffer.byteLength(body), close);
+  else response.end(body, close);
+}
+
+function judgeHealth(head: RequestHead): PointsmanError | null {
+  if (head.path !== '/healthz' && head.path !== '/readyz') {
+    return new PointsmanError('ENDPOINT_NOT_FOUND', 'The path names nothing that is served here');
+  }
+  if (head.method === 'GET' || head.method === 'HEAD') return null;
+  return new PointsmanError('INVALID_PARAMETER_VALUE', 'Health is read with GET', {
+    status: 405,
+    allow: 'GET, HEAD',
+  });
+}
+
+/**
+ * Answers without a relay: a small body is read and dropped first, so that the connection can be used again;
+ * with a large one, or after a message that cannot be trusted, the connection is closed behind the answer.
+ */
+function answerWhenRead(
+  response: HttpResponse,
+  head: RequestHead,
+  answer: (close: boolean) => void,
+): void {
+  let state: 'reading' | 'answering' | 'gone' = 'reading';
+  response.onAborted(() => {
+    state = 'gone';
+  });
+  const later = (close: boolean): void => {
+    state = 'answering';
+    setImmediate(() => {
+      if (state === 'gone') return;
+      response.cork(() => {
+        answer(close);
+      });
+    });
+  };
+  if (head.close || head.contentLength < 0 || head.contentLength > DISCARD_BYTES_MAX) {
+    later(true);
+    return;
+  }
+  response.onData((_chunk, isLast) => {
+    if (isLast && state === 'reading') later(false);
+  });
+}

@@ -1,0 +1,332 @@
+/**
+ * One invocation between uWebSockets.js and the engine: body bytes in, answer out, back-pressure both ways.
+ *
+ * Dies with the first of: answer complete, client gone, failure told. After the client is gone nothing of
+ * `response` may be touched, which is what `#gone` guards.
+ *
+ * Answers of known length go out by tryEnd, which takes what the socket takes and leaves the rest to us: the
+ * rest of one read waits in a stall buffer and the replica is not read meanwhile. Other answers go out by
+ * write, where uWebSockets.js keeps the rest; the replica is paused until it is out.
+ */
+import { FailureCode, EventFlag, StartRefusal } from '../native/contract.js';
+import { READ_BUFFER_BYTES, REQUEST_BUFFER_BYTES_MAX } from '../native/addon.js';
+import { PointsmanError } from '../core/errors.js';
+import { beginAnswer, type AnswerIds } from './answer.js';
+import { endWithError, tooLarge, type Door } from './door.js';
+import type { InvocationPath } from './invocation-path.js';
+import type { RequestHead } from './request-head.js';
+import type { HttpResponse } from './uws.js';
+
+/** Seconds a client is asked to wait when nothing is ready: about one probe interval. */
+const RETRY_AFTER_S = 2;
+
+/** Stall buffers kept for reuse; slow readers beyond that allocate theirs. */
+const SPARE_STALL_BUFFERS_MAX = 64;
+const spareStallBuffers: Uint8Array[] = [];
+const NO_BYTES = new Uint8Array(0);
+
+export class Relay {
+  readonly #door: Door;
+  readonly #response: HttpResponse;
+  readonly #head: RequestHead;
+  readonly #ids: AnswerIds;
+  readonly #path: InvocationPath;
+  readonly #bytesMax: number;
+  #id = -1;
+  #gone = false;
+  #answered = false;
+  #requestBytes = 0;
+  #requestComplete = false;
+  #requestPaused = false;
+  /** Length of the answer's body when it goes out by tryEnd, else -1. */
+  #total = -1;
+  /** The engine has handed over everything. */
+  #complete = false;
+  #stall: Uint8Array | null = null;
+  #stallBytes = 0;
+  /** Body bytes of the answer before those in the stall buffer. */
+  #stallOffset = 0;
+
+  constructor(
+    door: Door,
+    response: HttpResponse,
+    head: RequestHead,
+    ids: AnswerIds,
+    path: InvocationPath,
+    bytesMax: number,
+  ) {
+    this.#door = door;
+    this.#response = response;
+    this.#head = head;
+    this.#ids = ids;
+    this.#path = path;
+    this.#bytesMax = bytesMax;
+  }
+
+  begin(): void {
+    this.#response.onAborted(this.#onAborted);
+    this.#response.onData(this.#onData);
+  }
+
+  readonly #onAborted = (): void => {
+    this.#gone = true;
+    this.#endExchange();
+    this.#releaseStall();
+  };
+
+  readonly #onData = (chunk: ArrayBuffer, isLast: boolean): void => {
+    if (isLast) this.#requestComplete = true;
+    if (this.#gone || this.#answered) return;
+    this.#requestBytes += chunk.byteLength;
+    if (this.#requestBytes > this.#bytesMax) {
+      this.#endExchange();
+      this.#failLater(tooLarge(this.#bytesMax));
+      return;
+    }
+    if (this.#id < 0) {
+      this.#start(chunk, isLast);
+      return;
+    }
+    const waiting = this.#door.engine.sendBody(this.#id, chunk, isLast);
+    if (waiting > REQUEST_BUFFER_BYTES_MAX && !isLast) this.#pauseRequest();
+  };
+
+  #start(chunk: ArrayBuffer, isLast: boolean): void {
+    const { engine, dispatched } = this.#door;
+    const client = Buffer.from(this.#response.getRemoteAddressAsText()).toString('latin1');
+    const id = engine.start(
+      this.#path.endpoint,
+      this.#path.served,
+      this.#head.method,
+      this.#head.query,
+      this.#head.fields,
+      client,
+      this.#ids.requestId,
+      this.#head.contentLength,
+      chunk,
+      isLast,
+    );
+    this.#ids.revision = dispatched[0] ?? 0;
+    if (id >= 0 || id === StartRefusal.NO_DEPLOYMENT) {
+      this.#ids.servedModel = this.#door.entityName(dispatched[1] ?? 0);
+    }
+    if (id < 0) {
+      this.#failLater(this.#refusalError(id));
+      return;
+    }
+    this.#id = id;
+    this.#door.track(id, this);
+    if (chunk.byteLength > REQUEST_BUFFER_BYTES_MAX && !isLast) this.#pauseRequest();
+  }
+
+  onEvent(
+    flags: number,
+    status: number,
+    contentLength: number,
+    fields: string,
+    bodyOffset: number,
+    bodyBytes: number,
+  ): void {
+    if ((flags & EventFlag.DRAIN) !== 0) {
+      this.#resumeRequest();
+      return;
+    }
+    if ((flags & (EventFlag.END | EventFlag.FAILED)) !== 0) {
+      this.#door.forget(this.#id);
+      this.#id = -1;
+      this.#complete = true;
+    }
+    if (this.#gone) return;
+    if ((flags & EventFlag.FAILED) !== 0) {
+      this.#onFailure(status, (flags & EventFlag.HEAD_RELAYED) !== 0);
+      return;
+    }
+    const body =
+      bodyBytes === 0 ? NO_BYTES : this.#door.readBuffer.subarray(bodyOffset, bodyOffset + bodyBytes);
+    this.#response.cork(() => {
+      if ((flags & EventFlag.HEAD) !== 0) this.#writeHead(flags, status, contentLength, fields, body);
+      else this.#writeBody(body);
+    });
+  }
+
+  #writeHead(
+    flags: number,
+    status: number,
+    contentLength: number,
+    fields: string,
+    body: Uint8Array,
+  ): void {
+    const response = this.#response;
+    // An answer that came before the whole request: what is left of the request would be read as the next one.
+    const close = this.#head.close || !this.#requestComplete;
+    this.#answered = true;
+    this.#resumeRequest();
+    beginAnswer(response, status, fields, this.#ids);
+    if ((flags & EventFlag.NO_BODY) !== 0) {
+      response.endWithoutBody(contentLength >= 0 ? contentLength : undefined, close);
+      this.#finish();
+    } else if (this.#complete) {
+      response.end(body, close);
+      this.#finish();
+    } else {
+      // tryEnd cannot close the connection behind itself, so such an answer goes out chunked.
+      this.#total = close ? -1 : contentLength;
+      this.#response.onWritable(this.#onWritable);
+      this.#writeBody(body);
+    }
+  }
+
+  #writeBody(body: Uint8Array): void {
+    if (this.#total >= 0) {
+      this.#writeCounted(body);
+      return;
+    }
+    const out = body.length === 0 || this.#response.write(body);
+    if (this.#complete) {
+      this.#response.end(undefined, this.#head.close || !this.#requestComplete);
+      this.#finish();
+    } else if (!out) {
+      this.#door.engine.pause(this.#id);
+    }
+  }
+
+  #writeCounted(body: Uint8Array): void {
+    const before = this.#response.getWriteOffset();
+    const [ok, done] = this.#response.tryEnd(body, this.#total);
+    if (done) {
+      this.#finish();
+    } else if (!ok) {
+      const rest = body.subarray(this.#response.getWriteOffset() - before);
+      this.#stall ??= spareStallBuffers.pop() ?? new Uint8Array(READ_BUFFER_BYTES);
+      this.#stall.set(rest);
+      this.#stallBytes = rest.length;
+      this.#stallOffset = this.#response.getWriteOffset();
+      if (!this.#complete) this.#door.engine.pause(this.#id);
+    }
+  }
+
+  readonly #onWritable = (offset: number): boolean => {
+    if (this.#gone) return true;
+    const stall = this.#stall;
+    if (stall === null || this.#stallBytes === 0) {
+      if (!this.#complete) this.#door.engine.resume(this.#id);
+      return true;
+    }
+    const rest = stall.subarray(offset - this.#stallOffset, this.#stallBytes);
+    const [ok, done] = this.#response.tryEnd(rest, this.#total);
+    if (done) {
+      this.#finish();
+    } else if (ok) {
+      this.#stallBytes = 0;
+      this.#door.engine.resume(this.#id);
+    }
+    return ok;
+  };
+
+  /** The answer is with uWebSockets.js, which from now on owns the response. */
+  #finish(): void {
+    this.#gone = true;
+    this.#endExchange();
+    this.#releaseStall();
+  }
+
+  #onFailure(failure: number, headRelayed: boolean): void {
+    if (headRelayed) {
+      // Broken off, so that the client cannot take what it got for the whole.
+      this.#response.close();
+      return;
+    }
+    this.#fail(failureError(failure));
+  }
+
+  #failLater(error: PointsmanError): void {
+    this.#answered = true;
+    this.#door.countRefusal(error.code);
+    setImmediate(() => {
+      this.#fail(error);
+    });
+  }
+
+  #fail(error: PointsmanError): void {
+    if (this.#gone) return;
+    this.#answered = true;
+    const close = this.#head.close || !this.#requestComplete;
+    this.#response.cork(() => {
+      endWithError(this.#response, this.#head.method, this.#ids, error, close);
+    });
+    this.#finish();
+  }
+
+  #refusalError(refusal: number): PointsmanError {
+    const { endpoint, served } = this.#path;
+    switch (refusal) {
+      case StartRefusal.NO_ENDPOINT:
+        return new PointsmanError(
+          'ENDPOINT_NOT_FOUND',
+          `Endpoint ${endpoint} does not exist or has no active config`,
+        );
+      case StartRefusal.NO_ENTITY:
+        return new PointsmanError(
+          'ENDPOINT_NOT_FOUND',
+          `Endpoint ${endpoint} has no served entity ${served}`,
+        );
+      case StartRefusal.METHOD_NOT_ALLOWED:
+        return new PointsmanError('INVALID_PARAMETER_VALUE', 'Invocations are sent with POST', {
+          status: 405,
+          allow: 'POST',
+        });
+      default:
+        return failureError(FailureCode.NO_READY_ADDRESS);
+    }
+  }
+
+  #endExchange(): void {
+    if (this.#id < 0) return;
+    this.#door.engine.cancel(this.#id);
+    this.#door.forget(this.#id);
+    this.#id = -1;
+    this.#complete = true;
+  }
+
+  #pauseRequest(): void {
+    this.#requestPaused = true;
+    this.#response.pause();
+  }
+
+  #resumeRequest(): void {
+    if (!this.#requestPaused || this.#gone) return;
+    this.#requestPaused = false;
+    this.#response.resume();
+  }
+
+  #releaseStall(): void {
+    if (this.#stall !== null && spareStallBuffers.length < SPARE_STALL_BUFFERS_MAX) {
+      spareStallBuffers.push(this.#stall);
+    }
+    this.#stall = null;
+  }
+}
+
+/** What a client is told of a failure; nothing of the replica's inner life. */
+function failureError(failure: number): PointsmanError {
+  switch (failure) {
+    case FailureCode.NO_READY_ADDRESS:
+    case FailureCode.CONNECT_FAILED:
+    case FailureCode.CONNECT_TIMEOUT:
+      return new PointsmanError('TEMPORARILY_UNAVAILABLE', 'The served entity has no replica that is ready', {
+        retryAfterS: RETRY_AFTER_S,
+      });
+    case FailureCode.CONNECTION_LIMIT:
+      return new PointsmanError('TEMPORARILY_UNAVAILABLE', 'No connection to a replica can be opened now', {
+        retryAfterS: RETRY_AFTER_S,
+      });
+    case FailureCode.RESPONSE_HEADER_TIMEOUT:
+    case FailureCode.TOTAL_TIMEOUT:
+    case FailureCode.BODY_IDLE_TIMEOUT:
+      return new PointsmanError('DEADLINE_EXCEEDED', 'The replica did not answer in the time allowed');
+    case FailureCode.BAD_REQUEST:
+      return new PointsmanError('INVALID_PARAMETER_VALUE', 'The header fields cannot be forwarded');
+    default:
+      return new PointsmanError('INTERNAL_ERROR', 'The replica gave no usable answer', { status: 502 });
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * Reads and judges the head of a request, as far as uWebSockets.js shows it to JS.
+ *
+ * Its parser takes messages that RFC 9112 calls ambiguous. What can be seen from here is refused, so that no
+ * two readings of one message exist behind the router.
+ */
+import type { HttpRequest } from './uws.js';
+
+export interface RequestHead {
+  method: string;
+  path: string;
+  /** Without '?'. */
+  query: string;
+  /** All fields as received, `name: value\r\n` each, names in lower case. */
+  fields: string;
+  authorization: string | undefined;
+  requestId: string;
+  /** -1: chunked; 0: no body. */
+  contentLength: number;
+  /** The client asked for the connection to be closed, in whatever spelling. */
+  close: boolean;
+  /** Why the message must be refused; empty when it is sound. */
+  refusal: string;
+}
+
+const CONTENT_LENGTH = /^[0-9]{1,15}$/;
+// RFC 3986 authority without userinfo: a name, an IPv4 or a bracketed IPv6 address, and a port.
+const HOST = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?$/;
+const METHOD = /^[A-Z]{1,32}$/;
+// Visible ASCII without '#', which no request target has.
+const TARGET = /^[\x21\x22\x24-\x7e]+$/;
+
+export function readHead(request: HttpRequest): RequestHead {
+  const head: RequestHead = {
+    method: request.getCaseSensitiveMethod(),
+    path: request.getUrl(),
+    query: request.getQuery(),
+    fields: '',
+    authorization: undefined,
+    requestId: '',
+    contentLength: 0,
+    close: false,
+    refusal: '',
+  };
+  let hosts = 0;
+  let lengths = 0;
+  let encodings = 0;
+  let fields = '';
+  request.forEach((name, value) => {
+    fields += `${name}: ${value}\r\n`;
+    switch (name) {
+      case 'authorization':
+        head.authorization = head.authorization === undefined ? value : `${head.authorization},`;
+        break;
+      case 'host':
+        hosts += 1;
+        if (!HOST.test(value)) head.refusal = 'Host is not a valid authority';
+        break;
+      case 'content-length':
+        lengths += 1;
+        if (CONTENT_LENGTH.test(value)) head.contentLength = Number(value);
+        else head.refusal = 'Content-Length is not a number';
+        break;
+      case 'transfer-encoding':
+        encodings += 1;
+        if (value.toLowerCase() !== 'chunked') head.refusal = 'Transfer-Encoding is not chunked';
+        break;
+      case 'connection':
+        if (/(?:^|[,\s])close(?:$|[,\s])/i.test(value)) head.close = true;
+        break;
+      case 'x-request-id':
+        head.requestId = value;
+        break;
+    }
+  });
+  head.fields = fields;
+  if (hosts !== 1) head.refusal = 'exactly one Host is needed';
+  if (lengths > 1) head.refusal = 'more than one Content-Length';
+  if (encodings > 1) head.refusal = 'more than one Transfer-Encoding';
+  if (lengths > 0 && encodings > 0) head.refusal = 'Content-Length and Transfer-Encoding together';
+  if (!METHOD.test(head.method)) head.refusal = 'the method is not one of HTTP';
+  if (!TARGET.test(head.path)) head.refusal = 'the request target has a character that none may have';
+  if (encodings > 0) head.contentLength = -1;
+  return head;
+}
