@@ -19,8 +19,8 @@ const ROOM_RANKS = [
   ['control'],
   ['auth'],
   ['backends'],
-  ['worker', 'supervisor', 'admin'],
   ['telemetry'],
+  ['worker', 'supervisor', 'admin'],
   ['cli'],
 ];
 

@@ -1,0 +1,142 @@
+/**
+ * The admin port: one fastify application. It owns HTTP alone: who may call, how bodies are read,
+ * how errors look, which paths exist. What a call means belongs to the control plane.
+ *
+ * Life of a call: onRequest (ids, security fields, gate) -> body parser -> route -> control plane
+ * -> answer; every failure leaves through errors.ts.
+ */
+import { randomUUID } from 'node:crypto';
+import Fastify, {
+  LogController,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import { PointsmanError } from '../core/errors.js';
+import { ADMIN_BODY_BYTES_MAX, NAME_CHARS_MAX } from '../core/limits.js';
+import { useBodyParser } from './body-parser.js';
+import type { AdminOptions } from './contract.js';
+import { answerClientError, sendError } from './errors.js';
+import { admit } from './gate.js';
+import { RouteTable } from './route-table.js';
+import { deploymentRoutes } from './routes/deployments.js';
+import { healthRoutes } from './routes/health.js';
+import { invocationRoutes } from './routes/invocations.js';
+import { manifestRoutes } from './routes/manifest.js';
+import { metricsRoutes } from './routes/metrics.js';
+import { servingEndpointRoutes } from './routes/serving-endpoints.js';
+import { statusRoutes } from './routes/status.js';
+import { unbuiltRoutes } from './routes/unbuilt.js';
+
+/** A client's own request id is echoed when it is short visible ASCII; anything else gets ours. */
+const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
+
+const REVISION_FIELD = 'x-pointsman-revision';
+
+/**
+ * Longer path segments cannot name anything, but must still get the JSON 404 of a name that is
+ * unknown.
+ */
+const PATH_SEGMENT_CHARS_MAX = 16 * NAME_CHARS_MAX;
+
+/**
+ * The admin port's application, complete but not listening. Closing it closes its outgoing
+ * connections. `routes` is filled with what the application takes.
+ */
+export function createAdminApp(
+  options: AdminOptions,
+  routes: RouteTable = new RouteTable(),
+): FastifyInstance {
+  const app = Fastify({
+    loggerInstance: options.logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: ADMIN_BODY_BYTES_MAX,
+    genReqId: () => randomUUID(),
+    requestIdHeader: false,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: PATH_SEGMENT_CHARS_MAX },
+    frameworkErrors: sendError,
+    clientErrorHandler: (error, socket) => {
+      answerClientError(error, socket, options.logger);
+    },
+  });
+  app.decorateRequest('principal', null);
+  app.setErrorHandler(sendError);
+  app.addHook('onRoute', (route) => {
+    routes.add(route.method, route.url);
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    setCommonFields(request, reply);
+    done(tryAdmit(request, options));
+  });
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    // Here, so that the answer to a change carries the revision that it made.
+    if (!reply.hasHeader(REVISION_FIELD))
+      reply.header(REVISION_FIELD, String(options.control.revision));
+    done(null, payload);
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    logCall(request, reply);
+    done();
+  });
+  useBodyParser(app);
+  addRoutes(app, options);
+  app.setNotFoundHandler((request) => {
+    throw routes.missing(request.method, request.url);
+  });
+  return app;
+}
+
+function addRoutes(app: FastifyInstance, options: AdminOptions): void {
+  healthRoutes(app, options.supervisor);
+  metricsRoutes(app, options.metrics);
+  servingEndpointRoutes(app, options.control);
+  deploymentRoutes(app, options.control);
+  manifestRoutes(app, options);
+  statusRoutes(app, options);
+  unbuiltRoutes(app);
+  void app.register((scope, _options, done) => {
+    invocationRoutes(scope, options.supervisor);
+    done();
+  });
+}
+
+function setCommonFields(request: FastifyRequest, reply: FastifyReply): void {
+  const clientId = request.headers['x-request-id'];
+  const kept = typeof clientId === 'string' && REQUEST_ID.test(clientId) ? clientId : request.id;
+  reply.headers({
+    'x-databricks-request-id': request.id,
+    'x-request-id': kept,
+    'x-content-type-options': 'nosniff',
+    'cache-control': 'no-store',
+  });
+}
+
+function tryAdmit(request: FastifyRequest, options: AdminOptions): PointsmanError | undefined {
+  // Unknown paths say so only to who may look around, except the discovery documents that every SDK
+  // asks for without a credential: they are a plain 404 until they exist.
+  if (request.is404 && request.url.startsWith('/.well-known/')) return undefined;
+  try {
+    admit(request, options);
+    return undefined;
+  } catch (error) {
+    if (error instanceof PointsmanError) return error;
+    throw error;
+  }
+}
+
+/**
+ * Changes are news; looking is not. The query string stays out: it is nobody's business in a log.
+ */
+function logCall(request: FastifyRequest, reply: FastifyReply): void {
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  const fields = {
+    requestId: request.id,
+    principal: request.principal?.name ?? null,
+    method: request.method,
+    path: request.url.split('?', 1)[0],
+    status: reply.statusCode,
+    durationMs: Math.round(reply.elapsedTime),
+  };
+  if (isRead) request.log.debug(fields, 'admin call');
+  else request.log.info(fields, 'admin call');
+}

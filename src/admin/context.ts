@@ -1,0 +1,63 @@
+/**
+ * Per-request state that the hooks set and the routes read, and small readers of what a client
+ * sent.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ChangeOptions, Tagged } from '../control/control-plane.js';
+import { PointsmanError, invalidField } from '../core/errors.js';
+import type { AdminPrincipal } from './contract.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Null on routes that need no credential. */
+    principal: AdminPrincipal | null;
+  }
+  interface FastifyContextConfig {
+    /** Who may call; absent: an admin only. */
+    access?: RouteAccess;
+  }
+}
+
+/**
+ * `public`: no credential. `query`: any credential. `metrics`: none on a loopback-only port, else
+ * an admin's.
+ */
+export type RouteAccess = 'public' | 'query' | 'metrics';
+
+/**
+ * ETag as RFC 9110 writes it; weak tags never match, so they are let through to fail the
+ * comparison.
+ */
+const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e]*"$/;
+
+/** @throws PointsmanError for an `If-Match` that is not one entity tag. */
+export function changeOptions(request: FastifyRequest): ChangeOptions {
+  const principal = request.principal?.name ?? 'unknown';
+  const ifMatch = request.headers['if-match'];
+  if (ifMatch === undefined) return { principal };
+  if (!ENTITY_TAG.test(ifMatch)) {
+    throw invalidField(
+      'If-Match',
+      'must be one entity tag in quotes, as the ETag of a GET shows it',
+    );
+  }
+  return { principal, ifMatch };
+}
+
+/** The parsed body of a call that must have one. */
+export function requireBody(request: FastifyRequest): unknown {
+  if (request.body !== undefined) return request.body;
+  throw new PointsmanError('MALFORMED_REQUEST', 'The body is empty at line 1, column 1');
+}
+
+export function sendTagged<T>(reply: FastifyReply, tagged: Tagged<T>): T {
+  reply.header('etag', tagged.etag);
+  return tagged.value;
+}
+
+/** A text parameter of the path; the router has decoded it. */
+export function pathParam(request: FastifyRequest, name: string): string {
+  const value = (request.params as Record<string, string | undefined>)[name];
+  if (value === undefined) throw new Error(`route without parameter ${name}`);
+  return value;
+}

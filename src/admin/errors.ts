@@ -1,0 +1,85 @@
+/**
+ * Every failure of the admin port ends here: one body form, one header, nothing of the inside
+ * shown. Expected failures are PointsmanErrors; fastify's own (limits, bad URLs) are translated by
+ * status; anything else is a fault of ours: logged with its stack, answered with a generic 500.
+ */
+import type { Socket } from 'node:net';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import { ADMIN_BODY_BYTES_MAX } from '../core/limits.js';
+import { PointsmanError, messageOf, type ErrorCode } from '../core/errors.js';
+
+export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const known = toPointsmanError(error);
+  if (known === null) {
+    request.log.error({ err: error, requestId: request.id }, 'admin call failed unexpectedly');
+  }
+  const answer = known ?? unexpected(request.id);
+  if (answer.allow !== null) reply.header('allow', answer.allow);
+  if (answer.retryAfterS !== null) reply.header('retry-after', String(answer.retryAfterS));
+  if (answer.code === 'UNAUTHENTICATED')
+    reply.header('www-authenticate', 'Bearer realm="pointsman"');
+  reply
+    .code(answer.status)
+    .header('x-pointsman-error', answer.code)
+    .header('content-type', 'application/json; charset=utf-8')
+    .send(JSON.stringify(answer.toBody()));
+}
+
+function unexpected(requestId: string): PointsmanError {
+  return new PointsmanError(
+    'INTERNAL_ERROR',
+    `The call failed inside pointsman; request id ${requestId}`,
+  );
+}
+
+/** Null: not an expected failure. */
+function toPointsmanError(error: unknown): PointsmanError | null {
+  if (error instanceof PointsmanError) return error;
+  const { statusCode: status, code: own } = error as { statusCode?: unknown; code?: unknown };
+  if (typeof own !== 'string' || !own.startsWith('FST_ERR_')) return null;
+  if (typeof status !== 'number' || status < 400 || status > 499) return null;
+  if (status === 413) {
+    const limit = String(ADMIN_BODY_BYTES_MAX);
+    return new PointsmanError('INVALID_PARAMETER_VALUE', `The body is larger than ${limit} bytes`, {
+      status,
+    });
+  }
+  const code: ErrorCode = status === 404 ? 'ENDPOINT_NOT_FOUND' : 'MALFORMED_REQUEST';
+  return new PointsmanError(code, messageOf(error), { status, cause: error });
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, { status: number; reason: string; message: string }>> =
+  {
+    HPE_HEADER_OVERFLOW: {
+      status: 431,
+      reason: 'Request Header Fields Too Large',
+      message: 'The request head is too large',
+    },
+    ERR_HTTP_REQUEST_TIMEOUT: {
+      status: 408,
+      reason: 'Request Timeout',
+      message: 'The request did not arrive in time',
+    },
+  };
+
+/**
+ * Answers bytes that are not an HTTP request; there is no request object yet, so the answer is raw.
+ */
+export function answerClientError(error: Error, socket: Socket, logger: FastifyBaseLogger): void {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  logger.debug({ code }, 'not an HTTP request on the admin port');
+  const known = code === undefined ? undefined : CLIENT_ERRORS[code];
+  const status = known?.status ?? 400;
+  const errorCode = known === undefined ? 'MALFORMED_REQUEST' : 'INVALID_PARAMETER_VALUE';
+  const message = known?.message ?? 'The bytes received are not an HTTP/1.1 request';
+  const body = JSON.stringify({ error_code: errorCode, message });
+  socket.end(
+    `HTTP/1.1 ${String(status)} ${known?.reason ?? 'Bad Request'}\r\n` +
+      `x-pointsman-error: ${errorCode}\r\ncontent-type: application/json; charset=utf-8\r\n` +
+      `content-length: ${String(Buffer.byteLength(body))}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}

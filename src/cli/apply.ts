@@ -1,0 +1,161 @@
+/**
+ * `pointsman apply -f MANIFEST`: brings the daemon to what a manifest says and stays until it is
+ * true. With
+ * --replace whatever the manifest does not name is deleted, so that is shown first and asked for.
+ */
+import type { Command } from 'commander';
+import type { ManifestChange, ManifestResult, Status } from '../control/control-plane.js';
+import { API, createClient, type AdminClient } from './client.js';
+import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
+import { addExamples, addTargetOptions, parseSeconds } from './options.js';
+import { readManifest } from './read-manifest.js';
+import { counted, renderTable } from './table.js';
+import type { TargetOptions } from './target.js';
+
+interface ApplyOptions extends TargetOptions {
+  readonly json?: true;
+  readonly file: string;
+  readonly replace?: true;
+  readonly yes?: true;
+  readonly dryRun?: true;
+  readonly timeout: number;
+}
+
+const MANIFEST = `${API}/pointsman/manifest`;
+const POLL_MS = 250;
+/** Fields of one changed resource that are listed; the rest is a number. */
+const FIELDS_SHOWN = 4;
+
+export function addApplyCommand(program: Command, io: Io, onExit: (code: number) => void): void {
+  const command = program
+    .command('apply')
+    .description('Bring deployments and endpoints to what a manifest says')
+    .requiredOption('-f, --file <manifest>', 'YAML or JSON; "-" reads standard input')
+    .option('--dry-run', 'show what would change, change nothing')
+    .option('--replace', 'delete what the manifest does not name')
+    .option('--yes', 'do not ask before --replace deletes')
+    .option('--timeout <seconds>', 'wait this long for endpoints to be ready', parseSeconds, 600)
+    .action(async (options: ApplyOptions) => {
+      onExit(await runApply(options, io));
+    });
+  addTargetOptions(command);
+  addExamples(command, [
+    'pointsman apply -f manifest.yaml',
+    'pointsman apply -f manifest.yaml --dry-run',
+    'pointsman apply -f manifest.yaml --replace --yes --timeout 60',
+  ]);
+}
+
+async function runApply(options: ApplyOptions, io: Io): Promise<number> {
+  const manifest = await readManifest(options.file, io);
+  const client = await createClient(options, io);
+  const say = options.json ? (): void => undefined : io.out.bind(io);
+  if (options.dryRun) {
+    const plan = await send(client, manifest, options, '?dry_run=true', null);
+    say(`${describeChanges(plan.changes)}\nDry run: nothing was changed.`);
+    if (options.json) io.out(JSON.stringify(plan, null, 2));
+    return EXIT_OK;
+  }
+  const etag = options.replace ? await confirmDeletions(client, manifest, options, io) : null;
+  const result = await send(client, manifest, options, '', etag);
+  say(describeChanges(result.changes));
+  const status = await waitSettled(client, result, options.timeout * 1000, io, say);
+  say(`Applied: revision ${String(status.revision)}.`);
+  if (options.json) {
+    io.out(JSON.stringify({ ...result, revision: status.revision, settled: true }, null, 2));
+  }
+  return EXIT_OK;
+}
+
+async function send(
+  client: AdminClient,
+  manifest: unknown,
+  options: ApplyOptions,
+  query: string,
+  ifMatch: string | null,
+): Promise<ManifestResult> {
+  const method = options.replace ? 'PUT' : 'PATCH';
+  const { body } = await client.call(method, MANIFEST + query, { body: manifest, ifMatch });
+  return body as ManifestResult;
+}
+
+/**
+ * The tag of the state that was shown, so that nothing else is deleted than what was agreed to;
+ * null when nothing is deleted.
+ */
+async function confirmDeletions(
+  client: AdminClient,
+  manifest: unknown,
+  options: ApplyOptions,
+  io: Io,
+): Promise<string | null> {
+  const { etag } = await client.call('GET', MANIFEST);
+  const plan = await send(client, manifest, options, '?dry_run=true', null);
+  const deleted = plan.changes.filter(({ action }) => action === 'delete');
+  if (deleted.length === 0) return null;
+  const tell = options.json ? io.err.bind(io) : io.out.bind(io);
+  tell(`Not in the manifest, so --replace deletes:\n${describeChanges(deleted)}`);
+  if (options.yes) return etag;
+  if (!io.interactive) {
+    throw new CliError(
+      'Nothing was changed.',
+      'Add --yes to delete without being asked.',
+      EXIT_USAGE,
+    );
+  }
+  const answer = await io.ask(`Delete ${counted(deleted.length, 'resource')}? [y/N] `);
+  if (!/^y(es)?$/i.test(answer.trim())) throw new CliError('Nothing was changed.');
+  return etag;
+}
+
+/** Stays until no endpoint of the change waits; says once per reason what each one waits for. */
+async function waitSettled(
+  client: AdminClient,
+  result: ManifestResult,
+  timeoutMs: number,
+  io: Io,
+  say: (line: string) => void,
+): Promise<Status> {
+  const names = result.changes.filter(({ kind }) => kind === 'endpoint').map(({ name }) => name);
+  const said = new Map<string, string>();
+  const startMs = io.nowMs();
+  for (;;) {
+    const status = await client.status();
+    const endpoints = status.endpoints.filter(({ name }) => names.includes(name));
+    const failed = endpoints.filter(({ config_update: update }) => update === 'UPDATE_FAILED');
+    const waiting = endpoints.filter(({ config_update: update }) => update === 'IN_PROGRESS');
+    for (const { name, message } of waiting) {
+      if (said.get(name) === message) continue;
+      said.set(name, message);
+      say(`${name} waits: ${message || 'in progress'}`);
+    }
+    if (waiting.length === 0 && failed.length === 0) return status;
+    if (waiting.length === 0) {
+      throw new CliError(
+        failed.map(({ name, message }) => `${name} failed: ${message}`).join('\n'),
+      );
+    }
+    if (io.nowMs() - startMs >= timeoutMs || io.signal.aborted) {
+      const open = waiting.map(({ name }) => name).join(', ');
+      throw new CliError(
+        `The manifest is stored, but not ready yet: ${open}.`,
+        'The daemon goes on without this command; look with "pointsman status".',
+      );
+    }
+    await io.sleep(POLL_MS);
+  }
+}
+
+function describeChanges(changes: readonly ManifestChange[]): string {
+  const shown = changes.filter(({ action }) => action !== 'unchanged');
+  const unchanged = changes.length - shown.length;
+  const rows = shown.map(({ kind, name, action, fields }) => {
+    const more = fields.length - FIELDS_SHOWN;
+    const listed = fields.slice(0, FIELDS_SHOWN).join(', ');
+    return [action, kind, name, more > 0 ? `${listed} and ${String(more)} more` : listed];
+  });
+  if (rows.length === 0)
+    return `Nothing to change; ${counted(unchanged, 'resource')} as in the manifest.`;
+  const table = renderTable(['action', 'kind', 'name', 'fields'], rows);
+  return unchanged === 0 ? table : `${table}\n${counted(unchanged, 'resource')} unchanged.`;
+}

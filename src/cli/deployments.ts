@@ -1,0 +1,79 @@
+/** `pointsman deployments [NAME]`: where entities run, and which addresses are healthy. */
+import type { Command } from 'commander';
+import type { DeploymentView } from '../control/control-plane.js';
+import { createClient } from './client.js';
+import { CliError, EXIT_OK, type Io } from './io.js';
+import { addExamples, addTargetOptions } from './options.js';
+import { formatDuration, renderTable } from './table.js';
+import type { TargetOptions } from './target.js';
+
+type Options = TargetOptions & { readonly json?: true };
+
+export function addDeploymentsCommand(
+  program: Command,
+  io: Io,
+  onExit: (code: number) => void,
+): void {
+  const command = program
+    .command('deployments')
+    .description('List deployments, or show one with its addresses')
+    .argument('[name]')
+    .action(async (name: string | undefined, options: Options) => {
+      const client = await createClient(options, io);
+      const { deployments } = await client.status();
+      const shown = name === undefined ? deployments : [findDeployment(deployments, name)];
+      const [first] = shown;
+      if (options.json) {
+        io.out(JSON.stringify(name === undefined ? { deployments } : first, null, 2));
+      } else if (name === undefined) {
+        io.out(deployments.length === 0 ? NO_DEPLOYMENTS : describeDeployments(deployments));
+      } else if (first !== undefined) {
+        io.out(describeDeployment(first));
+      }
+      onExit(EXIT_OK);
+    });
+  addTargetOptions(command);
+  addExamples(command, ['pointsman deployments', 'pointsman deployments model-a']);
+}
+
+const NO_DEPLOYMENTS = 'No deployments yet. Create some with "pointsman apply -f manifest.yaml".';
+
+function findDeployment(deployments: readonly DeploymentView[], name: string): DeploymentView {
+  const found = deployments.find((deployment) => deployment.name === name);
+  if (found !== undefined) return found;
+  const names = deployments.map((deployment) => deployment.name).join(', ') || 'none';
+  throw new CliError(`There is no deployment ${name}.`, `Deployments: ${names}.`);
+}
+
+/** The rows that `status` shows too. */
+export function describeDeployments(deployments: readonly DeploymentView[]): string {
+  const rows = deployments.map((deployment) => {
+    const ready = deployment.addresses.filter(({ state }) => state === 'READY').length;
+    return [
+      deployment.name,
+      deployment.state,
+      `${String(ready)} of ${String(deployment.addresses.length)}`,
+      deployment.used_by.join(', ') || 'nothing',
+    ];
+  });
+  const notes = deployments
+    .filter(({ message }) => message !== '')
+    .map(({ name, message }) => `${name}: ${message}`);
+  return [renderTable(['deployment', 'state', 'ready', 'used by'], rows), ...notes].join('\n');
+}
+
+function describeDeployment(deployment: DeploymentView): string {
+  const rows = deployment.addresses.map((address) => [
+    address.address,
+    address.replica_url,
+    String(address.weight),
+    address.state,
+    formatDuration(Math.max(0, Date.now() - address.since) / 1000),
+    address.last_error,
+  ]);
+  const head = ['address', 'replica', 'weight', 'state', 'since', 'last error'];
+  const usedBy = deployment.used_by.join(', ') || 'nothing';
+  const lines = [`${deployment.name}: ${deployment.state}, used by ${usedBy}`];
+  if (deployment.message !== '') lines.push(deployment.message);
+  return [...lines, '', renderTable(head, rows)].join('\n');
+}

@@ -1,0 +1,98 @@
+/** `pointsman endpoints [NAME]`: what is served, how it is split, and what waits. */
+import type { Command } from 'commander';
+import type { EndpointStatus } from '../control/control-plane.js';
+import { createClient } from './client.js';
+import { CliError, EXIT_OK, type Io } from './io.js';
+import { addExamples, addTargetOptions } from './options.js';
+import { renderTable } from './table.js';
+import type { TargetOptions } from './target.js';
+
+type Options = TargetOptions & { readonly json?: true };
+
+export function addEndpointsCommand(
+  program: Command,
+  io: Io,
+  onExit: (code: number) => void,
+): void {
+  const command = program
+    .command('endpoints')
+    .description('List endpoints, or show one with its served entities')
+    .argument('[name]')
+    .action(async (name: string | undefined, options: Options) => {
+      const client = await createClient(options, io);
+      const { endpoints } = await client.status();
+      const shown = name === undefined ? endpoints : [findEndpoint(endpoints, name)];
+      const [first] = shown;
+      if (options.json) {
+        io.out(JSON.stringify(name === undefined ? { endpoints } : first, null, 2));
+      } else if (name === undefined) {
+        io.out(endpoints.length === 0 ? NO_ENDPOINTS : describeEndpoints(endpoints));
+      } else if (first !== undefined) {
+        io.out(describeEndpoint(first));
+      }
+      onExit(EXIT_OK);
+    });
+  addTargetOptions(command);
+  addExamples(command, [
+    'pointsman endpoints',
+    'pointsman endpoints iris',
+    'pointsman endpoints --json',
+  ]);
+}
+
+const NO_ENDPOINTS = 'No endpoints yet. Create some with "pointsman apply -f manifest.yaml".';
+
+function findEndpoint(endpoints: readonly EndpointStatus[], name: string): EndpointStatus {
+  const found = endpoints.find((endpoint) => endpoint.name === name);
+  if (found !== undefined) return found;
+  const names = endpoints.map((endpoint) => endpoint.name).join(', ') || 'none';
+  throw new CliError(`There is no endpoint ${name}.`, `Endpoints: ${names}.`);
+}
+
+/** The rows that `status` shows too. */
+export function describeEndpoints(endpoints: readonly EndpointStatus[]): string {
+  const rows = endpoints.map((endpoint) => [
+    endpoint.name,
+    endpoint.ready,
+    endpoint.config_update,
+    versionOf(endpoint),
+    endpoint.entities
+      .map(({ name, traffic_percentage: percent }) => `${name} ${String(percent)} %`)
+      .join(', '),
+  ]);
+  const notes = endpoints
+    .filter(({ message }) => message !== '')
+    .map(({ name, message }) => `${name}: ${message}`);
+  const head = ['endpoint', 'ready', 'update', 'version', 'split'];
+  return [renderTable(head, rows), ...notes].join('\n');
+}
+
+function describeEndpoint(endpoint: EndpointStatus): string {
+  const rows = endpoint.entities.map((entity) => [
+    entity.name,
+    `${String(entity.traffic_percentage)} %`,
+    entity.deployment || 'none',
+    String(entity.requests),
+    String(entity.errors),
+    String(entity.in_flight),
+    inMs(entity.latency_p50_ms),
+    inMs(entity.latency_p99_ms),
+  ]);
+  const head = ['entity', 'share', 'deployment', 'requests', 'errors', 'in flight', 'p50', 'p99'];
+  const version = `config version ${versionOf(endpoint)}`;
+  const state = `${endpoint.ready}, ${endpoint.config_update}, ${version}`;
+  const lines = [`${endpoint.name} (${endpoint.id}): ${state}`];
+  if (endpoint.message !== '') lines.push(endpoint.message);
+  return [...lines, '', renderTable(head, rows)].join('\n');
+}
+
+function versionOf(endpoint: EndpointStatus): string {
+  const active = endpoint.config_version === null ? '-' : String(endpoint.config_version);
+  const { pending_config_version: pending } = endpoint;
+  return pending === null ? active : `${active} (${String(pending)} waits)`;
+}
+
+/** Quantiles come from histogram buckets, so they are upper bounds. */
+function inMs(value: number | null): string {
+  return value === null ? '-' : `${String(value)} ms`;
+}

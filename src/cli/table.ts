@@ -1,0 +1,49 @@
+/**
+ * Tables for people: columns as wide as their content, numbers to the right, no frames to copy
+ * around.
+ */
+
+const GAP = '  ';
+
+export function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)),
+  );
+  const numeric = head.map((_, column) => rows.every((row) => isNumeric(row[column] ?? '')));
+  const render = (row: readonly string[]): string =>
+    widths
+      .map((width, column) => {
+        const cell = row[column] ?? '';
+        return numeric[column] === true ? cell.padStart(width) : cell.padEnd(width);
+      })
+      .join(GAP)
+      .trimEnd();
+  return [head, ...rows].map(render).join('\n');
+}
+
+function isNumeric(cell: string): boolean {
+  return /^-?[0-9][0-9.,]*( ?%| ms| s)?$|^-?$/.test(cell);
+}
+
+/** `1 address`, `3 addresses`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${String(count)} ${count === 1 ? one : many}`;
+}
+
+/** `2 d 3 h`, `4 min 5 s`, `12 s`. */
+export function formatDuration(seconds: number): string {
+  const units: readonly (readonly [string, number])[] = [
+    ['d', 86_400],
+    ['h', 3600],
+    ['min', 60],
+    ['s', 1],
+  ];
+  const parts: string[] = [];
+  let rest = Math.floor(seconds);
+  for (const [unit, length] of units) {
+    const count = Math.floor(rest / length);
+    rest -= count * length;
+    if (count > 0) parts.push(`${String(count)} ${unit}`);
+  }
+  return parts.slice(0, 2).join(' ') || '0 s';
+}

@@ -1,0 +1,37 @@
+/**
+ * The process's log: JSON lines on standard output for machines, one readable line per entry on a
+ * terminal. Writes are synchronous, so that nothing is lost when the process ends; no request of
+ * the data plane is logged here, so the rate is low.
+ */
+import pino, { type DestinationStream, type Logger } from 'pino';
+import pretty from 'pino-pretty';
+
+export interface LoggerOptions {
+  readonly level: string;
+  /** Readable lines instead of JSON. */
+  readonly readable: boolean;
+  /** Default: standard output. */
+  readonly destination?: DestinationStream;
+}
+
+/** Fields that could carry a credential are cut out whatever the caller logs. */
+const REDACTED = ['authorization', '*.authorization', 'token', '*.token', 'headers', '*.headers'];
+
+export function createLogger(options: LoggerOptions): Logger {
+  const settings = {
+    level: options.level,
+    redact: REDACTED,
+    base: { pid: process.pid },
+    timestamp: pino.stdTimeFunctions.isoTime,
+  };
+  const destination = options.destination ?? pino.destination({ dest: 1, sync: true });
+  if (!options.readable) return pino(settings, destination);
+  const lines = pretty({
+    destination: options.destination ?? 1,
+    sync: true,
+    colorize: options.destination === undefined && process.env['NO_COLOR'] === undefined,
+    translateTime: 'SYS:HH:MM:ss',
+    ignore: 'pid,hostname',
+  });
+  return pino(settings, lines);
+}

@@ -1,0 +1,119 @@
+/**
+ * Every series of `/metrics` that is ours. docs/metrics.md lists the same rows and a test compares
+ * them.
+ */
+import type { MetricSpec } from './exposition.js';
+
+const ENTITY = ['endpoint', 'served_entity'] as const;
+const ADDRESS = ['deployment', 'address'] as const;
+
+export const METRICS = {
+  info: {
+    name: 'pointsman_info',
+    type: 'gauge',
+    help: 'Always 1; the label says which version runs.',
+    labels: ['version'],
+  },
+  activeRevision: {
+    name: 'pointsman_active_revision',
+    type: 'gauge',
+    help: 'Number of the active routing state.',
+    labels: [],
+  },
+  workerUp: {
+    name: 'pointsman_worker_up',
+    type: 'gauge',
+    help: '1 while the worker of the slot serves.',
+    labels: ['slot'],
+  },
+  workerRevision: {
+    name: 'pointsman_worker_revision',
+    type: 'gauge',
+    help: 'Revision that the worker of the slot dispatches under.',
+    labels: ['slot'],
+  },
+  openConnections: {
+    name: 'pointsman_open_connections',
+    type: 'gauge',
+    help: 'Client connections of all workers.',
+    labels: [],
+  },
+  requests: {
+    name: 'pointsman_requests_total',
+    type: 'counter',
+    help: 'Invocations answered, by status class and by the door that served them.',
+    labels: [...ENTITY, 'status_class', 'path'],
+  },
+  requestDuration: {
+    name: 'pointsman_request_duration_seconds',
+    type: 'histogram',
+    help: 'Time from the dispatch of an invocation to the end of its answer.',
+    labels: ENTITY,
+  },
+  inFlight: {
+    name: 'pointsman_in_flight_requests',
+    type: 'gauge',
+    help: 'Invocations under way.',
+    labels: ENTITY,
+  },
+  refused: {
+    name: 'pointsman_refused_requests_total',
+    type: 'counter',
+    help: 'Requests of the data port answered with an error of pointsman itself, by error code.',
+    labels: ['code'],
+  },
+  endpointReady: {
+    name: 'pointsman_endpoint_ready',
+    type: 'gauge',
+    help: '1 while the endpoint is READY.',
+    labels: ['endpoint'],
+  },
+  endpointConfigVersion: {
+    name: 'pointsman_endpoint_config_version',
+    type: 'gauge',
+    help: 'Active config version of the endpoint; absent before the first one.',
+    labels: ['endpoint'],
+  },
+  endpointPending: {
+    name: 'pointsman_endpoint_update_pending',
+    type: 'gauge',
+    help: '1 while a pending config waits for readiness.',
+    labels: ['endpoint'],
+  },
+  addressReady: {
+    name: 'pointsman_address_ready',
+    type: 'gauge',
+    help: '1 while the health probe finds the address ready.',
+    labels: ADDRESS,
+  },
+  addressRequests: {
+    name: 'pointsman_address_requests_total',
+    type: 'counter',
+    help: 'Requests relayed to the address.',
+    labels: ADDRESS,
+  },
+  addressInFlight: {
+    name: 'pointsman_address_in_flight_requests',
+    type: 'gauge',
+    help: 'Requests under way at the address.',
+    labels: ADDRESS,
+  },
+  addressIdle: {
+    name: 'pointsman_address_idle_connections',
+    type: 'gauge',
+    help: 'Pooled connections to the address without a request.',
+    labels: ADDRESS,
+  },
+  addressConnects: {
+    name: 'pointsman_address_connects_total',
+    type: 'counter',
+    help: 'Connections opened to the address.',
+    labels: ADDRESS,
+  },
+  addressConnectFailures: {
+    name: 'pointsman_address_connect_failures_total',
+    type: 'counter',
+    help: 'Attempts to connect to the address that failed.',
+    labels: ADDRESS,
+  },
+} as const satisfies Record<string, MetricSpec>;

@@ -1,0 +1,61 @@
+/** docs/admin-api.md and docs/errors.md say what the code does, both ways. */
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { pino } from 'pino';
+import { createAdminApp } from '../../../src/admin/app.js';
+import { RouteTable } from '../../../src/admin/route-table.js';
+import { ERROR_CATALOGUE } from '../../../src/core/errors.js';
+import { projectFile } from '../project-file.js';
+import { MemoryControl } from './harness.js';
+
+/** Cells of every table row that begins with a code span. */
+function rowsOf(file: string): string[][] {
+  return readFileSync(projectFile(file), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim().replace(/^`|`$/g, '')),
+    );
+}
+
+t.test('docs/admin-api.md lists exactly the routes', async (t) => {
+  const routes = new RouteTable();
+  const app = createAdminApp(
+    {
+      control: new MemoryControl(),
+      authenticate: () => null,
+      supervisor: {
+        workers: () => Promise.resolve([]),
+        stats: () => Promise.resolve([]),
+        ready: () => ({ ready: true, reason: '' }),
+        dataPlaneUrl: () => '',
+      },
+      metrics: { contentType: 'text/plain', render: () => Promise.resolve('') },
+      logger: pino({ level: 'silent' }),
+      version: '0',
+      loopbackOnly: true,
+      allowedHosts: [],
+      updateDeadlineMs: 1,
+    },
+    routes,
+  );
+  await app.ready();
+  t.teardown(() => app.close());
+  const documented = rowsOf('docs/admin-api.md').map(([call]) => String(call));
+  t.strictSame([...documented].sort(), [...new Set(routes.list())].sort());
+  t.ok(documented.length > 30);
+});
+
+t.test('docs/errors.md lists exactly the catalogue', (t) => {
+  const documented = rowsOf('docs/errors.md').filter(([code]) => /^[A-Z_]+$/.test(String(code)));
+  const real = Object.entries(ERROR_CATALOGUE).map(([code, entry]) => [
+    code,
+    String(entry.status),
+    entry.when,
+  ]);
+  t.strictSame(documented, real);
+  t.end();
+});

@@ -1,0 +1,179 @@
+/**
+ * The command line in this process against a real control plane, a real store and the real admin
+ * port; the data plane keeps its snapshots in memory and its counters are the test's. Time is the
+ * test's too: a sleep of the command moves it and lets everything else have a turn.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Test } from 'tap';
+import { pino } from 'pino';
+import { createAdminApp } from '../../../src/admin/app.js';
+import type { Io } from '../../../src/cli/io.js';
+import { runCli } from '../../../src/cli/program.js';
+import { STATE_FILES } from '../../../src/config/state-files.js';
+import type { EntityStats, Stats } from '../../../src/control/messages.js';
+import { LATENCY_BUCKETS_MS } from '../../../src/core/limits.js';
+import { startControl, startReplica, type Harness, type Replica } from '../control/harness.js';
+
+export const TOKEN = 'token-of-the-test-daemon';
+
+export interface Daemon extends Harness {
+  readonly url: string;
+  readonly replica: Replica;
+  /** What the workers will report. */
+  setCounters(entities: readonly { entity: string; ok: number; failed: number }[]): void;
+  close(): Promise<void>;
+}
+
+/** A daemon's supervisor half whose state directory holds URL and token as a real one's does. */
+export async function startDaemon(t: Test): Promise<Daemon> {
+  const harness = await startControl(t);
+  const replica = await startReplica(t);
+  let stats: Stats[] = [];
+  const app = createAdminApp({
+    control: harness.control,
+    authenticate: (authorization) =>
+      authorization === `Bearer ${TOKEN}` ? { name: 'admin', role: 'admin' } : null,
+    supervisor: {
+      workers: () =>
+        Promise.resolve([
+          { slot: 0, pid: 42, state: 'SERVING', revision: 1, connections: 3, in_flight: 1 },
+        ]),
+      stats: () => Promise.resolve(stats),
+      ready: () => ({ ready: true, reason: '' }),
+      dataPlaneUrl: () => 'http://127.0.0.1:1',
+    },
+    metrics: { contentType: 'text/plain', render: () => Promise.resolve('') },
+    logger: pino({ level: 'silent' }),
+    version: '9.9.9',
+    loopbackOnly: true,
+    allowedHosts: [],
+    updateDeadlineMs: 1000,
+  });
+  t.teardown(() => app.close());
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  writeFileSync(join(harness.dir, STATE_FILES.adminUrl), `${url}\n`);
+  writeFileSync(join(harness.dir, STATE_FILES.adminToken), `${TOKEN}\n`);
+  return {
+    ...harness,
+    url,
+    replica,
+    setCounters: (entities) => {
+      stats = [statsOf(entities.map(toEntityStats))];
+    },
+    close: () => app.close(),
+  };
+}
+
+function toEntityStats(counters: { entity: string; ok: number; failed: number }): EntityStats {
+  const latencyBuckets = new Array<number>(LATENCY_BUCKETS_MS.length + 1).fill(0);
+  latencyBuckets[0] = counters.ok + counters.failed;
+  return {
+    endpoint: 'iris',
+    entity: counters.entity,
+    statusClasses: [0, counters.ok, 0, 0, counters.failed],
+    latencyBuckets,
+    latencySumMs: 1,
+    inFlight: 0,
+  };
+}
+
+function statsOf(entities: EntityStats[]): Stats {
+  return {
+    requestId: 1,
+    revision: 1,
+    entities,
+    addresses: [],
+    refusals: [],
+    connectionsOpen: 0,
+    requestsInFlight: 0,
+  };
+}
+
+export interface RunOptions {
+  readonly env?: Record<string, string>;
+  readonly input?: string;
+  /** Makes the terminal interactive; the answer to every question. */
+  readonly answer?: string;
+  /**
+   * Called at each sleep with the time in milliseconds since the start; may interrupt the command.
+   */
+  readonly onSleep?: (elapsedMs: number, interrupt: () => void) => void;
+}
+
+export interface RunResult {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  readonly questions: string[];
+}
+
+export async function run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const questions: string[] = [];
+  const interruption = new AbortController();
+  let elapsedMs = 0;
+  const io: Io = {
+    env: options.env ?? {},
+    interactive: options.answer !== undefined,
+    signal: interruption.signal,
+    out: (line) => void out.push(line),
+    err: (line) => void err.push(line),
+    ask: (question) => {
+      questions.push(question);
+      return Promise.resolve(options.answer ?? '');
+    },
+    readInput: () => Promise.resolve(Buffer.from(options.input ?? '')),
+    nowMs: () => elapsedMs,
+    sleep: async (delayMs) => {
+      elapsedMs += delayMs;
+      options.onSleep?.(elapsedMs, () => {
+        interruption.abort();
+      });
+      await nextTurn();
+    },
+  };
+  const code = await runCli(argv, '9.9.9', io);
+  return { code, out: out.join('\n'), err: err.join('\n'), questions };
+}
+
+/** A deployment and an endpoint `iris` at 90/10 in front of `url`. */
+export function irisManifest(url: string): object {
+  const entity = (name: string, version: string): object => ({
+    name,
+    entity_name: 'demo.models.iris',
+    entity_version: version,
+    workload_size: 'Small',
+    scale_to_zero_enabled: false,
+  });
+  return {
+    deployments: [
+      {
+        name: 'iris',
+        serves: ['1', '2'].map((version) => ({
+          entity_name: 'demo.models.iris',
+          entity_version: version,
+        })),
+        protocol: 'mlflow',
+        replicas: [{ url }],
+        health: { interval_ms: 100, timeout_ms: 1000 },
+      },
+    ],
+    endpoints: [
+      {
+        name: 'iris',
+        config: {
+          served_entities: [entity('current', '1'), entity('challenger', '2')],
+          traffic_config: {
+            routes: [
+              { served_model_name: 'current', traffic_percentage: 90 },
+              { served_model_name: 'challenger', traffic_percentage: 10 },
+            ],
+          },
+        },
+      },
+    ],
+  };
+}

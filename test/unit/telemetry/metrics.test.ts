@@ -1,0 +1,167 @@
+/** The exposition text: valid lines, merged workers, and agreement with docs/metrics.md. */
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import type { Stats } from '../../../src/control/messages.js';
+import { LATENCY_BUCKETS_MS } from '../../../src/core/limits.js';
+import { METRICS } from '../../../src/telemetry/metric-specs.js';
+import { createMetrics } from '../../../src/telemetry/metrics.js';
+import { projectFile } from '../project-file.js';
+
+/** One request of 3 ms answered 200, one of 400 s answered 503. */
+function statsOfOneWorker(): Stats {
+  const latencyBuckets = new Array<number>(LATENCY_BUCKETS_MS.length + 1).fill(0);
+  latencyBuckets[2] = 1;
+  latencyBuckets[LATENCY_BUCKETS_MS.length] = 1;
+  return {
+    requestId: 1,
+    revision: 4,
+    entities: [
+      {
+        endpoint: 'iris',
+        entity: 'we"ird\\',
+        statusClasses: [0, 1, 0, 0, 1],
+        latencyBuckets,
+        latencySumMs: 400_003,
+        inFlight: 2,
+      },
+    ],
+    addresses: [
+      {
+        deployment: 'm',
+        address: '127.0.0.1:9001',
+        inFlight: 2,
+        idleConnections: 3,
+        connects: 5,
+        connectFailures: 1,
+        requests: 7,
+      },
+    ],
+    refusals: [{ code: 'UNAUTHENTICATED', count: 6 }],
+    connectionsOpen: 10,
+    requestsInFlight: 2,
+  };
+}
+
+function metricsOf(stats: Stats[]): ReturnType<typeof createMetrics> {
+  return createMetrics({
+    version: '1.2.3',
+    workers: () =>
+      Promise.resolve([
+        { slot: 0, pid: 1, state: 'SERVING', revision: 4, connections: 1, in_flight: 0 },
+        { slot: 1, pid: null, state: 'DEAD', revision: 0, connections: 0, in_flight: 0 },
+      ]),
+    stats: () => Promise.resolve(stats),
+    status: () => ({
+      revision: 4,
+      endpoints: [
+        {
+          name: 'iris',
+          id: 'x',
+          ready: 'READY',
+          config_update: 'IN_PROGRESS',
+          config_version: 2,
+          pending_config_version: 3,
+          message: '',
+          entities: [],
+        },
+        {
+          name: 'new',
+          id: 'y',
+          ready: 'NOT_READY',
+          config_update: 'IN_PROGRESS',
+          config_version: null,
+          pending_config_version: 1,
+          message: '',
+          entities: [],
+        },
+      ],
+      deployments: [
+        {
+          name: 'm',
+          spec: {},
+          state: 'READY',
+          message: '',
+          used_by: [],
+          addresses: (['DOWN', 'READY'] as const).map((state) => ({
+            address: '127.0.0.1:9001',
+            replica_url: 'http://localhost:9001',
+            weight: 1,
+            state,
+            since: 0,
+            last_error: '',
+          })),
+        },
+      ],
+    }),
+  });
+}
+
+t.test('counters of all workers are summed', async (t) => {
+  const text = await metricsOf([statsOfOneWorker(), statsOfOneWorker()]).render();
+  const entity = String.raw`endpoint="iris",served_entity="we\"ird\\"`;
+  for (const line of [
+    'pointsman_info{version="1.2.3"} 1',
+    'pointsman_active_revision 4',
+    'pointsman_worker_up{slot="0"} 1',
+    'pointsman_worker_up{slot="1"} 0',
+    'pointsman_open_connections 20',
+    `pointsman_requests_total{${entity},status_class="2xx",path="js"} 2`,
+    `pointsman_requests_total{${entity},status_class="5xx",path="js"} 2`,
+    `pointsman_request_duration_seconds_bucket{${entity},le="0.002"} 0`,
+    `pointsman_request_duration_seconds_bucket{${entity},le="0.005"} 2`,
+    `pointsman_request_duration_seconds_bucket{${entity},le="300"} 2`,
+    `pointsman_request_duration_seconds_bucket{${entity},le="+Inf"} 4`,
+    `pointsman_request_duration_seconds_sum{${entity}} 800.006`,
+    `pointsman_request_duration_seconds_count{${entity}} 4`,
+    `pointsman_in_flight_requests{${entity}} 4`,
+    'pointsman_refused_requests_total{code="UNAUTHENTICATED"} 12',
+    'pointsman_address_requests_total{deployment="m",address="127.0.0.1:9001"} 14',
+    'pointsman_address_connect_failures_total{deployment="m",address="127.0.0.1:9001"} 2',
+    'pointsman_address_ready{deployment="m",address="127.0.0.1:9001"} 1',
+    'pointsman_endpoint_ready{endpoint="new"} 0',
+    'pointsman_endpoint_config_version{endpoint="iris"} 2',
+    'pointsman_endpoint_update_pending{endpoint="iris"} 1',
+  ]) {
+    t.ok(text.includes(`${line}\n`), line);
+  }
+  t.notMatch(text, /config_version\{endpoint="new"\}/);
+});
+
+t.test('the text is a valid exposition', async (t) => {
+  const metrics = metricsOf([statsOfOneWorker()]);
+  t.match(metrics.contentType, /^text\/plain; version=0\.0\.4/);
+  const lines = (await metrics.render()).trimEnd().split('\n');
+  const value = String.raw`[-+0-9.e]+|[Nn]a[Nn]|\+Inf`;
+  const labels = String.raw`\{(?:[a-z_]+="(?:[^"\\]|\\.)*",?)*\}`;
+  const sample = new RegExp(String.raw`^[a-z0-9_]+(?:${labels})? (?:${value})$`);
+  const series = new Set<string>();
+  for (const line of lines.filter((one) => one !== '' && !one.startsWith('#'))) {
+    t.match(line, sample);
+    const name = line.slice(0, line.lastIndexOf(' '));
+    t.notOk(series.has(name), `${name} appears once`);
+    series.add(name);
+  }
+  for (const kind of ['HELP', 'TYPE']) {
+    const names = lines.flatMap((line) => new RegExp(`^# ${kind} (\\S+) `).exec(line)?.[1] ?? []);
+    t.equal(new Set(names).size, names.length, `one ${kind} per family`);
+    for (const { name } of Object.values(METRICS)) t.ok(names.includes(name), `${kind} of ${name}`);
+  }
+  t.ok([...series].some((name) => name.startsWith('process_cpu_seconds_total')));
+});
+
+t.test('docs/metrics.md lists exactly these series', (t) => {
+  const text = readFileSync(projectFile('docs/metrics.md'), 'utf8');
+  const rows = text
+    .split('\n')
+    .filter((line) => line.startsWith('| `pointsman_'))
+    .map((line) => line.split('|').map((cell) => cell.trim()));
+  const documented = rows.map(([, name, type, labels, help]) => ({ name, type, labels, help }));
+  const real = Object.values(METRICS).map(({ name, type, labels, help }) => ({
+    name: `\`${name}\``,
+    type,
+    labels: labels.map((label) => `\`${label}\``).join(', '),
+    help,
+  }));
+  t.strictSame(documented, real);
+  t.end();
+});
