@@ -1,4 +1,7 @@
-/** What the supervisor tells a worker process before the two can talk: one environment variable of JSON. */
+/**
+ * What the supervisor tells a worker process before the two can talk: one environment variable of
+ * JSON.
+ */
 
 export const WORKER_LAUNCH_VARIABLE = 'POINTSMAN_WORKER';
 

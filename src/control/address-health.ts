@@ -1,0 +1,60 @@
+/**
+ * Health of one address, fed by the results of its probes.
+ *
+ *   UNKNOWN  never decided: `healthy_after` successes lead to READY, `unhealthy_after` failures to
+ *   DOWN READY    `unhealthy_after` failures in a row lead to DOWN
+ *   DOWN     `healthy_after` successes in a row lead to READY
+ */
+export type HealthState = 'UNKNOWN' | 'READY' | 'DOWN';
+
+export interface HealthThresholds {
+  readonly healthy_after: number;
+  readonly unhealthy_after: number;
+}
+
+export class AddressHealth {
+  #state: HealthState = 'UNKNOWN';
+  #sinceMs: number;
+  #lastError = '';
+  #probed = false;
+  /** Results in a row of the kind of the last one. */
+  #streak = 0;
+  #streakGood = false;
+
+  constructor(nowMs: number) {
+    this.#sinceMs = nowMs;
+  }
+
+  get state(): HealthState {
+    return this.#state;
+  }
+
+  /** Epoch milliseconds of the last change of `state`. */
+  get sinceMs(): number {
+    return this.#sinceMs;
+  }
+
+  /** What the last failed probe found; empty after a success. */
+  get lastError(): string {
+    return this.#lastError;
+  }
+
+  get probed(): boolean {
+    return this.#probed;
+  }
+
+  /** @param problem null for a success. @returns whether the state changed. */
+  record(problem: string | null, thresholds: HealthThresholds, nowMs: number): boolean {
+    const good = problem === null;
+    this.#probed = true;
+    this.#lastError = problem ?? '';
+    this.#streak = good === this.#streakGood ? this.#streak + 1 : 1;
+    this.#streakGood = good;
+    const needed = good ? thresholds.healthy_after : thresholds.unhealthy_after;
+    const next = good ? 'READY' : 'DOWN';
+    if (this.#streak < needed || this.#state === next) return false;
+    this.#state = next;
+    this.#sinceMs = nowMs;
+    return true;
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * The door of the control plane: what the admin port, the command line's server side and the supervisor call.
+ * Every change runs alone (one queue), is validated whole, stored before it is visible, and answers with
+ * what was stored. All methods throw PointsmanError for expected failures.
+ */
+import type { Stats } from './messages.js';
+
+/** Anything that JSON can say. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
+
+export interface ChangeOptions {
+  /** Who asks; becomes `creator` of what is made. */
+  readonly principal: string;
+  /** `If-Match` of the request: the change happens only if the resource's ETag is this one, else 409 RESOURCE_CONFLICT. */
+  readonly ifMatch?: string;
+}
+
+/** A resource as the API shows it, with its entity tag (a quoted string). */
+export interface Tagged<T> {
+  readonly value: T;
+  readonly etag: string;
+}
+
+export interface ManifestOptions extends ChangeOptions {
+  /** `replace` deletes what the manifest does not name; `upsert` leaves it alone. */
+  readonly mode: 'replace' | 'upsert';
+  /** Validate and report, change nothing. */
+  readonly dryRun: boolean;
+}
+
+/** What applying a manifest did, or (dry run) would do. */
+export interface ManifestResult {
+  readonly dry_run: boolean;
+  readonly revision: number;
+  readonly changes: ManifestChange[];
+}
+
+export interface ManifestChange {
+  readonly kind: 'deployment' | 'endpoint';
+  readonly name: string;
+  readonly action: 'create' | 'update' | 'delete' | 'unchanged';
+  /** Paths of the fields that differ, e.g. `config.traffic_config.routes[0].traffic_percentage`. */
+  readonly fields: string[];
+}
+
+export interface AddressStatus {
+  readonly address: string;
+  readonly replica_url: string;
+  readonly weight: number;
+  readonly state: 'READY' | 'DOWN' | 'UNKNOWN' | 'DRAINING';
+  /** Epoch milliseconds of the last change of `state`. */
+  readonly since: number;
+  readonly last_error: string;
+}
+
+export interface DeploymentView {
+  readonly name: string;
+  /** As in the manifest, defaults filled in. */
+  readonly spec: JsonObject;
+  readonly state: 'READY' | 'NOT_READY';
+  readonly message: string;
+  readonly addresses: AddressStatus[];
+  /** Endpoints whose active or pending config uses it. */
+  readonly used_by: string[];
+}
+
+export interface EndpointStatus {
+  readonly name: string;
+  readonly id: string;
+  readonly ready: 'READY' | 'NOT_READY';
+  readonly config_update: 'NOT_UPDATING' | 'IN_PROGRESS' | 'UPDATE_FAILED' | 'UPDATE_CANCELED';
+  readonly config_version: number | null;
+  readonly pending_config_version: number | null;
+  /** Why a pending config waits or an update failed; empty otherwise. */
+  readonly message: string;
+  readonly entities: EntityStatus[];
+}
+
+export interface EntityStatus {
+  readonly name: string;
+  readonly traffic_percentage: number;
+  readonly deployment: string;
+  readonly requests: number;
+  /** Answers of status 500 and above. */
+  readonly errors: number;
+  readonly in_flight: number;
+  readonly latency_p50_ms: number | null;
+  readonly latency_p99_ms: number | null;
+}
+
+export interface Status {
+  readonly version: string;
+  readonly revision: number;
+  readonly uptime_s: number;
+  readonly workers: WorkerStatus[];
+  readonly endpoints: EndpointStatus[];
+  readonly deployments: DeploymentView[];
+}
+
+export interface WorkerStatus {
+  readonly slot: number;
+  readonly pid: number | null;
+  readonly state: 'STARTING' | 'SERVING' | 'DRAINING' | 'DEAD';
+  readonly revision: number;
+  readonly connections: number;
+  readonly in_flight: number;
+}
+
+export interface ControlPlane {
+  createEndpoint(body: unknown, options: ChangeOptions): Promise<Tagged<JsonObject>>;
+  /** @throws PointsmanError RESOURCE_DOES_NOT_EXIST */
+  getEndpoint(name: string): Tagged<JsonObject>;
+  listEndpoints(): JsonObject[];
+  updateConfig(name: string, body: unknown, options: ChangeOptions): Promise<Tagged<JsonObject>>;
+  deleteEndpoint(name: string, options: ChangeOptions): Promise<void>;
+
+  listDeployments(): DeploymentView[];
+  getDeployment(name: string): Tagged<DeploymentView>;
+  /** Creates or replaces; answers with the state before the probes have spoken. */
+  putDeployment(
+    name: string,
+    body: unknown,
+    options: ChangeOptions,
+  ): Promise<Tagged<DeploymentView>>;
+  /** @throws PointsmanError RESOURCE_CONFLICT while an active or pending config uses it. */
+  deleteDeployment(name: string, options: ChangeOptions): Promise<void>;
+
+  getManifest(): Tagged<JsonObject>;
+  /** All or nothing. Endpoints that must wait for readiness are pending when it answers. */
+  applyManifest(manifest: unknown, options: ManifestOptions): Promise<ManifestResult>;
+  /** Resolves when no endpoint has a pending config, or after `timeoutMs`; false in the latter case. */
+  waitSettled(timeoutMs: number): Promise<boolean>;
+
+  /** Status without the workers' part, which the supervisor adds. */
+  status(stats: Stats[]): Pick<Status, 'revision' | 'endpoints' | 'deployments'>;
+  readonly revision: number;
+}

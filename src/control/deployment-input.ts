@@ -1,0 +1,166 @@
+/**
+ * Deployments as manifests and PUT bodies give them -> records with every default filled in. What
+ * the schema of src/config/manifest.ts cannot say stands here: URLs, header fields, one deployment
+ * per entity version, and a clear refusal of what this version does not do.
+ */
+import type { DeploymentInput } from '../config/manifest.js';
+import { joinPath } from '../config/validate.js';
+import { invalidField } from '../core/errors.js';
+import { DEPLOYMENT_HEADERS_MAX } from '../config/manifest.js';
+import { checkName, checkText } from './input.js';
+import { entityKey, type DeploymentRecord, type ServedBy, type Serving } from './records.js';
+import { parseReplicaUrl } from './replica-url.js';
+
+/** Fields that belong to the connection or to pointsman, never to a manifest. */
+const REFUSED_HEADERS = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'http2-settings',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'x-databricks-request-id',
+  'x-request-id',
+]);
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+// Visible ASCII with inner spaces and tabs; bytes above are refused because their meaning is not
+// settled.
+const FIELD_VALUE = /^(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?$/;
+
+/**
+ * @param path where the deployment stands in the request, for messages; empty for a body of its
+ *   own.
+ * @throws PointsmanError INVALID_PARAMETER_VALUE naming the field.
+ */
+export function toDeploymentRecord(input: DeploymentInput, path: string): DeploymentRecord {
+  const at = (key: string) => joinPath(path, key);
+  checkName(input.name, at('name'));
+  if (input.protocol === 'openai' || input.protocol === 'oip') {
+    throw invalidField(at('protocol'), `${input.protocol} is not supported yet; use mlflow or raw`);
+  }
+  const urls = new Set<string>();
+  input.replicas.forEach((replica, index) => {
+    const field = `${at('replicas')}[${String(index)}].url`;
+    parseReplicaUrl(replica.url, field);
+    if (urls.has(replica.url)) throw invalidField(field, `duplicate replica ${replica.url}`);
+    urls.add(replica.url);
+  });
+  checkHeaders(input.headers, at('headers'));
+  checkLimits(input.limits, at('limits'));
+  return {
+    name: input.name,
+    spec: {
+      ...input,
+      serves: input.serves.map((serves, index) =>
+        toServes(serves, `${at('serves')}[${String(index)}]`),
+      ),
+      health: toHealth(input, at('health')),
+    },
+  };
+}
+
+type ServesInput = DeploymentInput['serves'][number];
+
+function toServes(input: ServesInput, path: string): ServesInput {
+  checkText(input.entity_name, joinPath(path, 'entity_name'));
+  const version = input.entity_version;
+  const kind = input.kind ?? (version === undefined ? 'feature_spec' : 'model');
+  if (kind === 'model' && version === undefined) {
+    throw invalidField(joinPath(path, 'entity_version'), 'missing; a model needs one');
+  }
+  if (kind === 'feature_spec' && version !== undefined) {
+    throw invalidField(joinPath(path, 'entity_version'), 'a feature spec has none');
+  }
+  if (input.model !== undefined) checkText(input.model, joinPath(path, 'model'));
+  const kept = input.model === undefined ? { kind } : { kind, model: input.model };
+  if (version === undefined) return { entity_name: input.entity_name, ...kept };
+  const text = checkText(String(version), joinPath(path, 'entity_version'));
+  return { entity_name: input.entity_name, entity_version: text, ...kept };
+}
+
+function toHealth(input: DeploymentInput, path: string): DeploymentInput['health'] {
+  const { type, path: probePath, ...rest } = input.health;
+  const chosen = type ?? (input.protocol === 'mlflow' || probePath !== undefined ? 'http' : 'tcp');
+  if (chosen === 'tcp') {
+    if (probePath !== undefined) {
+      throw invalidField(joinPath(path, 'path'), 'only with type http');
+    }
+    return { type: chosen, ...rest };
+  }
+  const asked = probePath ?? '/ping';
+  if (!/^\/[\x21-\x7e]*$/.test(asked) || asked.includes('#')) {
+    throw invalidField(joinPath(path, 'path'), 'must begin with / and hold visible ASCII, no #');
+  }
+  return { type: chosen, path: asked, ...rest };
+}
+
+function checkHeaders(headers: Readonly<Record<string, string>>, path: string): void {
+  const names = Object.keys(headers);
+  if (names.length > DEPLOYMENT_HEADERS_MAX) {
+    throw invalidField(path, `takes at most ${String(DEPLOYMENT_HEADERS_MAX)} fields`);
+  }
+  const seen = new Set<string>();
+  for (const name of names) {
+    const field = joinPath(path, name);
+    const lower = name.toLowerCase();
+    const value = headers[name] ?? '';
+    if (!TOKEN.test(name)) throw invalidField(field, 'is no field name');
+    if (REFUSED_HEADERS.has(lower)) throw invalidField(field, 'is set by pointsman itself');
+    if (seen.has(lower)) throw invalidField(field, 'duplicate field name');
+    seen.add(lower);
+    if (value.includes('{{secrets/')) {
+      throw invalidField(field, 'secret references in headers are not supported yet');
+    }
+    if (!FIELD_VALUE.test(value)) {
+      throw invalidField(field, 'must be visible ASCII without spaces at its ends');
+    }
+  }
+}
+
+function checkLimits(limits: DeploymentInput['limits'], path: string): void {
+  for (const [key, value] of Object.entries(limits)) {
+    if (value !== 0 && value !== false) {
+      throw invalidField(
+        joinPath(path, key),
+        `limits are not supported yet; only ${key === 'from_workload' ? 'false' : '0'}`,
+      );
+    }
+  }
+}
+
+/**
+ * Which deployment serves which entity version.
+ * @param pathOf where a deployment stands in the request, for messages.
+ * @throws PointsmanError INVALID_PARAMETER_VALUE naming both deployments of a pair that two claim.
+ */
+export function indexServes(
+  deployments: Iterable<DeploymentRecord>,
+  pathOf: (deployment: DeploymentRecord) => string,
+): ServedBy {
+  const servedBy = new Map<string, Serving>();
+  for (const deployment of deployments) {
+    deployment.spec.serves.forEach((serves, index) => {
+      const version = serves.entity_version === undefined ? null : String(serves.entity_version);
+      const key = entityKey(serves.entity_name, version);
+      const other = servedBy.get(key);
+      if (other !== undefined) {
+        const what =
+          version === null ? serves.entity_name : `${serves.entity_name} version ${version}`;
+        throw invalidField(
+          joinPath(joinPath(pathOf(deployment), 'serves'), index),
+          other.deployment === deployment.name
+            ? `duplicate entry of ${what}`
+            : `${what} belongs to one deployment, ` +
+                `but ${other.deployment} and ${deployment.name} both name it`,
+        );
+      }
+      servedBy.set(key, { deployment: deployment.name, kind: serves.kind ?? 'model' });
+    });
+  }
+  return servedBy;
+}

@@ -1,0 +1,132 @@
+/**
+ * Addresses of replicas' host names. Every name in use is resolved again each RESOLVE_INTERVAL_MS;
+ * a failed or empty answer keeps the last good set, so that a resolver's hiccup takes nothing out
+ * of service.
+ */
+import { lookup } from 'node:dns/promises';
+import type { Clock } from '../core/clock.js';
+import { ADDRESSES_PER_REPLICA_MAX, RESOLVE_INTERVAL_MS } from '../core/limits.js';
+import { Slots } from './slots.js';
+
+/** Answers with IP literals. May reject. */
+export type Resolve = (host: string) => Promise<string[]>;
+
+/** getaddrinfo blocks one of libuv's four threads; half of them stay free for everything else. */
+const LOOKUPS_IN_FLIGHT_MAX = 2;
+
+export const resolveHost: Resolve = async (host) => {
+  const found = await lookup(host, { all: true });
+  return found.map(({ address }) => address);
+};
+
+interface Entry {
+  addresses: readonly string[];
+  failed: boolean;
+  users: number;
+  cancel: () => void;
+  first: Promise<void>;
+}
+
+export interface HostBookOptions {
+  readonly clock: Clock;
+  readonly resolve: Resolve;
+  /** The set of addresses of a name changed, or its first look-up failed. */
+  readonly onChange: (host: string) => void;
+}
+
+export class HostBook {
+  readonly #options: HostBookOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #slots = new Slots(LOOKUPS_IN_FLIGHT_MAX);
+  #stopped = false;
+
+  constructor(options: HostBookOptions) {
+    this.#options = options;
+  }
+
+  /** The last good set; empty when the name never resolved. */
+  addresses(host: string): readonly string[] {
+    return this.#entries.get(host)?.addresses ?? [];
+  }
+
+  /** True when the name was looked up and never resolved. */
+  failed(host: string): boolean {
+    const entry = this.#entries.get(host);
+    return entry !== undefined && entry.failed && entry.addresses.length === 0;
+  }
+
+  /** Keeps a name resolved until as many `release` calls. */
+  retain(host: string): void {
+    this.#entry(host).users += 1;
+  }
+
+  release(host: string): void {
+    const entry = this.#entries.get(host);
+    if (entry === undefined) return;
+    entry.users -= 1;
+    if (entry.users <= 0) this.#drop(host, entry);
+  }
+
+  /** Resolves when every name had its first look-up, or after `boundMs`. */
+  async prepare(hosts: Iterable<string>, boundMs: number): Promise<void> {
+    const firsts = [...hosts].map((host) => this.#entry(host).first);
+    if (firsts.length === 0) return;
+    let cancel: () => void = () => undefined;
+    const bound = new Promise<void>((resolve) => {
+      cancel = this.#options.clock.after(boundMs, resolve);
+    });
+    await Promise.race([Promise.all(firsts), bound]);
+    cancel();
+  }
+
+  /** Forgets names that were prepared for a change that did not happen. */
+  prune(): void {
+    for (const [host, entry] of this.#entries) if (entry.users <= 0) this.#drop(host, entry);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const [host, entry] of this.#entries) this.#drop(host, entry);
+  }
+
+  #entry(host: string): Entry {
+    const known = this.#entries.get(host);
+    if (known !== undefined) return known;
+    const entry: Entry = {
+      addresses: [],
+      failed: false,
+      users: 0,
+      cancel: () => undefined,
+      first: Promise.resolve(),
+    };
+    this.#entries.set(host, entry);
+    entry.first = this.#lookUp(host, entry);
+    return entry;
+  }
+
+  #drop(host: string, entry: Entry): void {
+    entry.cancel();
+    this.#entries.delete(host);
+  }
+
+  async #lookUp(host: string, entry: Entry): Promise<void> {
+    const found = await this.#slots.run(async () => {
+      try {
+        return await this.#options.resolve(host);
+      } catch {
+        // Any failure of a look-up means the same: keep what is known.
+        return [];
+      }
+    });
+    if (this.#stopped || this.#entries.get(host) !== entry) return;
+    const next = [...new Set(found)].sort().slice(0, ADDRESSES_PER_REPLICA_MAX);
+    const firstFailure = next.length === 0 && !entry.failed;
+    const changed = next.length > 0 && next.join() !== entry.addresses.join();
+    entry.failed = next.length === 0;
+    if (changed) entry.addresses = next;
+    if (changed || firstFailure) this.#options.onChange(host);
+    entry.cancel = this.#options.clock.after(RESOLVE_INTERVAL_MS, () => {
+      void this.#lookUp(host, entry);
+    });
+  }
+}

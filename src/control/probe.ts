@@ -1,0 +1,141 @@
+/**
+ * One health probe of one address over the network. Answers null when the address is healthy, else
+ * what is wrong as the predicate of a sentence about the replica ("refuses connections"). Never
+ * throws.
+ *
+ * The wording avoids phrases that make clients retry when they stand in an error message
+ * (reference/databricks-serving-api.md, end of section 13).
+ */
+import { request, type ClientRequest } from 'node:http';
+import { connect } from 'node:net';
+import type { DeploymentInput } from '../config/manifest.js';
+
+export interface ProbeTarget {
+  /** IP literal, or `unix:/path.sock`. */
+  readonly host: string;
+  readonly port: number;
+  readonly authority: string;
+  readonly basePath: string;
+}
+
+export type ProbeSpec = Pick<DeploymentInput, 'health' | 'headers'>;
+
+export type Probe = (
+  target: ProbeTarget,
+  spec: ProbeSpec,
+  signal: AbortSignal,
+) => Promise<string | null>;
+
+/** Bytes of an answer's body that are read before the connection is closed. */
+const PROBE_BODY_BYTES_MAX = 64 * 1024;
+const UNIX = 'unix:';
+
+export const probeAddress: Probe = (target, spec, signal) =>
+  spec.health.type === 'tcp' ? probeTcp(target, spec, signal) : probeHttp(target, spec, signal);
+
+function probeHttp(
+  target: ProbeTarget,
+  spec: ProbeSpec,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const path = target.basePath + (spec.health.path ?? '/');
+  return new Promise((resolve) => {
+    const where = target.host.startsWith(UNIX)
+      ? { socketPath: target.host.slice(UNIX.length) }
+      : { host: target.host, port: target.port };
+    const probe = request({
+      ...where,
+      method: 'GET',
+      path,
+      agent: false,
+      headers: { 'user-agent': 'pointsman', ...spec.headers, host: target.authority },
+      signal,
+    });
+    const timer = setTimeout(() => {
+      resolve(silence(spec));
+      probe.destroy();
+    }, spec.health.timeout_ms);
+    timer.unref();
+    probe.on('error', (error) => {
+      clearTimeout(timer);
+      resolve(problemOf(error));
+    });
+    probe.on('close', () => {
+      clearTimeout(timer);
+      resolve('closes the connection without an answer');
+    });
+    probe.on('response', (response) => {
+      const status = response.statusCode ?? 0;
+      const healthy = status >= 200 && status < 300;
+      resolve(healthy ? null : `answers GET ${path} with ${String(status)}`);
+      discard(response, probe);
+    });
+    probe.end();
+  });
+}
+
+/**
+ * Reads the body so that a small server is not cut off while it writes, but no further than the
+ * bound.
+ */
+function discard(response: NodeJS.ReadableStream, probe: ClientRequest): void {
+  let bytes = 0;
+  response.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > PROBE_BODY_BYTES_MAX) probe.destroy();
+  });
+  response.on('error', () => probe.destroy());
+}
+
+function probeTcp(
+  target: ProbeTarget,
+  spec: ProbeSpec,
+  signal: AbortSignal,
+): Promise<string | null> {
+  return new Promise((resolve) => {
+    const socket = target.host.startsWith(UNIX)
+      ? connect({ path: target.host.slice(UNIX.length) })
+      : connect({ host: target.host, port: target.port });
+    const settle = (problem: string | null) => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+      resolve(problem);
+      socket.destroy();
+    };
+    const abort = () => {
+      settle('was not probed to the end');
+    };
+    const timer = setTimeout(() => {
+      settle(`does not accept a connection within ${String(spec.health.timeout_ms)} ms`);
+    }, spec.health.timeout_ms);
+    timer.unref();
+    signal.addEventListener('abort', abort);
+    socket.on('connect', () => {
+      settle(null);
+    });
+    socket.on('error', (error) => {
+      settle(problemOf(error));
+    });
+  });
+}
+
+function silence(spec: ProbeSpec): string {
+  return `does not answer within ${String(spec.health.timeout_ms)} ms`;
+}
+
+const PROBLEMS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'refuses connections',
+  ECONNRESET: 'closes the connection without an answer',
+  EPIPE: 'closes the connection without an answer',
+  EHOSTUNREACH: 'cannot be reached (no route to its host)',
+  ENETUNREACH: 'cannot be reached (no route to its network)',
+  ETIMEDOUT: 'does not answer',
+  ENOENT: 'has no socket at this path',
+  EACCES: 'has a socket that may not be opened (no permission)',
+};
+
+function problemOf(error: NodeJS.ErrnoException): string {
+  const code = error.code ?? '';
+  if (code.startsWith('HPE_')) return `does not speak HTTP (${code})`;
+  return PROBLEMS[code] ?? `cannot be probed (${code === '' ? error.name : code})`;
+}

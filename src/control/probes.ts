@@ -1,0 +1,361 @@
+/**
+ * Knows which addresses the replicas of every deployment have and how they are: resolves, probes,
+ * and tells of changes. Readiness gate, views and snapshots read from here; nothing else talks to a
+ * replica from the supervisor.
+ *
+ * An address is identified by its replica's URL and its IP, so that a change of a deployment keeps
+ * the health of addresses that stay.
+ */
+import type { Clock } from '../core/clock.js';
+import type { DeploymentInput } from '../config/manifest.js';
+import { AddressHealth } from './address-health.js';
+import type { AddressStatus } from './control-plane.js';
+import { HostBook, type Resolve } from './host-book.js';
+import type { Address } from './messages.js';
+import type { Probe, ProbeTarget } from './probe.js';
+import type { DeploymentRecord } from './records.js';
+import { parseReplicaUrl, type ReplicaTarget } from './replica-url.js';
+import { sameJson } from './json.js';
+import { Slots } from './slots.js';
+
+/** Probes under way at once; each holds a socket. */
+const PROBES_IN_FLIGHT_MAX = 256;
+
+/**
+ * How long a change waits for the first look-up of a new host name; it goes on without an answer
+ * then.
+ */
+const RESOLVE_BOUND_MS = 1_000;
+
+/** Probes are up to this part early, so that many addresses do not fall into step; never late. */
+const JITTER_PART = 0.1;
+
+/** Replicas that a message names before it says how many more there are. */
+const REPLICAS_NAMED_MAX = 3;
+
+export interface DeploymentHealth {
+  /** Some address with a weight is healthy. */
+  readonly ready: boolean;
+  /** Why not, as text about its replicas; empty while nothing is known. */
+  readonly problem: string;
+}
+
+export interface ProberOptions {
+  readonly clock: Clock;
+  readonly resolve: Resolve;
+  readonly probe: Probe;
+  /** The addresses of a deployment, or the health of one, changed. */
+  readonly onChange: (deployment: string) => void;
+}
+
+interface WatchedAddress {
+  readonly target: ProbeTarget;
+  readonly replicaUrl: string;
+  readonly health: AddressHealth;
+  weight: number;
+  cancel: () => void;
+  readonly abort: AbortController;
+}
+
+interface Watched {
+  spec: DeploymentInput;
+  hosts: readonly string[];
+  addresses: Map<string, WatchedAddress>;
+  /** Answer of `addressesFor` for `spec`; null after a change. */
+  compiled: Address[] | null;
+}
+
+interface Candidate {
+  readonly key: string;
+  readonly target: ProbeTarget;
+  readonly replicaUrl: string;
+  readonly weight: number;
+}
+
+export class Prober {
+  readonly #options: ProberOptions;
+  readonly #hosts: HostBook;
+  readonly #slots = new Slots(PROBES_IN_FLIGHT_MAX);
+  readonly #watched = new Map<string, Watched>();
+  readonly #targets = new WeakMap<DeploymentInput, readonly ReplicaTarget[]>();
+  readonly #probing = new Set<Promise<void>>();
+  #stopped = false;
+
+  constructor(options: ProberOptions) {
+    this.#options = options;
+    const { clock, resolve } = options;
+    this.#hosts = new HostBook({
+      clock,
+      resolve,
+      onChange: (host) => {
+        this.#hostChanged(host);
+      },
+    });
+  }
+
+  /** Has the host names of deployments looked up before a change makes them visible; bounded. */
+  async prepare(deployments: Iterable<DeploymentRecord>): Promise<void> {
+    const hosts = new Set<string>();
+    for (const { spec } of deployments) for (const host of hostsOf(spec)) hosts.add(host);
+    await this.#hosts.prepare(hosts, RESOLVE_BOUND_MS);
+  }
+
+  /** Starts or goes on watching a deployment under this record. */
+  watch({ name, spec }: DeploymentRecord): void {
+    const before = this.#watched.get(name);
+    const hosts = hostsOf(spec);
+    for (const host of hosts) this.#hosts.retain(host);
+    for (const host of before?.hosts ?? []) this.#hosts.release(host);
+    const watched: Watched = before ?? {
+      spec,
+      hosts,
+      addresses: new Map(),
+      compiled: null,
+    };
+    const probesAnew = before !== undefined && !sameProbes(before.spec, spec);
+    watched.spec = spec;
+    watched.hosts = hosts;
+    this.#watched.set(name, watched);
+    if (probesAnew) this.#forget(watched);
+    this.#syncAddresses(name, watched);
+  }
+
+  unwatch(name: string): void {
+    const watched = this.#watched.get(name);
+    if (watched === undefined) return;
+    this.#watched.delete(name);
+    this.#forget(watched);
+    for (const host of watched.hosts) this.#hosts.release(host);
+  }
+
+  /** Ends what `prepare` began for changes that were refused. */
+  prune(): void {
+    this.#hosts.prune();
+  }
+
+  /**
+   * The addresses that a snapshot with this record would hold now. Unprobed addresses count as
+   * ready as long as no address of the deployment is known to be: after a restart everything serves
+   * at once, while an address that joins a serving deployment takes traffic only after its first
+   * probe.
+   */
+  addressesFor({ name, spec }: DeploymentRecord): Address[] {
+    const watched = this.#watched.get(name);
+    if (watched?.spec !== spec) return this.#compile(spec, watched?.addresses);
+    watched.compiled ??= this.#compile(spec, watched.addresses);
+    return watched.compiled;
+  }
+
+  /**
+   * Whether a deployment would be ready under this record, by what is known of its addresses now.
+   */
+  readyUnder({ name, spec }: DeploymentRecord): boolean {
+    const known = this.#watched.get(name)?.addresses;
+    return this.#candidates(spec).some(
+      ({ key, weight }) => weight > 0 && known?.get(key)?.health.state === 'READY',
+    );
+  }
+
+  health(name: string): DeploymentHealth {
+    const watched = this.#watched.get(name);
+    if (watched === undefined) return { ready: false, problem: '' };
+    const weighted = [...watched.addresses.values()].filter((address) => address.weight > 0);
+    if (weighted.some((address) => address.health.state === 'READY')) {
+      return { ready: true, problem: '' };
+    }
+    return { ready: false, problem: problemOf(watched, this.#hosts) };
+  }
+
+  status(name: string): AddressStatus[] {
+    const watched = this.#watched.get(name);
+    if (watched === undefined) return [];
+    const rows = [...watched.addresses.values()].map((address) => ({
+      address: addressText(address.target),
+      replica_url: address.replicaUrl,
+      weight: address.weight,
+      state: address.weight === 0 ? ('DRAINING' as const) : address.health.state,
+      since: address.health.sinceMs,
+      last_error: address.health.lastError,
+    }));
+    return [...rows, ...this.#unresolved(watched)];
+  }
+
+  /** Ends every probe and timer; resolves when none is under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#hosts.stop();
+    for (const watched of this.#watched.values()) this.#forget(watched);
+    this.#watched.clear();
+    await Promise.all(this.#probing);
+  }
+
+  #compile(
+    spec: DeploymentInput,
+    known: ReadonlyMap<string, WatchedAddress> | undefined,
+  ): Address[] {
+    const candidates = this.#candidates(spec);
+    const stateOf = (candidate: Candidate) => known?.get(candidate.key)?.health.state ?? 'UNKNOWN';
+    const someReady = candidates.some((one) => one.weight > 0 && stateOf(one) === 'READY');
+    return candidates.map((candidate) => {
+      const state = stateOf(candidate);
+      return {
+        host: candidate.target.host,
+        port: candidate.target.port,
+        authority: candidate.target.authority,
+        basePath: candidate.target.basePath,
+        weight: candidate.weight,
+        ready: state === 'READY' || (state === 'UNKNOWN' && !someReady),
+      };
+    });
+  }
+
+  #unresolved(watched: Watched): AddressStatus[] {
+    return watched.spec.replicas
+      .filter(({ url }) => this.#hosts.failed(targetOf(url).host))
+      .map(({ url, weight }) => ({
+        address: '',
+        replica_url: url,
+        weight,
+        state: 'DOWN' as const,
+        since: 0,
+        last_error: UNRESOLVED,
+      }));
+  }
+
+  #candidates(spec: DeploymentInput): Candidate[] {
+    const seen = new Set<string>();
+    const candidates: Candidate[] = [];
+    const targets = this.#targets.get(spec) ?? spec.replicas.map(({ url }) => targetOf(url));
+    this.#targets.set(spec, targets);
+    for (const [index, target] of targets.entries()) {
+      const { url, weight } = spec.replicas[index] ?? { url: '', weight: 0 };
+      const ips = target.literal ? [target.host] : this.#hosts.addresses(target.host);
+      for (const ip of ips) {
+        const socket = `${ip} ${String(target.port)} ${target.basePath}`;
+        // Two names of one socket would count it twice in the choice of an address.
+        if (seen.has(socket)) continue;
+        seen.add(socket);
+        const { port, authority, basePath } = target;
+        candidates.push({
+          key: `${url} ${ip}`,
+          target: { host: ip, port, authority, basePath },
+          replicaUrl: url,
+          weight,
+        });
+      }
+    }
+    return candidates;
+  }
+
+  #hostChanged(host: string): void {
+    for (const [name, watched] of this.#watched) {
+      if (!watched.hosts.includes(host)) continue;
+      this.#syncAddresses(name, watched);
+      this.#options.onChange(name);
+    }
+  }
+
+  #syncAddresses(name: string, watched: Watched): void {
+    const next = new Map<string, WatchedAddress>();
+    const fresh: WatchedAddress[] = [];
+    for (const { key, target, replicaUrl, weight } of this.#candidates(watched.spec)) {
+      const known = watched.addresses.get(key);
+      if (known !== undefined) {
+        known.weight = weight;
+        next.set(key, known);
+        continue;
+      }
+      const address: WatchedAddress = {
+        target,
+        replicaUrl,
+        health: new AddressHealth(this.#options.clock.nowMs()),
+        weight,
+        cancel: () => undefined,
+        abort: new AbortController(),
+      };
+      next.set(key, address);
+      fresh.push(address);
+    }
+    for (const [key, address] of watched.addresses) if (!next.has(key)) end(address);
+    watched.addresses = next;
+    watched.compiled = null;
+    for (const address of fresh) this.#begin(name, watched, address);
+  }
+
+  #forget(watched: Watched): void {
+    for (const address of watched.addresses.values()) end(address);
+    watched.addresses = new Map();
+    watched.compiled = null;
+  }
+
+  #begin(name: string, watched: Watched, address: WatchedAddress): void {
+    const running = this.#probeOnce(name, watched, address).finally(() => {
+      this.#probing.delete(running);
+    });
+    this.#probing.add(running);
+  }
+
+  async #probeOnce(name: string, watched: Watched, address: WatchedAddress): Promise<void> {
+    const { clock, probe } = this.#options;
+    const { signal } = address.abort;
+    let startedMs = clock.nowMs();
+    const problem = await this.#slots.run(async () => {
+      if (signal.aborted) return null;
+      startedMs = clock.nowMs();
+      return probe(address.target, watched.spec, signal);
+    });
+    if (this.#stopped || signal.aborted) return;
+    const { health } = watched.spec;
+    const intervalMs = Math.floor(health.interval_ms * (1 - JITTER_PART * Math.random()));
+    const delayMs = Math.max(0, intervalMs - (clock.nowMs() - startedMs));
+    address.cancel = clock.after(delayMs, () => {
+      this.#begin(name, watched, address);
+    });
+    if (!address.health.record(problem, health, clock.nowMs())) return;
+    watched.compiled = null;
+    this.#options.onChange(name);
+  }
+}
+
+const UNRESOLVED = 'has a host name that does not resolve';
+
+function problemOf(watched: Watched, hosts: HostBook): string {
+  const problems: string[] = [];
+  for (const { url, weight } of watched.spec.replicas) {
+    if (weight === 0) continue;
+    const found = [...watched.addresses.values()].find(
+      (address) => address.replicaUrl === url && address.health.lastError !== '',
+    );
+    const problem = hosts.failed(targetOf(url).host) ? UNRESOLVED : found?.health.lastError;
+    if (problem !== undefined) problems.push(`replica ${url} ${problem}`);
+  }
+  if (watched.spec.replicas.every(({ weight }) => weight === 0))
+    return 'every replica has weight 0';
+  const more = problems.length - REPLICAS_NAMED_MAX;
+  const named = problems.slice(0, REPLICAS_NAMED_MAX).join('; ');
+  return more > 0 ? `${named}; and ${String(more)} more` : named;
+}
+
+function end(address: WatchedAddress): void {
+  address.cancel();
+  address.abort.abort();
+}
+
+function sameProbes(a: DeploymentInput, b: DeploymentInput): boolean {
+  return sameJson([a.health, a.headers], [b.health, b.headers]);
+}
+
+/** URLs of stored records were validated when they came in. */
+function targetOf(url: string): ReplicaTarget {
+  return parseReplicaUrl(url, 'url');
+}
+
+function hostsOf(spec: DeploymentInput): string[] {
+  const targets = spec.replicas.map(({ url }) => targetOf(url));
+  return [...new Set(targets.filter(({ literal }) => !literal).map(({ host }) => host))];
+}
+
+export function addressText({ host, port }: Pick<Address, 'host' | 'port'>): string {
+  if (port === 0) return host;
+  return host.includes(':') ? `[${host}]:${String(port)}` : `${host}:${String(port)}`;
+}

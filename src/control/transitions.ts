@@ -1,0 +1,79 @@
+/**
+ * How an endpoint's record moves through section 6 of reference/databricks-serving-api.md.
+ *
+ *   newEndpoint      NOT_UPDATING, no config (a shell)
+ *   pendingRecord    a config was accepted: IN_PROGRESS, the active config goes on serving
+ *   activatedRecord  every entity was ready: NOT_UPDATING, the pending config is the active one
+ *   failedRecord     the deadline passed: UPDATE_FAILED, the pending config stays visible until the
+ *   next update
+ */
+import { PointsmanError } from '../core/errors.js';
+import type { ConfigRecord, EndpointRecord } from './records.js';
+
+export function newEndpoint(
+  name: string,
+  id: string,
+  creator: string,
+  nowMs: number,
+  given: Partial<Pick<EndpointRecord, 'description' | 'tags' | 'routeOptimized' | 'extras'>>,
+): EndpointRecord {
+  return {
+    name,
+    id,
+    creator,
+    createdAt: nowMs,
+    updatedAt: nowMs,
+    description: given.description ?? '',
+    tags: given.tags ?? null,
+    routeOptimized: given.routeOptimized ?? false,
+    extras: given.extras ?? {},
+    lastVersion: 0,
+    active: null,
+    pending: null,
+    update: 'NOT_UPDATING',
+    message: '',
+  };
+}
+
+export function beingUpdated(name: string): PointsmanError {
+  return new PointsmanError(
+    'RESOURCE_CONFLICT',
+    `Endpoint ${name} is being updated; retry when the update has finished.`,
+  );
+}
+
+/** The record with an accepted config that waits for readiness. */
+export function pendingRecord(
+  record: EndpointRecord,
+  config: ConfigRecord,
+  nowMs: number,
+): EndpointRecord {
+  return {
+    ...record,
+    updatedAt: nowMs,
+    lastVersion: config.version,
+    pending: { config, startedAt: nowMs, failures: {} },
+    update: 'IN_PROGRESS',
+    message: '',
+  };
+}
+
+/** The record after its pending config became active. */
+export function activatedRecord(record: EndpointRecord): EndpointRecord {
+  return {
+    ...record,
+    active: record.pending?.config ?? record.active,
+    pending: null,
+    update: 'NOT_UPDATING',
+    message: '',
+  };
+}
+
+export function failedRecord(
+  record: EndpointRecord,
+  failures: Readonly<Record<string, string>>,
+  message: string,
+): EndpointRecord {
+  const pending = record.pending === null ? null : { ...record.pending, failures };
+  return { ...record, pending, update: 'UPDATE_FAILED', message };
+}

@@ -1,0 +1,107 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import Database from 'better-sqlite3';
+import { FIRST_REVISION, REVISIONS_KEPT, Store, STORE_FILE } from '../../../src/store/store.js';
+
+function tempDir(test: Test): string {
+  const dir = mkdtempSync(join(tmpdir(), 'pointsman-store-'));
+  test.teardown(() => {
+    rmSync(dir, { recursive: true, force: true });
+  });
+  return dir;
+}
+
+const REVISION = { createdAt: 5, principal: 'mia', summary: 'test' };
+
+t.test('a new store is empty, private, and at the first revision', (t) => {
+  const dir = join(tempDir(t), 'state');
+  const store = Store.open(dir);
+  t.teardown(() => {
+    store.close();
+  });
+  t.equal(store.revision, FIRST_REVISION);
+  t.same(store.records('endpoint'), []);
+  t.equal(statSync(join(dir, STORE_FILE)).mode & 0o777, 0o600);
+  t.equal(statSync(join(dir, `${STORE_FILE}-wal`)).mode & 0o777, 0o600);
+  t.equal(statSync(dir).mode & 0o777, 0o700);
+  t.end();
+});
+
+t.test(
+  'records and the revision survive reopening; a revision number is never given twice',
+  (t) => {
+    const dir = tempDir(t);
+    const first = Store.open(dir);
+    first.commit({ records: [{ kind: 'endpoint', name: 'b', json: '{"x":1}' }] });
+    t.equal(first.revision, FIRST_REVISION, 'a change without a revision takes no number');
+    const number = first.commit({
+      records: [{ kind: 'endpoint', name: 'a', json: '{}' }],
+      revision: REVISION,
+    });
+    t.equal(number, FIRST_REVISION + 1);
+    first.commit({ records: [{ kind: 'endpoint', name: 'a', json: null }], revision: REVISION });
+    first.close();
+    const second = Store.open(dir);
+    t.teardown(() => {
+      second.close();
+    });
+    t.equal(second.revision, FIRST_REVISION + 2);
+    t.same(second.records('endpoint'), [{ name: 'b', json: '{"x":1}' }]);
+    t.match(second.revisions(1), [
+      {
+        number: FIRST_REVISION + 2,
+        principal: 'mia',
+        changes: [{ kind: 'endpoint', name: 'a', before: '{}', after: null }],
+      },
+    ]);
+    t.end();
+  },
+);
+
+t.test('a commit that fails half way leaves nothing behind', (t) => {
+  const store = Store.open(tempDir(t));
+  t.teardown(() => {
+    store.close();
+  });
+  const records = [
+    { kind: 'endpoint', name: 'a', json: '{}' },
+    { kind: 'nonsense', name: 'b', json: '{}' },
+  ] as unknown as Parameters<Store['commit']>[0]['records'];
+  t.throws(() => store.commit({ records, revision: REVISION }), /CHECK/);
+  t.same(store.records('endpoint'), []);
+  t.equal(store.revision, FIRST_REVISION);
+  t.same(store.revisions(10), []);
+  t.end();
+});
+
+t.test('history is bounded', (t) => {
+  const store = Store.open(tempDir(t));
+  t.teardown(() => {
+    store.close();
+  });
+  const records = [{ kind: 'endpoint', name: 'a', json: '{}' }] as const;
+  for (let count = 0; count < REVISIONS_KEPT + 5; count += 1) {
+    store.commit({ records, revision: REVISION });
+  }
+  t.equal(store.revisions(REVISIONS_KEPT * 2).length, REVISIONS_KEPT);
+  t.equal(store.revision, FIRST_REVISION + REVISIONS_KEPT + 5);
+  t.end();
+});
+
+t.test('a store of a newer version and a damaged file are refused', (t) => {
+  const newer = tempDir(t);
+  Store.open(newer).close();
+  const db = new Database(join(newer, STORE_FILE));
+  db.pragma('user_version = 99');
+  db.close();
+  t.throws(() => Store.open(newer), /schema 99/);
+  const damaged = tempDir(t);
+  writeFileSync(
+    join(damaged, STORE_FILE),
+    'this is no database, whatever its name says'.repeat(40),
+  );
+  t.throws(() => Store.open(damaged), /not a database/);
+  t.end();
+});
