@@ -31,12 +31,16 @@ export class SetupError extends Error {}
 export function checkPlatform() {
   const problems = [];
   if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) {
-    problems.push(`pointsman runs on Linux x64 and arm64, not on ${process.platform} ${process.arch}.`);
+    problems.push(
+      `pointsman runs on Linux x64 and arm64, not on ${process.platform} ${process.arch}.`,
+    );
   }
   const version = process.versions.node.split('.').map(Number);
   const line = NODE_LINES.get(version[0] ?? 0);
   if (line === undefined || isOlder(version, line.node)) {
-    problems.push(`Node ${process.versions.node} does not work; install Node 20 (20.11 or later), 22 or 24.`);
+    problems.push(
+      `Node ${process.versions.node} does not work; install Node 20 (20.11 or later), 22 or 24.`,
+    );
   } else {
     const glibc = process.report.getReport().header.glibcVersionRuntime ?? '';
     if (glibc === '') {
@@ -74,7 +78,11 @@ export async function build() {
 }
 
 async function buildTypeScript() {
-  const sources = [...filesIn('src'), path.join(ROOT, 'tsconfig.json'), path.join(ROOT, 'package.json')];
+  const sources = [
+    ...filesIn('src'),
+    path.join(ROOT, 'tsconfig.json'),
+    path.join(ROOT, 'package.json'),
+  ];
   const wanted = hashFiles(sources);
   const stamp = path.join(ROOT, 'dist', '.stamp');
   if (readStamp(stamp) === wanted) return;
@@ -148,7 +156,10 @@ export function run(command, args, { capture = false, env = process.env } = {}) 
     child.once('error', reject);
     child.once('close', (code) => {
       if (code === 0) resolve(output);
-      else reject(Object.assign(new SetupError(`${path.basename(command)} ${args[0]} failed`), { output }));
+      else
+        reject(
+          Object.assign(new SetupError(`${path.basename(command)} ${args[0]} failed`), { output }),
+        );
     });
   });
 }
@@ -158,7 +169,9 @@ export async function runMain(main) {
   try {
     await main();
   } catch (error) {
-    process.stderr.write(`${error instanceof SetupError ? error.message : (error.stack ?? error)}\n`);
+    process.stderr.write(
+      `${error instanceof SetupError ? error.message : (error.stack ?? error)}\n`,
+    );
     process.exitCode = 1;
   }
 }
@@ -186,7 +199,9 @@ function readStamp(file) {
 }
 
 function onPath(command) {
-  return (process.env.PATH ?? '').split(':').some((folder) => existsSync(path.join(folder, command)));
+  return (process.env.PATH ?? '')
+    .split(':')
+    .some((folder) => existsSync(path.join(folder, command)));
 }
 
 function isOlder(version, than) {

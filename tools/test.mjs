@@ -7,7 +7,17 @@
  */
 import { existsSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { build, checkPlatform, filesIn, install, ROOT, run, runMain, say, SetupError } from './setup.mjs';
+import {
+  build,
+  checkPlatform,
+  filesIn,
+  install,
+  ROOT,
+  run,
+  runMain,
+  say,
+  SetupError,
+} from './setup.mjs';
 
 const VECTORS = path.join(ROOT, '..', 'shared', 'vectors');
 

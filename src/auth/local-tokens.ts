@@ -44,7 +44,8 @@ function readOrCreate(file: string): string {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     const token = readFileSync(file, 'latin1').trim();
-    if (token.length < TOKEN_CHARS_MIN) throw new Error(`${file} holds no token; remove it to get a new one`);
+    if (token.length < TOKEN_CHARS_MIN)
+      throw new Error(`${file} holds no token; remove it to get a new one`);
     return token;
   }
   try {

@@ -6,7 +6,7 @@
  * workers, open the admin port. Everything that can be refused is refused before a request is taken.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -145,45 +145,59 @@ interface AdminListeners {
   close(): Promise<void>;
 }
 
-/** fastify listens on one address; further ones get servers of their own in front of the same application. */
+/**
+ * fastify listens on one address; further ones get servers of their own in front of the same application, with
+ * the same way of answering what is no HTTP.
+ */
 async function listenAdmin(
   app: FastifyInstance,
   wanted: readonly ListenAddress[],
 ): Promise<AdminListeners> {
   await app.ready();
-  const servers = wanted.map(() => createServer(app.routing));
+  const servers = wanted.map((_address, index) => (index === 0 ? app.server : copyOf(app)));
   const addresses: ListenAddress[] = [];
-  for (const [index, address] of wanted.entries()) {
-    const server = servers[index];
-    if (server === undefined) continue;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => {
-        const problem =
-          error.code === 'EADDRINUSE' ? 'another process listens there' : error.message;
-        reject(
-          invalidField(
-            'admin.listen',
-            `cannot listen on ${formatListenAddress(address)}: ${problem}`,
-          ),
-        );
-      });
-      server.listen(address.port, address.host, resolve);
-    });
+  for (const [index, server] of servers.entries()) {
+    const address = wanted[index];
+    if (address === undefined) continue;
+    await listenOn(server, address);
     addresses.push({ host: address.host, port: (server.address() as AddressInfo).port });
   }
   return {
     url: urlOf(addresses),
     addresses,
     async close() {
-      await app.close();
       await Promise.all(
         servers.map((server) => {
+          const closed = new Promise((resolve) => server.close(resolve));
           server.closeAllConnections();
-          return new Promise((resolve) => server.close(resolve));
+          return closed;
         }),
       );
+      await app.close();
     },
   };
+}
+
+function copyOf(app: FastifyInstance): Server {
+  const server = createServer((request, response) => {
+    app.routing(request, response);
+  });
+  for (const listener of app.server.listeners('clientError')) {
+    server.on('clientError', listener as Parameters<Server['on']>[1]);
+  }
+  return server;
+}
+
+/** @throws PointsmanError that names the address */
+function listenOn(server: Server, address: ListenAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const problem = error.code === 'EADDRINUSE' ? 'another process listens there' : error.message;
+      const where = formatListenAddress(address);
+      reject(invalidField('admin.listen', `cannot listen on ${where}: ${problem}`));
+    });
+    server.listen(address.port, address.host, resolve);
+  });
 }
 
 /** The first address as a client on this machine reaches it. */

@@ -14,8 +14,14 @@ export interface ErrorEntry {
 }
 
 export const ERROR_CATALOGUE = {
-  INVALID_PARAMETER_VALUE: { status: 400, when: 'A field is missing, unknown or has a wrong value' },
-  MALFORMED_REQUEST: { status: 400, when: 'The body is not JSON (or not YAML where YAML is taken)' },
+  INVALID_PARAMETER_VALUE: {
+    status: 400,
+    when: 'A field is missing, unknown or has a wrong value',
+  },
+  MALFORMED_REQUEST: {
+    status: 400,
+    when: 'The body is not JSON (or not YAML where YAML is taken)',
+  },
   UNAUTHENTICATED: { status: 401, when: 'No usable credential came with the request' },
   PERMISSION_DENIED: { status: 403, when: 'The credential is good but does not allow this' },
   ENDPOINT_NOT_FOUND: { status: 404, when: 'An invocation or path names nothing that exists' },

@@ -4,7 +4,12 @@
  * Everything runs on the thread of the environment that loaded the addon. Strings cross as latin1 unless a
  * line says otherwise. The C++ side re-checks only what memory safety needs: validation is JS's.
  */
-import type { AddressStats, DeploymentAddresses, EntityStats, Snapshot } from '../control/messages.js';
+import type {
+  AddressStats,
+  DeploymentAddresses,
+  EntityStats,
+  Snapshot,
+} from '../control/messages.js';
 
 /** Bits of `flags` in an event; same in native/binding/engine_binding.cc. */
 export const EventFlag = {

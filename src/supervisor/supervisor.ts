@@ -247,5 +247,8 @@ function commit(worker: WorkerSlot, revision: number): Promise<void> {
 export function lockStateDir(addon: Addon, stateDir: string): number {
   const descriptor = addon.lockFile(path.join(stateDir, 'lock'));
   if (descriptor >= 0) return descriptor;
-  throw invalidField('state_dir', `${stateDir} is in use by another pointsman; stop it or choose another`);
+  throw invalidField(
+    'state_dir',
+    `${stateDir} is in use by another pointsman; stop it or choose another`,
+  );
 }

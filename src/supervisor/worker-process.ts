@@ -116,7 +116,8 @@ export class WorkerSlot {
     if (envelope.committed !== undefined) {
       this.#revision = envelope.committed.revision;
       if (this.#state === 'STARTING') this.#state = 'SERVING';
-      if (awaited?.step === 'committed' && this.#revision === awaited.revision) awaited.settle(null);
+      if (awaited?.step === 'committed' && this.#revision === awaited.revision)
+        awaited.settle(null);
     }
     if (envelope.stats !== undefined) {
       this.#statsWaiting.get(envelope.stats.requestId)?.(envelope.stats);

@@ -24,7 +24,7 @@ export function beginAnswer(
   ids: AnswerIds,
 ): void {
   response.writeStatus(STATUS_LINES.get(status) ?? `${String(status)} Unknown`);
-  for (let at = 0; at < fields.length; ) {
+  for (let at = 0; at < fields.length;) {
     const colon = fields.indexOf(': ', at);
     const end = fields.indexOf('\r\n', at);
     const name = fields.slice(at, colon);

@@ -100,11 +100,7 @@ export class Door {
   };
 
   /** What speaks against the request before anything is relayed. */
-  #judge(
-    head: RequestHead,
-    isInvocation: boolean,
-    settings: DoorSettings,
-  ): PointsmanError | null {
+  #judge(head: RequestHead, isInvocation: boolean, settings: DoorSettings): PointsmanError | null {
     if (head.refusal !== '') return new PointsmanError('INVALID_PARAMETER_VALUE', head.refusal);
     if (head.method === 'CONNECT' || head.method === 'TRACE') {
       return new PointsmanError('NOT_IMPLEMENTED', `${head.method} is not served`);
@@ -124,7 +120,9 @@ export class Door {
 
   #answerHealth(response: HttpResponse, head: RequestHead, ids: AnswerIds): void {
     const ready = head.path === '/healthz' || this.notReady === '';
-    const body = JSON.stringify(ready ? { status: 'ok' } : { status: 'not ready', reason: this.notReady });
+    const body = JSON.stringify(
+      ready ? { status: 'ok' } : { status: 'not ready', reason: this.notReady },
+    );
     answerWhenRead(response, head, (close) => {
       beginAnswer(response, ready ? 200 : 503, 'content-type: application/json\r\n', ids);
       if (head.method === 'HEAD') response.endWithoutBody(body.length, close);

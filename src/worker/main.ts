@@ -26,7 +26,9 @@ const DRAIN_POLL_MS = 25;
 
 const launch = JSON.parse(process.env[WORKER_LAUNCH_VARIABLE] ?? '{}') as WorkerLaunch;
 const { slot } = launch;
-const logger = createLogger({ level: launch.logLevel, readable: launch.logReadable }).child({ slot });
+const logger = createLogger({ level: launch.logLevel, readable: launch.logReadable }).child({
+  slot,
+});
 
 let settings: DoorSettings | null = null;
 let maxConnections = 0;

@@ -142,9 +142,12 @@ export class Relay {
       return;
     }
     const body =
-      bodyBytes === 0 ? NO_BYTES : this.#door.readBuffer.subarray(bodyOffset, bodyOffset + bodyBytes);
+      bodyBytes === 0
+        ? NO_BYTES
+        : this.#door.readBuffer.subarray(bodyOffset, bodyOffset + bodyBytes);
     this.#response.cork(() => {
-      if ((flags & EventFlag.HEAD) !== 0) this.#writeHead(flags, status, contentLength, fields, body);
+      if ((flags & EventFlag.HEAD) !== 0)
+        this.#writeHead(flags, status, contentLength, fields, body);
       else this.#writeBody(body);
     });
   }
@@ -313,20 +316,33 @@ function failureError(failure: number): PointsmanError {
     case FailureCode.NO_READY_ADDRESS:
     case FailureCode.CONNECT_FAILED:
     case FailureCode.CONNECT_TIMEOUT:
-      return new PointsmanError('TEMPORARILY_UNAVAILABLE', 'The served entity has no replica that is ready', {
-        retryAfterS: RETRY_AFTER_S,
-      });
+      return new PointsmanError(
+        'TEMPORARILY_UNAVAILABLE',
+        'The served entity has no replica that is ready',
+        {
+          retryAfterS: RETRY_AFTER_S,
+        },
+      );
     case FailureCode.CONNECTION_LIMIT:
-      return new PointsmanError('TEMPORARILY_UNAVAILABLE', 'No connection to a replica can be opened now', {
-        retryAfterS: RETRY_AFTER_S,
-      });
+      return new PointsmanError(
+        'TEMPORARILY_UNAVAILABLE',
+        'No connection to a replica can be opened now',
+        {
+          retryAfterS: RETRY_AFTER_S,
+        },
+      );
     case FailureCode.RESPONSE_HEADER_TIMEOUT:
     case FailureCode.TOTAL_TIMEOUT:
     case FailureCode.BODY_IDLE_TIMEOUT:
-      return new PointsmanError('DEADLINE_EXCEEDED', 'The replica did not answer in the time allowed');
+      return new PointsmanError(
+        'DEADLINE_EXCEEDED',
+        'The replica did not answer in the time allowed',
+      );
     case FailureCode.BAD_REQUEST:
       return new PointsmanError('INVALID_PARAMETER_VALUE', 'The header fields cannot be forwarded');
     default:
-      return new PointsmanError('INTERNAL_ERROR', 'The replica gave no usable answer', { status: 502 });
+      return new PointsmanError('INTERNAL_ERROR', 'The replica gave no usable answer', {
+        status: 502,
+      });
   }
 }

@@ -79,7 +79,8 @@ export function readHead(request: HttpRequest): RequestHead {
   if (encodings > 1) head.refusal = 'more than one Transfer-Encoding';
   if (lengths > 0 && encodings > 0) head.refusal = 'Content-Length and Transfer-Encoding together';
   if (!METHOD.test(head.method)) head.refusal = 'the method is not one of HTTP';
-  if (!TARGET.test(head.path)) head.refusal = 'the request target has a character that none may have';
+  if (!TARGET.test(head.path))
+    head.refusal = 'the request target has a character that none may have';
   if (encodings > 0) head.contentLength = -1;
   return head;
 }
