@@ -1,7 +1,10 @@
 // The addon: what src/native loads. Every environment has its own objects; there is no mutable static.
 #include <napi.h>
 
+#include "binding/addon_data.h"
+#include "binding/descriptors.h"
 #include "binding/engine_binding.h"
+#include "binding/shared_block.h"
 #include "binding/sockets.h"
 #include "core/latency_histogram.h"
 
@@ -19,8 +22,11 @@ Napi::Object constants(Napi::Env env) {
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new pointsman::AddonData());  // NOLINT: the environment owns it
   exports.Set("Engine", pointsman::EngineBinding::define(env));
   exports.Set("constants", constants(env));
+  pointsman::defineSharedBlock(env, exports);
+  pointsman::defineDescriptors(env, exports);
   pointsman::defineSockets(env, exports);
   return exports;
 }

@@ -47,7 +47,6 @@ void EngineCore::shutdown() noexcept {
   closing = true;
   if (owner != nullptr) owner->core_ = nullptr;
   acceptor.reset();
-  prepared.reset();
   engine.reset();
   loop.close(
       [](void* argument) {
@@ -69,7 +68,9 @@ Napi::Function EngineBinding::define(Napi::Env env) {
                       InstanceMethod<&EngineBinding::pause>("pause"),
                       InstanceMethod<&EngineBinding::resume>("resume"),
                       InstanceMethod<&EngineBinding::cancel>("cancel"),
-                      InstanceMethod<&EngineBinding::stats>("stats"),
+                      InstanceMethod<&EngineBinding::countRefusal>("countRefusal"),
+                      InstanceMethod<&EngineBinding::beat>("beat"),
+                      InstanceMethod<&EngineBinding::requestsInFlight>("requestsInFlight"),
                       InstanceMethod<&EngineBinding::attach>("attach"),
                       InstanceMethod<&EngineBinding::accept>("accept"),
                       InstanceMethod<&EngineBinding::stopAccepting>("stopAccepting"),
@@ -77,20 +78,23 @@ Napi::Function EngineBinding::define(Napi::Env env) {
                       InstanceMethod<&EngineBinding::close>("close")});
 }
 
-// new Engine(onEvent, readBuffer, dispatched)
+// new Engine(onEvent, readBuffer, dispatched, block, slot)
 EngineBinding::EngineBinding(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<EngineBinding>(info), asyncContext_(info.Env(), "pointsman") {
   const Napi::Env env = info.Env();
-  if (info.Length() < 3 || !info[0].IsFunction() || !info[1].IsTypedArray() ||
-      !info[2].IsTypedArray()) {
-    Napi::TypeError::New(env, "Engine needs (onEvent, readBuffer, dispatched)")
+  std::shared_ptr<SharedMapping> shared = sharedMappingOf(info[3]);
+  if (!info[0].IsFunction() || !info[1].IsTypedArray() || !info[2].IsTypedArray() ||
+      shared == nullptr || !info[4].IsNumber()) {
+    Napi::TypeError::New(env, "Engine needs (onEvent, readBuffer, dispatched, block, slot)")
         .ThrowAsJavaScriptException();
     return;
   }
+  const uint32_t slot = info[4].As<Napi::Number>().Uint32Value();
   auto readBuffer = info[1].As<Napi::Uint8Array>();
   auto dispatched = info[2].As<Napi::Float64Array>();
-  if (readBuffer.ByteLength() != kReadBufferBytes || dispatched.ElementLength() != 2) {
-    Napi::RangeError::New(env, "Engine got a buffer of the wrong size")
+  if (readBuffer.ByteLength() != kReadBufferBytes || dispatched.ElementLength() != 2 ||
+      slot >= shared->workers()) {
+    Napi::RangeError::New(env, "Engine got a buffer of the wrong size or no column")
         .ThrowAsJavaScriptException();
     return;
   }
@@ -101,7 +105,8 @@ EngineBinding::EngineBinding(const Napi::CallbackInfo& info)
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
   auto* memory = reinterpret_cast<char*>(readBuffer.Data());  // NOLINT: bytes
-  core_ = new EngineCore(loop, {memory, kReadBufferBytes});   // NOLINT: deletes itself, see shutdown
+  // NOLINTNEXTLINE: deletes itself, see shutdown
+  core_ = new EngineCore(loop, {memory, kReadBufferBytes}, std::move(shared), slot);
   core_->owner = this;
   napi_add_async_cleanup_hook(env, cleanupHook, core_, &core_->cleanup);
 }
@@ -127,42 +132,31 @@ Napi::Value EngineBinding::prepare(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
   std::string error;
   PreparedSnapshot built = buildSnapshot(*core_->engine, info[0].As<Napi::Object>(), error);
-  if (!error.empty()) {
+  if (error.empty()) {
+    core_->engine->prepare(std::move(built));
+  } else {
     Napi::Error::New(info.Env(), error).ThrowAsJavaScriptException();
-    return {};
   }
-  core_->prepared = std::move(built);
   return info.Env().Undefined();
 }
 
 Napi::Value EngineBinding::commit(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
-  const auto revision = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
-  if (!core_->prepared || core_->prepared->table->revision() != revision) {
-    Napi::Error::New(info.Env(), "revision " + std::to_string(revision) + " is not prepared")
-        .ThrowAsJavaScriptException();
-    return {};
-  }
-  for (const DeploymentUpdate& update : core_->prepared->addresses) {
-    applyAddresses(*core_->engine, update);
-  }
-  core_->engine->activate(std::move(core_->prepared->table));
-  core_->prepared.reset();
-  core_->engine->retainAddressSets(*core_->engine->active());
+  core_->engine->settle();
   return info.Env().Undefined();
 }
 
 Napi::Value EngineBinding::discard(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
-  core_->prepared.reset();
-  if (core_->engine->active()) core_->engine->retainAddressSets(*core_->engine->active());
+  core_->engine->discard(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+  core_->engine->settle();
   return info.Env().Undefined();
 }
 
 Napi::Value EngineBinding::setAddresses(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
-  const DeploymentUpdate update = readAddresses(info[0].As<Napi::Object>());
-  const std::string error = applyAddresses(*core_->engine, update);
+  const std::string error =
+      core_->engine->updateAddresses(readAddresses(info[0].As<Napi::Object>()));
   if (!error.empty()) Napi::Error::New(info.Env(), error).ThrowAsJavaScriptException();
   return info.Env().Undefined();
 }
@@ -172,17 +166,19 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!usable(info)) return {};
   Engine& engine = *core_->engine;
-  if (!engine.active()) return Napi::Number::New(env, kNoSnapshot);
+  // The moment of dispatch: what this table says holds for the request to its end.
+  const pointsman::Ref<RoutingTable>& table = engine.snapshot();
+  if (!table) return Napi::Number::New(env, kNoSnapshot);
   js::latin1(env, info[0], endpoint_);
   js::latin1(env, info[1], entity_);
-  const EndpointRoutes* routes = engine.active()->find(endpoint_);
-  dispatchedData_[0] = static_cast<double>(engine.active()->revision());
+  const EndpointRoutes* routes = table->find(endpoint_);
+  dispatchedData_[0] = static_cast<double>(table->revision());
   if (routes == nullptr) return Napi::Number::New(env, kNoEndpoint);
   const EntityTarget* target =
       entity_.empty() ? &routes->pick(engine.rng().next()) : routes->find(entity_);
   if (target == nullptr) return Napi::Number::New(env, kNoEntity);
-  dispatchedData_[1] = target->statsIndex;
-  EntityStats& stats = engine.stats(target->statsIndex);
+  dispatchedData_[1] = target->statsSlot;
+  EntityStats& stats = engine.column().entities[target->statsSlot];
   if (!target->deployment) {
     stats.recordAnswer(static_cast<uint32_t>(statusOf(Failure::NoReadyAddress)), 0);
     return Napi::Number::New(env, kNoDeployment);
@@ -201,7 +197,7 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
                          .clientAddress = client_,
                          .requestId = requestId_,
                          .contentLength = info[7].As<Napi::Number>().Int64Value()};
-  Exchange& exchange = engine.createExchange();
+  Exchange& exchange = engine.createExchange(table->revision());
   exchange.start(*this, target->deployment, stats, head, bytesOf(info[8]),
                  info[9].As<Napi::Boolean>().Value());
   return Napi::Number::New(env, exchange.id());
@@ -247,7 +243,8 @@ Napi::Value EngineBinding::accept(const Napi::CallbackInfo& info) {
   const uint32_t connectionsMax = info[1].As<Napi::Number>().Uint32Value();
   const bool possible = core_->attachment.attached();
   if (possible && !core_->acceptor) {
-    core_->acceptor.emplace(core_->loop, core_->engine->wheel(), core_->attachment);
+    core_->acceptor.emplace(core_->loop, core_->engine->wheel(), core_->attachment,
+                            core_->engine->column().header.connectionsOpen);
   }
   if (!possible || !core_->acceptor->start(fd, connectionsMax)) {
     Napi::Error::New(info.Env(), "cannot accept from descriptor " + std::to_string(fd))
@@ -271,52 +268,22 @@ Napi::Value EngineBinding::close(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-Napi::Value EngineBinding::stats(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (!usable(info)) return {};
-  Engine& engine = *core_->engine;
-  Napi::Array entities = Napi::Array::New(env);
-  for (const auto& named : engine.allStats()) {
-    Napi::Object entity = Napi::Object::New(env);
-    Napi::Array classes = Napi::Array::New(env);
-    Napi::Array buckets = Napi::Array::New(env);
-    const EntityStats& stats = named->stats;
-    for (uint32_t i = 0; i < stats.statusClasses.size(); i++) {
-      classes.Set(i, static_cast<double>(stats.statusClasses[i]));
-    }
-    for (uint32_t i = 0; i < stats.latency.counts.size(); i++) {
-      buckets.Set(i, static_cast<double>(stats.latency.counts[i]));
-    }
-    entity.Set("endpoint", named->endpoint);
-    entity.Set("entity", named->entity);
-    entity.Set("statusClasses", classes);
-    entity.Set("latencyBuckets", buckets);
-    entity.Set("latencySumMs", static_cast<double>(stats.latency.sumMicroseconds) / 1000.0);
-    entity.Set("inFlight", stats.inFlight);
-    entities.Set(entities.Length(), entity);
+Napi::Value EngineBinding::countRefusal(const Napi::CallbackInfo& info) {
+  const uint32_t code = info[0].As<Napi::Number>().Uint32Value();
+  if (core_ != nullptr && code < kRefusalsMax) core_->engine->column().header.refusals[code]++;
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::beat(const Napi::CallbackInfo& info) {
+  if (core_ != nullptr) {
+    core_->engine->column().header.heartbeat.fetch_add(1, std::memory_order_relaxed);
   }
-  Napi::Array addresses = Napi::Array::New(env);
-  for (const auto& [key, set] : engine.addressSets()) {
-    for (const AddressSet::Entry& entry : set->entries()) {
-      const AddressCounters& counters = entry.address->counters();
-      Napi::Object address = Napi::Object::New(env);
-      address.Set("deployment", key.first);
-      address.Set("address", entry.address->text());
-      address.Set("inFlight", counters.inFlight);
-      address.Set("idleConnections", static_cast<double>(entry.address->pool().idleCount()));
-      address.Set("connects", static_cast<double>(counters.connects));
-      address.Set("connectFailures", static_cast<double>(counters.connectFailures));
-      address.Set("requests", static_cast<double>(counters.requests));
-      addresses.Set(addresses.Length(), address);
-    }
-  }
-  Napi::Object result = Napi::Object::New(env);
-  result.Set("revision", static_cast<double>(engine.active() ? engine.active()->revision() : 0));
-  result.Set("entities", entities);
-  result.Set("addresses", addresses);
-  result.Set("connectionsOpen", core_->acceptor ? core_->acceptor->openConnections() : 0U);
-  result.Set("requestsInFlight", engine.liveExchanges());
-  return result;
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::requestsInFlight(const Napi::CallbackInfo& info) {
+  const uint32_t live = core_ == nullptr ? 0 : core_->engine->column().header.exchangesLive;
+  return Napi::Number::New(info.Env(), live);
 }
 
 void EngineBinding::onAnswer(Exchange& exchange, const AnswerEvent& event) noexcept {

@@ -8,9 +8,11 @@
 #include <napi.h>
 #include <uv.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "binding/shared_block.h"
 #include "binding/snapshot_builder.h"
 #include "net/engine.h"
 #include "net/uv_loop.h"
@@ -22,17 +24,22 @@ namespace pointsman {
 class EngineBinding;
 
 struct EngineCore {
-  EngineCore(uv_loop_t* loop, std::span<char> readBuffer)
-      : loop(loop), engine(std::in_place, this->loop, Xoshiro256pp::fromSystem(), readBuffer) {}
+  EngineCore(uv_loop_t* uvLoop, std::span<char> readBuffer, std::shared_ptr<SharedMapping> memory,
+             uint32_t slot)
+      : shared(std::move(memory)),
+        loop(uvLoop),
+        engine(std::in_place, loop, Xoshiro256pp::fromSystem(), readBuffer,
+               shared->control(), shared->column(slot)) {}
 
   // Starts the end: everything is closed, `delete` follows when libuv has let go.
   void shutdown() noexcept;
 
+  // First, because the engine counts in it to its end.
+  std::shared_ptr<SharedMapping> shared;
   UvLoop loop;
   std::optional<Engine> engine;
   Attachment attachment;
   std::optional<Acceptor> acceptor;
-  std::optional<PreparedSnapshot> prepared;
   // Borrowed; null once the JS object is gone or closed.
   EngineBinding* owner = nullptr;
   napi_async_cleanup_hook_handle cleanup = nullptr;
@@ -62,7 +69,9 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>, private Door
   Napi::Value pause(const Napi::CallbackInfo& info);
   Napi::Value resume(const Napi::CallbackInfo& info);
   Napi::Value cancel(const Napi::CallbackInfo& info);
-  Napi::Value stats(const Napi::CallbackInfo& info);
+  Napi::Value countRefusal(const Napi::CallbackInfo& info);
+  Napi::Value beat(const Napi::CallbackInfo& info);
+  Napi::Value requestsInFlight(const Napi::CallbackInfo& info);
   Napi::Value attach(const Napi::CallbackInfo& info);
   Napi::Value accept(const Napi::CallbackInfo& info);
   Napi::Value stopAccepting(const Napi::CallbackInfo& info);

@@ -28,6 +28,11 @@ inline uint32_t uint32(const Napi::Object& object, const char* key) {
   return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
 }
 
+inline uint64_t uint64(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  return value.IsNumber() ? static_cast<uint64_t>(value.As<Napi::Number>().Int64Value()) : 0;
+}
+
 inline bool boolean(const Napi::Object& object, const char* key) {
   const Napi::Value value = object.Get(key);
   return value.IsBoolean() && value.As<Napi::Boolean>().Value();

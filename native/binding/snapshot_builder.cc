@@ -6,6 +6,25 @@ namespace pointsman {
 
 namespace {
 
+// Each in a scope of its own: 10,000 endpoints would otherwise keep 100,000 handles alive.
+template <class Visit>
+void forEachObject(const Napi::Object& object, const char* key, Visit visit) {
+  const Napi::Array list = js::array(object, key);
+  for (uint32_t index = 0; index < list.Length(); index++) {
+    const Napi::HandleScope scope(object.Env());
+    visit(list.Get(index).As<Napi::Object>());
+  }
+}
+
+template <class Visit>
+void forEachText(const Napi::Object& object, const char* key, Visit visit) {
+  const Napi::Array list = js::array(object, key);
+  for (uint32_t index = 0; index < list.Length(); index++) {
+    const Napi::HandleScope scope(object.Env());
+    visit(list.Get(index).As<Napi::String>().Utf8Value());
+  }
+}
+
 Ref<DeploymentSpec> readDeployment(Engine& engine, const Napi::Object& input) {
   auto spec = makeRef<DeploymentSpec>();
   spec->name = js::string(input, "name");
@@ -26,7 +45,7 @@ Ref<DeploymentSpec> readDeployment(Engine& engine, const Napi::Object& input) {
   return spec;
 }
 
-std::string addEndpoint(Engine& engine, RoutingTable& table, const Napi::Object& input) {
+std::string addEndpoint(RoutingTable& table, const Napi::Object& input) {
   const std::string name = js::string(input, "name");
   const Napi::Array list = js::array(input, "entities");
   std::vector<EntityTarget> entities;
@@ -37,16 +56,19 @@ std::string addEndpoint(Engine& engine, RoutingTable& table, const Napi::Object&
     const std::string deployment = js::string(entity, "deployment");
     Ref<DeploymentSpec> spec = table.deployment(deployment);
     if (!spec && !deployment.empty()) {
-      return "endpoint " + name + ": deployment " + deployment + " is not in the snapshot";
+      return "endpoint " + name + ": deployment " + deployment + " is not in the revision";
+    }
+    const uint32_t statsSlot = js::uint32(entity, "statsSlot");
+    if (statsSlot >= kEntitySlotsMax) {
+      return "endpoint " + name + ": entity " + entityName + " has no slot for its counters";
     }
     shares.push_back(js::uint32(entity, "sharePpm"));
-    entities.push_back({.name = entityName,
-                        .statsIndex = engine.statsIndex(name, entityName),
-                        .deployment = std::move(spec)});
+    entities.push_back(
+        {.name = entityName, .statsSlot = statsSlot, .deployment = std::move(spec)});
   }
   std::optional<AliasTable> split = AliasTable::build(shares);
   if (!split) return "endpoint " + name + ": its shares make no split";
-  table.addEndpoint(name, makeRef<EndpointRoutes>(std::move(*split), std::move(entities)));
+  table.endpoints().set(name, makeRef<EndpointRoutes>(std::move(*split), std::move(entities)));
   return {};
 }
 
@@ -54,48 +76,47 @@ std::string addEndpoint(Engine& engine, RoutingTable& table, const Napi::Object&
 
 DeploymentUpdate readAddresses(const Napi::Object& update) {
   DeploymentUpdate result{.deployment = js::string(update, "deployment"), .addresses = {}};
-  const Napi::Array list = js::array(update, "addresses");
-  for (uint32_t index = 0; index < list.Length(); index++) {
-    const Napi::Object input = list.Get(index).As<Napi::Object>();
+  forEachObject(update, "addresses", [&result](const Napi::Object& input) {
     result.addresses.push_back({.host = js::string(input, "host"),
                                 .port = static_cast<uint16_t>(js::uint32(input, "port")),
                                 .authority = js::string(input, "authority"),
                                 .basePath = js::string(input, "basePath"),
                                 .weight = js::uint32(input, "weight"),
-                                .ready = js::boolean(input, "ready")});
-  }
+                                .ready = js::boolean(input, "ready"),
+                                .statsSlot = js::uint32(input, "statsSlot")});
+  });
   return result;
 }
 
-std::string applyAddresses(Engine& engine, const DeploymentUpdate& update) {
-  for (const auto& [key, set] : engine.addressSets()) {
-    if (key.first != update.deployment) continue;
-    std::string error = set->update(engine, update.addresses);
-    if (!error.empty()) return error;
+PreparedSnapshot buildSnapshot(Engine& engine, const Napi::Object& delta, std::string& error) {
+  const uint64_t revision = js::uint64(delta, "revision");
+  const uint64_t baseRevision = js::uint64(delta, "baseRevision");
+  Ref<RoutingTable> base = engine.tableOf(baseRevision);
+  if (!base && baseRevision != 0) {
+    error = "revision " + std::to_string(baseRevision) + ", which the change starts from, is unknown";
+    return {};
   }
-  return {};
-}
-
-PreparedSnapshot buildSnapshot(Engine& engine, const Napi::Object& snapshot, std::string& error) {
-  const Napi::Value revision = snapshot.Get("revision");
-  PreparedSnapshot prepared{
-      .table = makeRef<RoutingTable>(
-          revision.IsNumber() ? static_cast<uint64_t>(revision.As<Napi::Number>().Int64Value()) : 0),
-      .addresses = {}};
-  const Napi::Array deployments = js::array(snapshot, "deployments");
-  for (uint32_t index = 0; index < deployments.Length(); index++) {
-    prepared.table->addDeployment(readDeployment(engine, deployments.Get(index).As<Napi::Object>()));
-  }
-  const Napi::Array endpoints = js::array(snapshot, "endpoints");
-  for (uint32_t index = 0; index < endpoints.Length(); index++) {
-    const Napi::HandleScope scope(snapshot.Env());
-    error = addEndpoint(engine, *prepared.table, endpoints.Get(index).As<Napi::Object>());
-    if (!error.empty()) return {};
-  }
-  const Napi::Array addresses = js::array(snapshot, "addresses");
-  for (uint32_t index = 0; index < addresses.Length(); index++) {
-    prepared.addresses.push_back(readAddresses(addresses.Get(index).As<Napi::Object>()));
-  }
+  PreparedSnapshot prepared{.table = base ? makeRef<RoutingTable>(revision, *base)
+                                          : makeRef<RoutingTable>(revision),
+                            .addresses = {}};
+  RoutingTable& table = *prepared.table;
+  forEachText(delta, "removedEndpoints", [&](const std::string& name) {
+    table.endpoints().remove(name);
+  });
+  forEachText(delta, "removedDeployments", [&](const std::string& name) {
+    table.deployments().remove(name);
+  });
+  forEachObject(delta, "deployments", [&](const Napi::Object& input) {
+    Ref<DeploymentSpec> spec = readDeployment(engine, input);
+    table.deployments().set(spec->name, spec);
+  });
+  forEachObject(delta, "endpoints", [&](const Napi::Object& input) {
+    if (error.empty()) error = addEndpoint(table, input);
+  });
+  forEachObject(delta, "addresses", [&](const Napi::Object& input) {
+    prepared.addresses.push_back(readAddresses(input));
+  });
+  if (!error.empty()) return {};
   return prepared;
 }
 

@@ -1,4 +1,4 @@
-// Makes a RoutingTable of a Snapshot message as JS has decoded it.
+// Makes a RoutingTable of a SnapshotDelta message as JS has decoded it.
 //
 // Runs at configuration time, in the worker for a prepare and in the supervisor for the trial build.
 #pragma once
@@ -12,24 +12,10 @@
 
 namespace pointsman {
 
-struct DeploymentUpdate {
-  std::string deployment;
-  std::vector<AddressInput> addresses;
-};
-
-// A table aside: invisible until it is activated, and its address changes wait with it.
-struct PreparedSnapshot {
-  Ref<RoutingTable> table;
-  std::vector<DeploymentUpdate> addresses;
-};
-
-// Sets `error` and answers an empty table when the snapshot cannot be built.
-
-PreparedSnapshot buildSnapshot(Engine& engine, const Napi::Object& snapshot, std::string& error);
+// Makes the table of a SnapshotDelta. Sets `error` and answers an empty table when it cannot be built: its base
+// is unknown, an endpoint names a deployment that is not there, shares make no split, a slot is out of range.
+PreparedSnapshot buildSnapshot(Engine& engine, const Napi::Object& delta, std::string& error);
 
 DeploymentUpdate readAddresses(const Napi::Object& update);
-
-// Applies to every live set of the deployment; the text of what cannot be used, or empty.
-std::string applyAddresses(Engine& engine, const DeploymentUpdate& update);
 
 }  // namespace pointsman

@@ -12,18 +12,11 @@
 #include <cstring>
 #include <string>
 
+#include "binding/errno.h"
+
 namespace pointsman {
 
 namespace {
-
-// Throws a JS Error with `code` (ECONNREFUSED style) and `syscall`, as Node's own errors have.
-Napi::Value throwErrno(Napi::Env env, int error, const char* call) {
-  Napi::Error thrown = Napi::Error::New(env, std::string(call) + ": " + std::strerror(error));
-  thrown.Set("code", Napi::String::New(env, strerrorname_np(error)));
-  thrown.Set("syscall", Napi::String::New(env, call));
-  thrown.ThrowAsJavaScriptException();
-  return {};
-}
 
 bool setOption(int fd, int level, int name) {
   const int on = 1;

@@ -14,8 +14,9 @@ constexpr std::string_view kUnixScheme = "unix:";
 
 }  // namespace
 
-Ref<Address> Address::create(Engine& engine, std::string_view host, uint16_t port) {
-  auto address = makeRef<Address>(engine);
+Ref<Address> Address::create(Engine& engine, std::string_view host, uint16_t port,
+                             AddressStats& stats) {
+  auto address = makeRef<Address>(engine, stats);
   const std::string hostText(host);
   if (host.starts_with(kUnixScheme)) {
     const std::string path = hostText.substr(kUnixScheme.size());

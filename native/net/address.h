@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/shared_block.h"
 #include "net/connection_pool.h"
 #include "net/ref.h"
 
@@ -18,17 +19,12 @@ namespace pointsman {
 
 class Engine;
 
-struct AddressCounters {
-  uint32_t inFlight = 0;
-  uint64_t requests = 0;
-  uint64_t connects = 0;
-  uint64_t connectFailures = 0;
-};
-
 class Address final : public RefCounted<Address> {
  public:
   // `host` is an IP literal or `unix:/path`; empty when it is neither or does not fit.
-  static Ref<Address> create(Engine& engine, std::string_view host, uint16_t port);
+  // `stats` are its counters in this worker's column.
+  static Ref<Address> create(Engine& engine, std::string_view host, uint16_t port,
+                             AddressStats& stats);
 
   // `host:port`, `[v6]:port` or `unix:/path`; the identity of the address.
   const std::string& text() const noexcept { return text_; }
@@ -37,15 +33,16 @@ class Address final : public RefCounted<Address> {
   }
   socklen_t socketAddressBytes() const noexcept { return storageBytes_; }
   ConnectionPool& pool() noexcept { return pool_; }
-  AddressCounters& counters() noexcept { return counters_; }
+  AddressStats& stats() noexcept { return stats_; }
 
-  explicit Address(Engine& engine) noexcept : pool_(engine, *this) {}
+  Address(Engine& engine, AddressStats& stats) noexcept : stats_(stats), pool_(engine, *this) {}
 
  private:
   std::string text_;
   sockaddr_storage storage_{};
   socklen_t storageBytes_ = 0;
-  AddressCounters counters_;
+  // In memory that outlives the engine; before the pool, which counts in it to its end.
+  AddressStats& stats_;
   ConnectionPool pool_;
 };
 

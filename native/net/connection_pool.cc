@@ -64,7 +64,7 @@ ConnectionPool::Acquired ConnectionPool::acquire(ConnectionUser& user, uint64_t 
   int failedWith = EAGAIN;
   Connection* made = open_ < kConnectionsPerAddressMax ? connect(failedWith) : nullptr;
   if (made == nullptr) {
-    address_.counters().connectFailures++;
+    address_.stats().connectFailures++;
     return {.failedWith = failedWith};
   }
   made->user_ = &user;
@@ -89,6 +89,7 @@ void ConnectionPool::release(Connection& connection, bool reusable,
   (newest_ != nullptr ? newest_->newer_ : oldest_) = &connection;
   newest_ = &connection;
   idle_++;
+  address_.stats().idleConnections++;
   engine_.wheel().arm(connection, connection.idleSinceMs_ + idleTimeoutMs);
 }
 
@@ -126,7 +127,7 @@ Connection* ConnectionPool::connect(int& failedWith) noexcept {
     const int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
-  address_.counters().connects++;
+  address_.stats().connects++;
   const int result =
       sys::connect(fd, address_.socketAddress(), address_.socketAddressBytes());
   // A unix socket or a loopback address may refuse at once; a unix socket whose backlog is full says EAGAIN.
@@ -154,7 +155,7 @@ void ConnectionPool::finishConnect(Connection& connection, int failedWith) noexc
   engine_.wheel().cancel(connection);
   ConnectionUser* user = connection.user_;
   if (failedWith != 0) {
-    address_.counters().connectFailures++;
+    address_.stats().connectFailures++;
     connection.user_ = nullptr;
     close(connection);
   } else {
@@ -169,6 +170,7 @@ void ConnectionPool::unlinkIdle(Connection& connection) noexcept {
   (connection.older_ != nullptr ? connection.older_->newer_ : oldest_) = connection.newer_;
   connection.newer_ = connection.older_ = nullptr;
   idle_--;
+  address_.stats().idleConnections--;
 }
 
 void ConnectionPool::close(Connection& connection) noexcept {

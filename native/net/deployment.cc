@@ -2,13 +2,17 @@
 
 #include <algorithm>
 
+#include "net/engine.h"
+
 namespace pointsman {
 
 std::string AddressSet::update(Engine& engine, const std::vector<AddressInput>& inputs) {
   std::vector<Entry> next;
   next.reserve(inputs.size());
   for (const AddressInput& input : inputs) {
-    Ref<Address> address = Address::create(engine, input.host, input.port);
+    if (input.statsSlot >= kAddressSlotsMax) return input.host + " has no slot for its counters";
+    Ref<Address> address = Address::create(engine, input.host, input.port,
+                                           engine.column().addresses[input.statsSlot]);
     if (!address) return input.host + " is no address";
     for (const Entry& old : entries_) {
       if (old.address->text() == address->text()) {
@@ -47,7 +51,7 @@ std::string AddressSet::update(Engine& engine, const std::vector<AddressInput>& 
 std::optional<uint32_t> AddressSet::pick(Xoshiro256pp& rng) const noexcept {
   if (!choice_) return std::nullopt;
   return ready_[choice_->pick(rng, [this](uint32_t slot) noexcept {
-    return entries_[ready_[slot]].address->counters().inFlight;
+    return entries_[ready_[slot]].address->stats().inFlight;
   })];
 }
 

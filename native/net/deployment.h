@@ -30,6 +30,8 @@ struct AddressInput {
   std::string basePath;
   uint32_t weight = 1;
   bool ready = true;
+  // Index of its counters in every column.
+  uint32_t statsSlot = 0;
 };
 
 class AddressSet final : public RefCounted<AddressSet> {

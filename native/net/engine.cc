@@ -1,9 +1,18 @@
 #include "net/engine.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace pointsman {
 
-Engine::Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer)
-    : loop_(loop), wheel_(loop), rng_(rng), readBuffer_(readBuffer) {}
+Engine::Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer, const ControlPage& control,
+               Column& column)
+    : loop_(loop),
+      wheel_(loop),
+      rng_(rng),
+      readBuffer_(readBuffer),
+      control_(control),
+      column_(column) {}
 
 Engine::~Engine() {
   for (const auto& exchange : exchanges_) {
@@ -12,15 +21,18 @@ Engine::~Engine() {
   }
 }
 
-Exchange& Engine::createExchange() {
-  live_++;
+Exchange& Engine::createExchange(uint64_t revision) {
+  column_.header.exchangesLive++;
+  pins_.pin(revision);
   if (freeExchanges_.empty()) {
     const auto id = static_cast<uint32_t>(exchanges_.size());
     exchanges_.push_back(std::make_unique<Exchange>(*this, id));
+    exchanges_.back()->revision_ = revision;
     return *exchanges_.back();
   }
   const uint32_t id = freeExchanges_.back();
   freeExchanges_.pop_back();
+  exchanges_[id]->revision_ = revision;
   return *exchanges_[id];
 }
 
@@ -30,9 +42,12 @@ Exchange* Engine::exchange(uint32_t id) noexcept {
 }
 
 void Engine::recycle(Exchange& exchange) noexcept {
+  const uint64_t oldest = pins_.oldest(activeRevision_);
+  pins_.unpin(exchange.revision_);
   exchange.reset();
-  live_--;
+  column_.header.exchangesLive--;
   freeExchanges_.push_back(exchange.id());
+  if (pins_.oldest(activeRevision_) != oldest) publishRevisions();
 }
 
 Ref<AddressSet> Engine::addressSet(const std::string& deployment, Protocol protocol) {
@@ -41,23 +56,65 @@ Ref<AddressSet> Engine::addressSet(const std::string& deployment, Protocol proto
   return set;
 }
 
-void Engine::retainAddressSets(const RoutingTable& table) {
+std::string Engine::updateAddresses(const DeploymentUpdate& update) {
+  for (const auto& [key, set] : addressSets_) {
+    if (key.first != update.deployment) continue;
+    std::string error = set->update(*this, update.addresses);
+    if (!error.empty()) return error;
+  }
+  return {};
+}
+
+Ref<RoutingTable> Engine::tableOf(uint64_t revision) const noexcept {
+  if (active_ && active_->revision() == revision) return active_;
+  for (const PreparedSnapshot& prepared : prepared_) {
+    if (prepared.table->revision() == revision) return prepared.table;
+  }
+  return {};
+}
+
+void Engine::discard(uint64_t revision) noexcept {
+  std::erase_if(prepared_, [revision](const PreparedSnapshot& prepared) {
+    return prepared.table->revision() == revision;
+  });
+}
+
+// The supervisor stores a revision only when every worker has said that it is prepared, so it is there. Were it
+// not, the worker would go on under the table it has: its column says so, and the supervisor sees it.
+void Engine::switchTo(uint64_t revision) noexcept {
+  const auto found =
+      std::find_if(prepared_.begin(), prepared_.end(), [revision](const PreparedSnapshot& prepared) {
+        return prepared.table->revision() == revision;
+      });
+  if (found == prepared_.end()) return;
+  active_ = std::move(found->table);
+  activeRevision_ = revision;
+  for (const DeploymentUpdate& update : found->addresses) updateAddresses(update);
+  prepared_.erase(prepared_.begin(), std::next(found));
+  publishRevisions();
+}
+
+void Engine::settle() {
+  snapshot();
+  if (!active_) return;
   for (auto entry = addressSets_.begin(); entry != addressSets_.end();) {
-    const Ref<DeploymentSpec> spec = table.deployment(entry->first.first);
-    const bool kept = spec && spec->addresses.get() == entry->second.get();
+    const AddressSet* set = entry->second.get();
+    const auto names = [&entry, set](const Ref<RoutingTable>& table) {
+      const Ref<DeploymentSpec> spec = table->deployment(entry->first.first);
+      return spec && spec->addresses.get() == set;
+    };
+    const bool kept = names(active_) ||
+                      std::any_of(prepared_.begin(), prepared_.end(),
+                                  [&names](const auto& prepared) { return names(prepared.table); });
     entry = kept ? std::next(entry) : addressSets_.erase(entry);
   }
 }
 
-uint32_t Engine::statsIndex(std::string_view endpoint, std::string_view entity) {
-  std::string key(endpoint);
-  key.append("/").append(entity);
-  const auto [found, added] = statsIndex_.try_emplace(key, static_cast<uint32_t>(stats_.size()));
-  if (added) {
-    stats_.push_back(std::make_unique<NamedStats>(
-        NamedStats{.endpoint = std::string(endpoint), .entity = std::string(entity)}));
-  }
-  return found->second;
+void Engine::publishRevisions() noexcept {
+  ColumnHeader& header = column_.header;
+  header.revision.store(activeRevision_, std::memory_order_release);
+  header.oldestRevision.store(pins_.oldest(activeRevision_), std::memory_order_release);
+  header.revisionsHeld.store(pins_.heldBeside(activeRevision_), std::memory_order_relaxed);
 }
 
 }  // namespace pointsman

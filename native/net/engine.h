@@ -1,32 +1,48 @@
-// Everything one worker needs to relay: loop, timers, random numbers, exchanges, live address sets, counters.
+// Everything one worker needs to relay: loop, timers, random numbers, exchanges, live address sets, and the
+// snapshots it may dispatch under.
 //
-// Thread: the loop's. Owns exchanges and address sets; borrows the loop and the read buffer, which must
-// outlive it.
+// A change becomes effective by one store to the control page, made by another process. So every dispatch reads
+// that word first (`snapshot`); when it has moved, the table prepared for its revision takes over.
+//
+// Thread: the loop's. Owns exchanges, tables and address sets; borrows the loop, the read buffer and the shared
+// memory, which must outlive it.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "core/entity_stats.h"
 #include "core/rng.h"
+#include "core/shared_block.h"
 #include "net/deployment.h"
 #include "net/exchange.h"
 #include "net/loop.h"
+#include "net/revision_pins.h"
 #include "net/routing_table.h"
 #include "net/timer_wheel.h"
 
 namespace pointsman {
 
+struct DeploymentUpdate {
+  std::string deployment;
+  std::vector<AddressInput> addresses;
+};
+
+// A table aside, invisible until the control page names its revision; its address changes wait with it.
+struct PreparedSnapshot {
+  Ref<RoutingTable> table;
+  std::vector<DeploymentUpdate> addresses;
+};
+
 class Engine {
  public:
-  // `readBuffer` gets what replicas send: kReadBufferBytes.
-  Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer);
+  // `readBuffer` gets what replicas send: kReadBufferBytes. The column is this engine's alone to write.
+  Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer, const ControlPage& control,
+         Column& column);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -35,50 +51,54 @@ class Engine {
   TimerWheel& wheel() noexcept { return wheel_; }
   Xoshiro256pp& rng() noexcept { return rng_; }
   std::span<char> readBuffer() const noexcept { return readBuffer_; }
+  Column& column() noexcept { return column_; }
 
-  // A free exchange, to be started at once. It returns to the engine by itself after its end.
-  Exchange& createExchange();
+  // A free exchange, to be started at once; it counts as dispatched under `revision`. It returns to the engine
+  // by itself after its end.
+  Exchange& createExchange(uint64_t revision);
   // nullptr unless `id` is a live exchange.
   Exchange* exchange(uint32_t id) noexcept;
-  uint32_t liveExchanges() const noexcept { return live_; }
 
   // The live set of a deployment, made on first use. A protocol of its own makes other request targets,
   // so it is part of the key.
   Ref<AddressSet> addressSet(const std::string& deployment, Protocol protocol);
-  // Drops the sets that no deployment of the table names.
-  void retainAddressSets(const RoutingTable& table);
-  using AddressSets = std::map<std::pair<std::string, Protocol>, Ref<AddressSet>>;
-  const AddressSets& addressSets() const noexcept { return addressSets_; }
+  // Applies to every live set of the deployment; the text of what cannot be used, or empty.
+  std::string updateAddresses(const DeploymentUpdate& update);
 
-  // Counters of one served entity; the same index for the same names as long as the engine lives.
-  uint32_t statsIndex(std::string_view endpoint, std::string_view entity);
-  EntityStats& stats(uint32_t index) noexcept { return stats_[index]->stats; }
-  struct NamedStats {
-    std::string endpoint;
-    std::string entity;
-    EntityStats stats{};
-  };
-  const std::vector<std::unique_ptr<NamedStats>>& allStats() const noexcept { return stats_; }
-
-  // The snapshot requests are dispatched under; empty before the first commit.
-  const Ref<RoutingTable>& active() const noexcept { return active_; }
-  void activate(Ref<RoutingTable> table) noexcept { active_ = std::move(table); }
+  // The table that the control page's revision names; empty before the first one.
+  // HOT: one load and one comparison per dispatch.
+  const Ref<RoutingTable>& snapshot() noexcept {
+    const uint64_t revision = control_.activeRevision.load(std::memory_order_acquire);
+    if (revision != activeRevision_) switchTo(revision);
+    return active_;
+  }
+  // Newest table that is active or prepared with this revision, to derive another from; empty if unknown.
+  Ref<RoutingTable> tableOf(uint64_t revision) const noexcept;
+  void prepare(PreparedSnapshot prepared) { prepared_.push_back(std::move(prepared)); }
+  void discard(uint64_t revision) noexcept;
+  // Switches if the word has moved, and drops sets that no table names any more.
+  void settle();
 
  private:
   friend class Exchange;
   void recycle(Exchange& exchange) noexcept;
+  void switchTo(uint64_t revision) noexcept;
+  void publishRevisions() noexcept;
 
   Loop& loop_;
   TimerWheel wheel_;
   Xoshiro256pp rng_;
   std::span<char> readBuffer_;
+  const ControlPage& control_;
+  Column& column_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<uint32_t> freeExchanges_;
-  uint32_t live_ = 0;
-  AddressSets addressSets_;
-  std::vector<std::unique_ptr<NamedStats>> stats_;
-  std::unordered_map<std::string, uint32_t> statsIndex_;
+  RevisionPins pins_;
+  std::map<std::pair<std::string, Protocol>, Ref<AddressSet>> addressSets_;
+  uint64_t activeRevision_ = 0;
   Ref<RoutingTable> active_;
+  // Oldest first; one, or two while a refused one has not been discarded yet.
+  std::vector<PreparedSnapshot> prepared_;
 };
 
 }  // namespace pointsman

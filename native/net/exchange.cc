@@ -140,8 +140,8 @@ void Exchange::attempt(bool fresh) noexcept {
         address_->pool().acquire(*this, deployment_->connectMs, fresh);
     if (acquired.connection != nullptr) {
       connection_ = acquired.connection;
-      address_->counters().inFlight++;
-      address_->counters().requests++;
+      address_->stats().inFlight++;
+      address_->stats().requests++;
       state_ = State::Connecting;
       if (connection_->state() == Connection::State::Busy) beginSending();
       return;
@@ -161,7 +161,7 @@ void Exchange::onConnected(int failedWith) noexcept {
     return;
   }
   connection_ = nullptr;
-  address_->counters().inFlight--;
+  address_->stats().inFlight--;
   const std::optional<uint32_t> other = deployment_->addresses->pickOther(engine_.rng(), tried_);
   if (!other) {
     fail(connectFailure(failedWith));
@@ -367,7 +367,7 @@ bool Exchange::replay() noexcept {
   const bool allowed = !wrote_ || idempotent_ || deployment_->replaySafe;
   if (!allowed || !replayable_) return false;
   replayed_ = true;
-  address_->counters().inFlight--;
+  address_->stats().inFlight--;
   address_->pool().release(*connection_, false, 0);
   connection_ = nullptr;
   attempt(true);
@@ -414,7 +414,7 @@ void Exchange::failLater(Failure failure) noexcept {
 void Exchange::finish(int status, bool reusable) noexcept {
   engine_.wheel().cancel(*this);
   if (connection_ != nullptr) {
-    address_->counters().inFlight--;
+    address_->stats().inFlight--;
     address_->pool().release(*connection_, reusable, deployment_->keepaliveIdleMs);
     connection_ = nullptr;
   }

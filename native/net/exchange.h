@@ -145,6 +145,8 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred {
 
   Engine& engine_;
   const uint32_t id_;
+  // The revision it was dispatched under; set by the engine.
+  uint64_t revision_ = 0;
   State state_ = State::Free;
   Failure failLater_ = Failure::None;
   bool answerPaused_ = false;

@@ -40,6 +40,10 @@ class Ref {
   T* operator->() const noexcept { return object_; }
   T& operator*() const noexcept { return *object_; }
   explicit operator bool() const noexcept { return object_ != nullptr; }
+  // No other reference to the object exists.
+  bool unique() const noexcept {
+    return object_ != nullptr && static_cast<const RefCounted<T>*>(object_)->references_ == 1;
+  }
   void reset() noexcept { *this = Ref(); }
 
  private:

@@ -1,26 +1,28 @@
 // A snapshot in the form that requests use: endpoint name -> routes -> deployment.
 //
-// Immutable once it is active. Unchanged endpoints are shared between tables. Stands in net, not in core,
-// because its leaves are deployments.
+// Immutable once it is prepared. A table is made from the one before by what differs; the rest is shared. Stands
+// in net, not in core, because its leaves are deployments.
 // Thread: the loop's.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/alias_table.h"
+#include "core/entity_stats.h"
 #include "net/deployment.h"
 #include "net/ref.h"
+#include "net/sharded_map.h"
 
 namespace pointsman {
 
 struct EntityTarget {
   std::string name;
-  // Index of the entity's counters in the engine.
-  uint32_t statsIndex;
+  // Index of the entity's counters in every column.
+  uint32_t statsSlot;
   // Empty: no deployment serves the entity.
   Ref<DeploymentSpec> deployment;
 };
@@ -39,7 +41,6 @@ class EndpointRoutes final : public RefCounted<EndpointRoutes> {
     }
     return nullptr;
   }
-  const std::vector<EntityTarget>& entities() const noexcept { return entities_; }
 
  private:
   AliasTable split_;
@@ -49,38 +50,25 @@ class EndpointRoutes final : public RefCounted<EndpointRoutes> {
 class RoutingTable final : public RefCounted<RoutingTable> {
  public:
   explicit RoutingTable(uint64_t revision) noexcept : revision_(revision) {}
+  // All that `base` has, under another revision.
+  RoutingTable(uint64_t revision, const RoutingTable& base)
+      : revision_(revision), endpoints_(base.endpoints_), deployments_(base.deployments_) {}
 
   uint64_t revision() const noexcept { return revision_; }
-  void addEndpoint(std::string name, Ref<EndpointRoutes> routes) {
-    endpoints_.insert_or_assign(std::move(name), std::move(routes));
-  }
-  void addDeployment(Ref<DeploymentSpec> spec) {
-    std::string name = spec->name;
-    deployments_.insert_or_assign(std::move(name), std::move(spec));
-  }
-  const EndpointRoutes* find(std::string_view name) const noexcept {
-    const auto found = endpoints_.find(name);
-    return found == endpoints_.end() ? nullptr : found->second.get();
+  ShardedMap<EndpointRoutes>& endpoints() noexcept { return endpoints_; }
+  ShardedMap<DeploymentSpec>& deployments() noexcept { return deployments_; }
+  // nullptr when there is none.
+  const EndpointRoutes* find(std::string_view endpoint) const noexcept {
+    return endpoints_.find(endpoint);
   }
   Ref<DeploymentSpec> deployment(std::string_view name) const noexcept {
-    const auto found = deployments_.find(name);
-    return found == deployments_.end() ? Ref<DeploymentSpec>() : found->second;
+    return Ref<DeploymentSpec>(deployments_.find(name));
   }
 
  private:
-  // Looks up by view without making a string.
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const noexcept {
-      return std::hash<std::string_view>{}(text);
-    }
-  };
-  template <class T>
-  using ByName = std::unordered_map<std::string, Ref<T>, Hash, std::equal_to<>>;
-
   uint64_t revision_;
-  ByName<EndpointRoutes> endpoints_;
-  ByName<DeploymentSpec> deployments_;
+  ShardedMap<EndpointRoutes> endpoints_;
+  ShardedMap<DeploymentSpec> deployments_;
 };
 
 }  // namespace pointsman

@@ -23,8 +23,9 @@ class Acceptor final : private Timer {
   static constexpr int kAcceptsPerEventMax = 32;
   static constexpr uint64_t kPauseMs = 100;
 
-  Acceptor(Loop& loop, TimerWheel& wheel, Attachment& attachment) noexcept
-      : loop_(loop), wheel_(wheel), attachment_(attachment) {}
+  // `open` is raised and lowered with every connection; it may lie in shared memory.
+  Acceptor(Loop& loop, TimerWheel& wheel, Attachment& attachment, uint32_t& open) noexcept
+      : loop_(loop), wheel_(wheel), attachment_(attachment), open_(open) {}
   ~Acceptor() { stop(); }
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -35,7 +36,6 @@ class Acceptor final : private Timer {
   void stop() noexcept;
   // One of the accepted connections is closed.
   void onConnectionClosed() noexcept;
-  uint32_t openConnections() const noexcept { return open_; }
 
  private:
   struct Listener final : public IoWatcher {
@@ -58,7 +58,7 @@ class Acceptor final : private Timer {
   Attachment& attachment_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   int reserveFd_ = -1;
-  uint32_t open_ = 0;
+  uint32_t& open_;
   uint32_t openMax_ = 0;
 };
 

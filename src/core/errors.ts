@@ -38,6 +38,12 @@ export const ERROR_CATALOGUE = {
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 
+/** Numbers of the codes in the catalogue's order, by which shared memory counts them. */
+export function errorCodeNumbers(): Record<ErrorCode, number> {
+  const codes = Object.keys(ERROR_CATALOGUE);
+  return Object.fromEntries(codes.map((code, number) => [code, number])) as Record<ErrorCode, number>;
+}
+
 export interface ErrorOptions {
   /** HTTP status, where it differs from the catalogue's (405, 408, 413, 414, 431, 502). */
   readonly status?: number;

@@ -4,12 +4,8 @@
  * Everything runs on the thread of the environment that loaded the addon. Strings cross as latin1 unless a
  * line says otherwise. The C++ side re-checks only what memory safety needs: validation is JS's.
  */
-import type {
-  AddressStats,
-  DeploymentAddresses,
-  EntityStats,
-  Snapshot,
-} from '../control/messages.js';
+import type { DeploymentAddresses, SnapshotDelta } from '../control/messages.js';
+import type { SharedBlock, SharedBlockAddon } from './shared-block.js';
 
 /** Bits of `flags` in an event; same in native/binding/engine_binding.cc. */
 export const EventFlag = {
@@ -68,27 +64,22 @@ export type OnEvent = (
   bodyBytes: number,
 ) => void;
 
-export interface NativeStats {
-  revision: number;
-  entities: EntityStats[];
-  addresses: AddressStats[];
-  connectionsOpen: number;
-  requestsInFlight: number;
-}
-
 export interface Engine {
-  /** Builds the snapshot aside; replaces an earlier prepared one. Throws an Error that says what cannot be built. */
-  prepare(snapshot: Snapshot): void;
-  /** Makes the prepared snapshot active; throws unless it has this revision. */
-  commit(revision: number): void;
-  /** Drops the prepared snapshot. */
-  discard(): void;
+  /**
+   * Builds the revision aside, from the active or a prepared one. It takes over by itself at the first dispatch after
+   * the shared block names it. Throws an Error that says what cannot be built, or that the base is unknown.
+   */
+  prepare(delta: SnapshotDelta): void;
+  /** Lets the shared block's revision take over without waiting for a dispatch, and frees what is older. */
+  commit(): void;
+  /** Drops a prepared revision; unknown ones are ignored. */
+  discard(revision: number): void;
   /** Changes the live addresses of a deployment; throws on an address that is none. */
   setAddresses(update: DeploymentAddresses): void;
   /**
    * Dispatches one request under the active snapshot. `entity` empty: drawn by the endpoint's split.
-   * Answers the exchange's id, or a StartRefusal. Writes [revision, index of the picked entity in
-   * stats().entities] to `dispatched`. Copies all it is given. `fields`: as received, `name: value\r\n` each.
+   * Answers the exchange's id, or a StartRefusal. Writes [revision, stats slot of the picked
+   * entity] to `dispatched`. Copies all it is given. `fields`: as received, `name: value\r\n` each.
    * `contentLength` -1: unknown, relayed chunked.
    */
   start(
@@ -110,7 +101,11 @@ export interface Engine {
   resume(id: number): void;
   /** The client is gone: the replica's connection is closed, no event follows. Unknown ids are ignored. */
   cancel(id: number): void;
-  stats(): NativeStats;
+  /** Counts an answer of the worker's own, by number of its code. */
+  countRefusal(code: number): void;
+  /** Says that the loop turns. */
+  beat(): void;
+  requestsInFlight(): number;
   /**
    * Prepares the hand-over of accepted connections to the uWebSockets.js app of `listenSocket`. `binaryPath`: the
    * file of its binary (UTF-8). Answers '' or why it is impossible.
@@ -128,17 +123,22 @@ export interface Engine {
   close(): void;
 }
 
-export interface Addon {
+export interface Addon extends SharedBlockAddon {
   readonly constants: {
     readonly readBufferBytes: number;
     readonly requestBufferBytesMax: number;
     readonly latencyBucketsMs: readonly number[];
   };
-  /** `readBuffer`: of constants.readBufferBytes; `dispatched`: two numbers. Both are written by native code. */
+  /**
+   * `readBuffer`: of constants.readBufferBytes; `dispatched`: two numbers. Both are written by native code. It counts in
+   * the block's column `slot`, which must be nobody else's.
+   */
   readonly Engine: new (
     onEvent: OnEvent,
     readBuffer: Uint8Array,
     dispatched: Float64Array,
+    block: SharedBlock,
+    slot: number,
   ) => Engine;
   /**
    * Opens a listening TCP socket on an IP literal (UTF-8) and answers its descriptor, close-on-exec. `shared`:

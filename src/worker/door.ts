@@ -9,10 +9,11 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { CredentialChecker } from '../auth/credentials.js';
-import { PointsmanError, type ErrorCode } from '../core/errors.js';
-import type { RefusalStats } from '../control/messages.js';
+import { errorCodeNumbers, PointsmanError, type ErrorCode } from '../core/errors.js';
+import type { SnapshotDelta } from '../control/messages.js';
 import { READ_BUFFER_BYTES } from '../native/addon.js';
 import type { Addon, Engine } from '../native/contract.js';
+import type { SharedBlock } from '../native/shared-block.js';
 import { beginAnswer, type AnswerIds } from './answer.js';
 import { parseInvocationPath } from './invocation-path.js';
 import { Relay } from './relay.js';
@@ -28,44 +29,47 @@ export interface DoorSettings {
 
 /** Bytes of a refused request that are read and dropped so that its connection can live on. */
 const DISCARD_BYTES_MAX = 64 * 1024;
+const CODE_NUMBERS = errorCodeNumbers();
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
 export class Door {
   readonly engine: Engine;
   /** Where the engine puts what replicas send. */
   readonly readBuffer = new Uint8Array(READ_BUFFER_BYTES);
-  /** [revision, index of the entity] of the last start. */
+  /** [revision, stats slot of the entity] of the last start. */
   readonly dispatched = new Float64Array(2);
   readonly #settings: () => DoorSettings;
   readonly #relays: (Relay | null)[] = [];
+  /** Names of entities by stats slot. A slot gets another name only when no request of the old one is left. */
   readonly #entityNames: string[] = [];
-  readonly #refusals = new Map<ErrorCode, number>();
   /** Why this worker is not ready; empty when it is. */
   notReady = 'no configuration yet';
   /** Connections are closed behind their answers. */
   draining = false;
 
-  constructor(addon: Addon, settings: () => DoorSettings) {
+  constructor(addon: Addon, block: SharedBlock, slot: number, settings: () => DoorSettings) {
     this.#settings = settings;
-    this.engine = new addon.Engine(this.#onEvent, this.readBuffer, this.dispatched);
+    this.engine = new addon.Engine(this.#onEvent, this.readBuffer, this.dispatched, block, slot);
   }
 
-  /** Name of the entity at an index of the engine's counters. */
-  entityName(index: number): string {
-    const known = this.#entityNames[index];
-    if (known !== undefined) return known;
-    for (const entity of this.engine.stats().entities.slice(this.#entityNames.length)) {
-      this.#entityNames.push(entity.entity);
+  /** @throws Error that says what cannot be built. */
+  prepare(delta: SnapshotDelta): void {
+    this.engine.prepare(delta);
+    for (const { entities } of delta.endpoints) {
+      for (const { statsSlot, name } of entities) {
+        while (this.#entityNames.length <= statsSlot) this.#entityNames.push('');
+        this.#entityNames[statsSlot] = name;
+      }
     }
-    return this.#entityNames[index] ?? '';
   }
 
-  refusals(): RefusalStats[] {
-    return Array.from(this.#refusals, ([code, count]) => ({ code, count }));
+  /** Name of the entity that a stats slot belongs to. */
+  entityName(statsSlot: number): string {
+    return this.#entityNames[statsSlot] ?? '';
   }
 
   countRefusal(code: ErrorCode): void {
-    this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
+    this.engine.countRefusal(CODE_NUMBERS[code]);
   }
 
   track(id: number, relay: Relay): void {

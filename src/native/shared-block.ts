@@ -1,0 +1,52 @@
+/** The shared memory as TypeScript sees it; layout in native/core/shared_block.h. */
+
+/** A mapping of the block. Supervisors map all of it writable; in workers the control page is read-only. */
+export interface SharedBlock {
+  readonly workers: number;
+  /** Random, below 2^53; the same in every process that maps the block. */
+  readonly id: number;
+  readonly entitySlotsMax: number;
+  readonly addressSlotsMax: number;
+  readonly refusalsMax: number;
+  /** The active revision; 0 before the first publish. */
+  activeRevision(): number;
+  /** Supervisor only: the store that makes a revision effective. */
+  setActiveRevision(revision: number): void;
+  /** Sum over all columns, the retired one included: 5 status classes, 17 latency buckets, latency sum in ms, in flight. */
+  readEntity(slot: number, into: Float64Array): void;
+  /** Sum over all columns: requests, connects, connect failures, in flight, idle connections. */
+  readAddress(slot: number, into: Float64Array): void;
+  /** Sum over all columns, by number of the code. */
+  readRefusals(into: Float64Array): void;
+  /** Of one worker: heartbeat, revision, oldest revision, revisions held, connections open, requests in flight. */
+  readWorker(worker: number, into: Float64Array): void;
+  /** Supervisor only, once the worker's exit is confirmed: its counters go to the retired column, its column is zeroed. */
+  retire(worker: number): void;
+  clearEntity(slot: number): void;
+  clearAddress(slot: number): void;
+  close(): void;
+}
+
+/** Numbers that `readEntity` writes. */
+export const ENTITY_NUMBERS = 5 + 17 + 2;
+/** Numbers that `readAddress` writes. */
+export const ADDRESS_NUMBERS = 5;
+/** Numbers that `readWorker` writes. */
+export const WORKER_NUMBERS = 6;
+
+export interface SharedBlockAddon {
+  /** A new sealed block: mapping and the two descriptors that workers inherit (close-on-exec here). */
+  createSharedBlock(workers: number): {
+    block: SharedBlock;
+    controlDescriptor: number;
+    columnsDescriptor: number;
+  };
+  /** Maps an inherited block in a worker; throws when it is none, of another layout, or not sealed. */
+  openSharedBlock(controlDescriptor: number, columnsDescriptor: number): SharedBlock;
+  /** A listening Unix socket that takes descriptors (mode 0600); answers its descriptor. */
+  listenForDescriptors(path: string): number;
+  /** Descriptors that one peer has sent, null when none has come yet. Never blocks. */
+  receiveDescriptors(listener: number): number[] | null;
+  /** Sends the descriptors to the socket at `path`; blocks until the kernel has them. Throws an Error with `code`. */
+  sendDescriptors(path: string, descriptors: readonly number[]): void;
+}
