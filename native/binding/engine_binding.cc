@@ -101,7 +101,7 @@ EngineBinding::EngineBinding(const Napi::CallbackInfo& info)
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
   auto* memory = reinterpret_cast<char*>(readBuffer.Data());  // NOLINT: bytes
-  core_ = new EngineCore(loop, {memory, kReadBufferBytes});   // NOLINT: deletes itself, see shutdown
+  core_ = new EngineCore(loop, {memory, kReadBufferBytes});  // NOLINT: deletes itself, see shutdown
   core_->owner = this;
   napi_add_async_cleanup_hook(env, cleanupHook, core_, &core_->cleanup);
 }
@@ -184,11 +184,11 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
   dispatchedData_[1] = target->statsIndex;
   EntityStats& stats = engine.stats(target->statsIndex);
   if (!target->deployment) {
-    stats.recordAnswer(static_cast<uint32_t>(statusOf(Failure::NoReadyAddress)), 0);
+    stats.recordAnswer(static_cast<uint32_t>(statusOf(Failure::kNoReadyAddress)), 0);
     return Napi::Number::New(env, kNoDeployment);
   }
   js::latin1(env, info[2], method_);
-  if (target->deployment->protocol == Protocol::Mlflow && method_ != "POST") {
+  if (target->deployment->protocol == Protocol::kMlflow && method_ != "POST") {
     return Napi::Number::New(env, kMethodNotAllowed);
   }
   js::latin1(env, info[3], query_);
@@ -353,8 +353,8 @@ void EngineBinding::callJs(uint32_t id, uint32_t flags, int status, double conte
   napi_create_uint32(env, static_cast<uint32_t>(body.size()), &arguments[6]);
   napi_value receiver = nullptr;
   napi_get_global(env, &receiver);
-  const napi_status done = napi_make_callback(env, asyncContext_, receiver, onEvent_.Value(), 7,
-                                              arguments, nullptr);
+  const napi_status done =
+      napi_make_callback(env, asyncContext_, receiver, onEvent_.Value(), 7, arguments, nullptr);
   if (done != napi_pending_exception) return;
   // The handler must not throw; if it does, the process learns of it as of any uncaught exception.
   napi_value exception = nullptr;

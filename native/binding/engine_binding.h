@@ -1,8 +1,9 @@
 // The Engine class of the addon: one per worker, and one in the supervisor for trial builds.
 //
-// Contract for JS: src/native/contract.ts. The native parts live in EngineCore, which outlives the JS object
-// until libuv has closed every handle.
-// Thread: that of the env's loop. JS is called from loop events only, never from inside a call of JS.
+// Contract for JS: src/native/contract.ts. The native parts live in EngineCore, which outlives the
+// JS object until libuv has closed every handle.
+// Thread: that of the env's loop. JS is called from
+// loop events only, never from inside a call of JS.
 #pragma once
 
 #include <napi.h>

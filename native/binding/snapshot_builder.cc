@@ -9,7 +9,7 @@ namespace {
 Ref<DeploymentSpec> readDeployment(Engine& engine, const Napi::Object& input) {
   auto spec = makeRef<DeploymentSpec>();
   spec->name = js::string(input, "name");
-  spec->protocol = js::uint32(input, "protocol") == 1 ? Protocol::Raw : Protocol::Mlflow;
+  spec->protocol = js::uint32(input, "protocol") == 1 ? Protocol::kRaw : Protocol::kMlflow;
   const Napi::Array headers = js::array(input, "headers");
   for (uint32_t index = 0; index < headers.Length(); index++) {
     const Napi::Object field = headers.Get(index).As<Napi::Object>();
@@ -80,11 +80,13 @@ PreparedSnapshot buildSnapshot(Engine& engine, const Napi::Object& snapshot, std
   const Napi::Value revision = snapshot.Get("revision");
   PreparedSnapshot prepared{
       .table = makeRef<RoutingTable>(
-          revision.IsNumber() ? static_cast<uint64_t>(revision.As<Napi::Number>().Int64Value()) : 0),
+          revision.IsNumber() ? static_cast<uint64_t>(revision.As<Napi::Number>().Int64Value())
+                              : 0),
       .addresses = {}};
   const Napi::Array deployments = js::array(snapshot, "deployments");
   for (uint32_t index = 0; index < deployments.Length(); index++) {
-    prepared.table->addDeployment(readDeployment(engine, deployments.Get(index).As<Napi::Object>()));
+    prepared.table->addDeployment(
+        readDeployment(engine, deployments.Get(index).As<Napi::Object>()));
   }
   const Napi::Array endpoints = js::array(snapshot, "endpoints");
   for (uint32_t index = 0; index < endpoints.Length(); index++) {

@@ -1,6 +1,7 @@
 // Makes a RoutingTable of a Snapshot message as JS has decoded it.
 //
-// Runs at configuration time, in the worker for a prepare and in the supervisor for the trial build.
+// Runs at configuration time, in the worker for a prepare and in the supervisor for the trial
+// build.
 #pragma once
 
 #include <napi.h>

@@ -1,7 +1,9 @@
-// Everything one worker needs to relay: loop, timers, random numbers, exchanges, live address sets, counters.
+// Everything one worker needs to relay: loop, timers, random numbers, exchanges, live address sets,
+// counters.
 //
-// Thread: the loop's. Owns exchanges and address sets; borrows the loop and the read buffer, which must
-// outlive it.
+// Thread: the loop's. Owns exchanges and address sets; borrows the loop and the read buffer, which
+// must outlive it. Whoever else holds a Ref to one of its tables, sets or addresses drops it before
+// the engine dies; the engine must not be destroyed from inside a call of a door.
 #pragma once
 
 #include <map>
@@ -42,8 +44,8 @@ class Engine {
   Exchange* exchange(uint32_t id) noexcept;
   uint32_t liveExchanges() const noexcept { return live_; }
 
-  // The live set of a deployment, made on first use. A protocol of its own makes other request targets,
-  // so it is part of the key.
+  // The live set of a deployment, made on first use. A protocol of its own makes other request
+  // targets, so it is part of the key.
   Ref<AddressSet> addressSet(const std::string& deployment, Protocol protocol);
   // Drops the sets that no deployment of the table names.
   void retainAddressSets(const RoutingTable& table);

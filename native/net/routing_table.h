@@ -1,7 +1,7 @@
 // A snapshot in the form that requests use: endpoint name -> routes -> deployment.
 //
-// Immutable once it is active. Unchanged endpoints are shared between tables. Stands in net, not in core,
-// because its leaves are deployments.
+// Immutable once it is active. Unchanged endpoints are shared between tables. Stands in net, not in
+// core, because its leaves are deployments.
 // Thread: the loop's.
 #pragma once
 
