@@ -65,16 +65,24 @@ export async function install() {
   const stamp = path.join(ROOT, 'node_modules', '.pointsman-install');
   if (readStamp(stamp) === wanted) return;
   say('installing packages');
-  // No package may run code at install time; the one that must be compiled is compiled below.
+  // No package may run code at install time; the one that must be compiled is compiled by `build`.
   await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
-  say('compiling SQLite (about a minute)');
-  await nodeGyp('node_modules/better-sqlite3', ['rebuild', '--release'], 'sqlite');
   writeFileSync(stamp, wanted);
 }
 
-/** Compiles TypeScript and the addon where their sources have changed. */
+/** Compiles SQLite, the addon and TypeScript where their sources have changed; side by side, for two cores. */
 export async function build() {
-  await Promise.all([buildAddon(), buildTypeScript()]);
+  await Promise.all([buildSqlite(), buildAddon(), buildTypeScript()]);
+}
+
+async function buildSqlite() {
+  const directory = 'node_modules/better-sqlite3';
+  const wanted = hashFiles([path.join(ROOT, directory, 'package.json')], process.versions.modules);
+  const stamp = path.join(ROOT, directory, 'build', '.pointsman-stamp');
+  if (readStamp(stamp) === wanted) return;
+  say('compiling SQLite (about a minute)');
+  await nodeGyp(directory, ['rebuild', '--release'], 'sqlite');
+  writeFileSync(stamp, wanted);
 }
 
 async function buildTypeScript() {
@@ -102,8 +110,8 @@ async function buildAddon() {
   if (readStamp(stamp) === wanted && existsSync(binary)) return;
   say('compiling the native addon');
   rmSync(stamp, { force: true });
-  const step = existsSync(path.join(ROOT, 'native', 'build', 'Makefile')) ? [] : ['configure'];
-  for (const command of [...step, 'build']) await nodeGyp('native', [command], 'addon');
+  // The Makefile names the sources of its day: a file that came since would be missing from the addon.
+  for (const command of ['configure', 'build']) await nodeGyp('native', [command], 'addon');
   writeFileSync(stamp, wanted);
 }
 

@@ -185,7 +185,11 @@ async function main(args) {
   const address = await listen(server, flags.target);
   process.once('SIGTERM', drain);
   process.once('SIGINT', drain);
-  if (flags.exitWithParent) process.stdin.resume().once('close', () => process.exit(0));
+  if (flags.exitWithParent) {
+    process.stdin.resume().once('close', () => process.exit(0));
+    // Watching it must not keep a server alive that has drained after a signal.
+    if ('unref' in process.stdin) process.stdin.unref();
+  }
   process.stdout.write(`${JSON.stringify({ event: 'listening', address })}\n`);
 }
 

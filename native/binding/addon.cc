@@ -1,4 +1,5 @@
-// The addon: what src/native loads. Every environment has its own objects; there is no mutable static.
+// The addon: what src/native loads. Every environment has its own objects; there is no mutable
+// static.
 #include <napi.h>
 
 #include "binding/addon_data.h"

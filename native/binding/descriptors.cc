@@ -104,12 +104,11 @@ Napi::Value listenForDescriptors(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd);
 }
 
-// receiveDescriptors(listener): number[] | null. A peer connects and sends at once, so its message is there
-// as soon as the connection is.
+// receiveDescriptors(listener): number[] | null. A peer connects and sends at once, so its message
+// is there as soon as the connection is.
 Napi::Value receiveDescriptors(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const int peer =
-      accept4(info[0].As<Napi::Number>().Int32Value(), nullptr, nullptr, SOCK_CLOEXEC);
+  const int peer = accept4(info[0].As<Napi::Number>().Int32Value(), nullptr, nullptr, SOCK_CLOEXEC);
   if (peer < 0) {
     if (errno == EAGAIN || errno == EWOULDBLOCK) return env.Null();
     return throwErrno(env, errno, "accept4");

@@ -1,5 +1,5 @@
-// Descriptors handed from one process to another over a Unix socket (SCM_RIGHTS): how a worker that outlived
-// its supervisor gives the listening sockets to the next one.
+// Descriptors handed from one process to another over a Unix socket (SCM_RIGHTS): how a worker that
+// outlived its supervisor gives the listening sockets to the next one.
 #pragma once
 
 #include <napi.h>

@@ -42,9 +42,17 @@ void cleanupHook(napi_async_cleanup_hook_handle handle, void* argument) {
 
 }  // namespace
 
+void EngineCore::shutdownLater() noexcept {
+  if (owner != nullptr) owner->core_ = nullptr;
+  owner = nullptr;
+  engine->cancelAll();
+  loop.defer(this);
+}
+
 void EngineCore::shutdown() noexcept {
   if (closing) return;
   closing = true;
+  loop.undefer(this);
   if (owner != nullptr) owner->core_ = nullptr;
   acceptor.reset();
   engine.reset();
@@ -113,8 +121,7 @@ EngineBinding::EngineBinding(const Napi::CallbackInfo& info)
 
 EngineBinding::~EngineBinding() {
   if (core_ == nullptr) return;
-  core_->owner = nullptr;
-  core_->shutdown();
+  core_->shutdownLater();
 }
 
 bool EngineBinding::usable(const Napi::CallbackInfo& info) const {
@@ -180,11 +187,11 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
   dispatchedData_[1] = target->statsSlot;
   EntityStats& stats = engine.column().entities[target->statsSlot];
   if (!target->deployment) {
-    stats.recordAnswer(static_cast<uint32_t>(statusOf(Failure::NoReadyAddress)), 0);
+    stats.recordAnswer(static_cast<uint32_t>(statusOf(Failure::kNoReadyAddress)), 0);
     return Napi::Number::New(env, kNoDeployment);
   }
   js::latin1(env, info[2], method_);
-  if (target->deployment->protocol == Protocol::Mlflow && method_ != "POST") {
+  if (target->deployment->protocol == Protocol::kMlflow && method_ != "POST") {
     return Napi::Number::New(env, kMethodNotAllowed);
   }
   js::latin1(env, info[3], query_);
@@ -264,7 +271,7 @@ Napi::Value EngineBinding::connectionClosed(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineBinding::close(const Napi::CallbackInfo& info) {
-  if (core_ != nullptr) core_->shutdown();
+  if (core_ != nullptr) core_->shutdownLater();
   return info.Env().Undefined();
 }
 
@@ -320,8 +327,8 @@ void EngineBinding::callJs(uint32_t id, uint32_t flags, int status, double conte
   napi_create_uint32(env, static_cast<uint32_t>(body.size()), &arguments[6]);
   napi_value receiver = nullptr;
   napi_get_global(env, &receiver);
-  const napi_status done = napi_make_callback(env, asyncContext_, receiver, onEvent_.Value(), 7,
-                                              arguments, nullptr);
+  const napi_status done =
+      napi_make_callback(env, asyncContext_, receiver, onEvent_.Value(), 7, arguments, nullptr);
   if (done != napi_pending_exception) return;
   // The handler must not throw; if it does, the process learns of it as of any uncaught exception.
   napi_value exception = nullptr;

@@ -1,8 +1,9 @@
 // The Engine class of the addon: one per worker, and one in the supervisor for trial builds.
 //
-// Contract for JS: src/native/contract.ts. The native parts live in EngineCore, which outlives the JS object
-// until libuv has closed every handle.
-// Thread: that of the env's loop. JS is called from loop events only, never from inside a call of JS.
+// Contract for JS: src/native/contract.ts. The native parts live in EngineCore, which outlives the
+// JS object until libuv has closed every handle.
+// Thread: that of the env's loop. JS is called from
+// loop events only, never from inside a call of JS.
 #pragma once
 
 #include <napi.h>
@@ -23,15 +24,19 @@ namespace pointsman {
 
 class EngineBinding;
 
-struct EngineCore {
+struct EngineCore final : private Deferred {
   EngineCore(uv_loop_t* uvLoop, std::span<char> readBuffer, std::shared_ptr<SharedMapping> memory,
              uint32_t slot)
       : shared(std::move(memory)),
         loop(uvLoop),
-        engine(std::in_place, loop, Xoshiro256pp::fromSystem(), readBuffer,
-               shared->control(), shared->column(slot)) {}
+        engine(std::in_place, loop, Xoshiro256pp::fromSystem(), readBuffer, shared->control(),
+               shared->column(slot)) {}
 
-  // Starts the end: everything is closed, `delete` follows when libuv has let go.
+  // Cuts the JS object off at once and shuts down in the next turn of the loop: JS may ask for it
+  // inside an event, with the engine's own frames on the stack.
+  void shutdownLater() noexcept;
+  // Starts the end: everything is closed, `delete` follows when libuv has let go. No frame of the
+  // engine or of a watch may be on the stack.
   void shutdown() noexcept;
 
   // First, because the engine counts in it to its end.
@@ -44,6 +49,9 @@ struct EngineCore {
   EngineBinding* owner = nullptr;
   napi_async_cleanup_hook_handle cleanup = nullptr;
   bool closing = false;
+
+ private:
+  void onDeferred() noexcept override { shutdown(); }
 };
 
 class EngineBinding final : public Napi::ObjectWrap<EngineBinding>, private Door {

@@ -5,7 +5,8 @@
 
 namespace pointsman {
 
-// Throws a JS Error with `code` (EADDRINUSE, ...) and `syscall`, as Node's own errors have; answers an empty value.
+// Throws a JS Error with `code` (EADDRINUSE, ...) and `syscall`, as Node's own errors have; answers
+// an empty value.
 Napi::Value throwErrno(Napi::Env env, int error, const char* call);
 
 }  // namespace pointsman

@@ -1,5 +1,5 @@
-// Small conversions between JS values and C++; none of them throws, absent or wrong values give defaults.
-// The caller has validated: these only keep memory safe.
+// Small conversions between JS values and C++; none of them throws, absent or wrong values give
+// defaults. The caller has validated: these only keep memory safe.
 #pragma once
 
 #include <napi.h>

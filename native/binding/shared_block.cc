@@ -48,7 +48,8 @@ bool hasSizeAndSeals(int fd, size_t bytes) {
 }
 
 void* mapShared(int fd, size_t bytes, bool writable) {
-  void* memory = mmap(nullptr, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+  void* memory =
+      mmap(nullptr, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
   return memory == MAP_FAILED ? nullptr : memory;
 }
 
@@ -331,8 +332,7 @@ std::shared_ptr<SharedMapping> sharedMappingOf(const Napi::Value& value) {
 }
 
 void defineSharedBlock(Napi::Env env, Napi::Object exports) {
-  env.GetInstanceData<AddonData>()->sharedBlock =
-      Napi::Persistent(SharedBlockBinding::define(env));
+  env.GetInstanceData<AddonData>()->sharedBlock = Napi::Persistent(SharedBlockBinding::define(env));
   exports.Set("createSharedBlock",
               Napi::Function::New<createSharedBlock>(env, "createSharedBlock"));
   exports.Set("openSharedBlock", Napi::Function::New<openSharedBlock>(env, "openSharedBlock"));

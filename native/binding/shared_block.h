@@ -1,8 +1,9 @@
 // The shared memory block: two sealed memfds, mapped by supervisor and workers.
 //
-// The supervisor makes them, maps both writable, and forbids further writable mappings of the control page
-// (F_SEAL_FUTURE_WRITE), so that no worker, however broken, can move the active revision. Both are sealed against
-// change of size, so that no mapping can be cut short under its user.
+// The supervisor makes them, maps both writable, and forbids further writable mappings of the
+// control page (F_SEAL_FUTURE_WRITE), so that no worker, however broken, can move the active
+// revision. Both are sealed against change of size, so that no mapping can be cut short under its
+// user.
 #pragma once
 
 #include <napi.h>
@@ -65,9 +66,11 @@ class SharedBlockBinding final : public Napi::ObjectWrap<SharedBlockBinding> {
   Napi::Value clearAddressSlot(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
-  // False, with a JS exception set, when the argument is not a whole number below `bound` or the block is closed.
+  // False, with a JS exception set, when the argument is not a whole number below `bound` or the
+  // block is closed.
   bool number(const Napi::CallbackInfo& info, size_t bound, uint32_t& value) const;
-  // Where a read writes to; nullptr, with a JS exception set, unless it is a Float64Array of that length.
+  // Where a read writes to; nullptr, with a JS exception set, unless it is a Float64Array of that
+  // length.
   double* target(const Napi::CallbackInfo& info, size_t index, size_t length) const;
 
   std::shared_ptr<SharedMapping> mapping_;

@@ -28,7 +28,7 @@ void forEachText(const Napi::Object& object, const char* key, Visit visit) {
 Ref<DeploymentSpec> readDeployment(Engine& engine, const Napi::Object& input) {
   auto spec = makeRef<DeploymentSpec>();
   spec->name = js::string(input, "name");
-  spec->protocol = js::uint32(input, "protocol") == 1 ? Protocol::Raw : Protocol::Mlflow;
+  spec->protocol = js::uint32(input, "protocol") == 1 ? Protocol::kRaw : Protocol::kMlflow;
   const Napi::Array headers = js::array(input, "headers");
   for (uint32_t index = 0; index < headers.Length(); index++) {
     const Napi::Object field = headers.Get(index).As<Napi::Object>();
@@ -63,8 +63,7 @@ std::string addEndpoint(RoutingTable& table, const Napi::Object& input) {
       return "endpoint " + name + ": entity " + entityName + " has no slot for its counters";
     }
     shares.push_back(js::uint32(entity, "sharePpm"));
-    entities.push_back(
-        {.name = entityName, .statsSlot = statsSlot, .deployment = std::move(spec)});
+    entities.push_back({.name = entityName, .statsSlot = statsSlot, .deployment = std::move(spec)});
   }
   std::optional<AliasTable> split = AliasTable::build(shares);
   if (!split) return "endpoint " + name + ": its shares make no split";
@@ -93,19 +92,18 @@ PreparedSnapshot buildSnapshot(Engine& engine, const Napi::Object& delta, std::s
   const uint64_t baseRevision = js::uint64(delta, "baseRevision");
   Ref<RoutingTable> base = engine.tableOf(baseRevision);
   if (!base && baseRevision != 0) {
-    error = "revision " + std::to_string(baseRevision) + ", which the change starts from, is unknown";
+    error =
+        "revision " + std::to_string(baseRevision) + ", which the change starts from, is unknown";
     return {};
   }
-  PreparedSnapshot prepared{.table = base ? makeRef<RoutingTable>(revision, *base)
-                                          : makeRef<RoutingTable>(revision),
-                            .addresses = {}};
+  PreparedSnapshot prepared{
+      .table = base ? makeRef<RoutingTable>(revision, *base) : makeRef<RoutingTable>(revision),
+      .addresses = {}};
   RoutingTable& table = *prepared.table;
-  forEachText(delta, "removedEndpoints", [&](const std::string& name) {
-    table.endpoints().remove(name);
-  });
-  forEachText(delta, "removedDeployments", [&](const std::string& name) {
-    table.deployments().remove(name);
-  });
+  forEachText(delta, "removedEndpoints",
+              [&](const std::string& name) { table.endpoints().remove(name); });
+  forEachText(delta, "removedDeployments",
+              [&](const std::string& name) { table.deployments().remove(name); });
   forEachObject(delta, "deployments", [&](const Napi::Object& input) {
     Ref<DeploymentSpec> spec = readDeployment(engine, input);
     table.deployments().set(spec->name, spec);

@@ -46,7 +46,8 @@ int openListener(const addrinfo& address, bool shared, int backlog, const char*&
   return -1;
 }
 
-// listenTcp(host, port, backlog, shared): descriptor. `shared`: SO_REUSEPORT, one socket per worker slot.
+// listenTcp(host, port, backlog, shared): descriptor. `shared`: SO_REUSEPORT, one socket per worker
+// slot.
 Napi::Value listenTcp(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const std::string host = info[0].As<Napi::String>().Utf8Value();
@@ -84,8 +85,8 @@ Napi::Value portOf(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), ntohs(port));
 }
 
-// lockFile(path): descriptor that holds an exclusive lock until it is closed or the process ends; -1 when
-// another process holds it.
+// lockFile(path): descriptor that holds an exclusive lock until it is closed or the process ends;
+// -1 when another process holds it.
 Napi::Value lockFile(const Napi::CallbackInfo& info) {
   const std::string path = info[0].As<Napi::String>().Utf8Value();
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -28,7 +28,9 @@ void retireColumn(Column& dead, Column& retired) noexcept {
   }
   for (size_t slot = 0; slot < kAddressSlotsMax; ++slot) {
     AddressStats& from = dead.addresses[slot];
-    if (from.connects == 0 && from.requests == 0 && from.connectFailures == 0) continue;
+    const bool isUntouched = from.connects == 0 && from.requests == 0 &&
+                             from.connectFailures == 0 && from.idleConnections == 0;
+    if (isUntouched) continue;
     AddressStats& to = retired.addresses[slot];
     to.requests += from.requests;
     to.connects += from.connects;

@@ -1,13 +1,14 @@
 // Layout of the memory that supervisor and workers share.
 //
-//   control page   written by the supervisor alone, mapped read-only in workers: the active revision
-//   columns        one per worker slot and one for what dead workers counted:
+//   control page   written by the supervisor alone, mapped read-only in workers: the active
+//   revision columns        one per worker slot and one for what dead workers counted:
 //                    [header | entity counters by slot number | address counters by slot number]
 //
 // A column has one writer: the worker of its slot while it lives, the supervisor once its exit is
-// confirmed. Slot numbers are given out by the supervisor; the same number means the same entity or address in
-// every column. Words are read by other processes while they are written: each is a naturally aligned
-// 64- or 32-bit word that is stored whole, and no reader combines two of them into more than a figure for people.
+// confirmed. Slot numbers are given out by the supervisor; the same number means the same entity or
+// address in every column. Words are read by other processes while they are written: each is a
+// naturally aligned 64- or 32-bit word that is stored whole, and no reader combines two of them
+// into more than a figure for people.
 #pragma once
 
 #include <array>
@@ -22,12 +23,13 @@
 namespace pointsman {
 
 inline constexpr uint64_t kSharedMagic = 0x706f696e74736d31;  // "pointsm1"
-// Served entities and addresses that can be configured at once, drained ones included. Memory is used for
-// those that exist: the block is sparse.
+// Served entities and addresses that can be configured at once, drained ones included. Memory is
+// used for those that exist: the block is sparse.
 inline constexpr size_t kEntitySlotsMax = 65'536;
 inline constexpr size_t kAddressSlotsMax = 65'536;
 inline constexpr size_t kWorkersMax = 256;
-// Reasons for which a worker answers by itself, counted by number; src/core/errors.ts has the names.
+// Reasons for which a worker answers by itself, counted by number; src/core/errors.ts has the
+// names.
 inline constexpr size_t kRefusalsMax = 32;
 inline constexpr size_t kSharedPageBytes = 4096;
 
@@ -39,7 +41,8 @@ struct ControlPage {
   uint64_t id;
   // Revision that every dispatch happens under. The one store that makes a change effective.
   std::atomic<uint64_t> activeRevision;
-  // Raised by every change of tokens, principals or permissions; caches of verified tokens compare it.
+  // Raised by every change of tokens, principals or permissions; caches of verified tokens compare
+  // it.
   std::atomic<uint64_t> authEpoch;
 };
 
@@ -57,7 +60,8 @@ struct ColumnHeader {
   std::atomic<uint64_t> heartbeat;
   // Revision of the worker's last dispatch or switch.
   std::atomic<uint64_t> revision;
-  // Oldest revision that a request in flight was dispatched under; equal to `revision` when there is none.
+  // Oldest revision that a request in flight was dispatched under; equal to `revision` when there
+  // is none.
   std::atomic<uint64_t> oldestRevision;
   // Revisions besides the active one that requests in flight still hold on to.
   std::atomic<uint32_t> revisionsHeld;
@@ -85,8 +89,8 @@ constexpr size_t columnsBytes(size_t workers) noexcept {
   return (workers + 1) * sizeof(Column);
 }
 
-// Adds the counters of a dead worker's column to the retired one and zeroes the column. The writer of both must
-// be the caller: the worker's exit is confirmed.
+// Adds the counters of a dead worker's column to the retired one and zeroes the column. The writer
+// of both must be the caller: the worker's exit is confirmed.
 void retireColumn(Column& dead, Column& retired) noexcept;
 
 // Zeroes one entity's or address's words in a column; no worker may use the slot any more.

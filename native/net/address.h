@@ -1,7 +1,8 @@
 // One resolved socket address of a replica: where requests go, with its own pool and counters.
 //
-// Addresses outlive snapshots: a configuration change that keeps an address keeps its warm connections.
-// They are reference-counted by the address sets that name them and by the exchanges that use them.
+// Addresses outlive snapshots: a configuration change that keeps an address keeps its warm
+// connections. They are reference-counted by the address sets that name them and by the exchanges
+// that use them.
 // Thread: the loop's.
 #pragma once
 

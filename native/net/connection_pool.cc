@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include <memory>
 #include <new>
 
 #include "net/address.h"
@@ -18,12 +19,12 @@ void Connection::watchFor(uint32_t events) noexcept {
 }
 
 void Connection::onIo(uint32_t events) noexcept {
-  if (state_ == State::Idle) {
+  if (state_ == State::kIdle) {
     // Bytes nobody asked for, or the replica's FIN: either way this connection is of no more use.
     pool_.close(*this);
     return;
   }
-  if (state_ == State::Connecting) {
+  if (state_ == State::kConnecting) {
     int error = 0;
     socklen_t bytes = sizeof error;
     if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &bytes) != 0) error = errno;
@@ -33,21 +34,23 @@ void Connection::onIo(uint32_t events) noexcept {
   // Readable first: an early answer or a reset is worth knowing before more is sent.
   if ((events & kReadable) != 0 && (watched_ & kReadable) != 0) user_->onReadable();
   // The user may have released the connection just now.
-  if (state_ == State::Busy && (events & kWritable) != 0 && (watched_ & kWritable) != 0) {
+  if (state_ == State::kBusy && (events & kWritable) != 0 && (watched_ & kWritable) != 0) {
     user_->onWritable();
   }
 }
 
 void Connection::onTimeout() noexcept {
-  if (state_ == State::Connecting) {
+  if (state_ == State::kConnecting) {
     pool_.finishConnect(*this, ETIMEDOUT);
-  } else if (state_ == State::Idle) {
+  } else if (state_ == State::kIdle) {
     pool_.close(*this);
   }
 }
 
 // Freed outside every callback that might still stand on the connection.
-void Connection::onDeferred() noexcept { delete this; }  // NOLINT: the pool allocated it
+void Connection::onDeferred() noexcept {
+  delete this;
+}  // NOLINT: the pool allocated it
 
 ConnectionPool::~ConnectionPool() {
   drain();
@@ -77,20 +80,19 @@ void ConnectionPool::release(Connection& connection, bool reusable,
   connection.user_ = nullptr;
   connection.exchangesDone_++;
   if (!reusable || draining_ || idle_ >= kIdleConnectionsPerAddressMax ||
-      connection.state_ != Connection::State::Busy) {
+      connection.state_ != Connection::State::kBusy) {
     close(connection);
     return;
   }
   connection.watchFor(kReadable);
-  connection.state_ = Connection::State::Idle;
-  connection.idleSinceMs_ = engine_.loop().nowMs();
+  connection.state_ = Connection::State::kIdle;
   connection.newer_ = nullptr;
   connection.older_ = newest_;
   (newest_ != nullptr ? newest_->newer_ : oldest_) = &connection;
   newest_ = &connection;
   idle_++;
   address_.stats().idleConnections++;
-  engine_.wheel().arm(connection, connection.idleSinceMs_ + idleTimeoutMs);
+  engine_.wheel().arm(connection, engine_.loop().nowMs() + idleTimeoutMs);
 }
 
 void ConnectionPool::drain() noexcept {
@@ -100,17 +102,15 @@ void ConnectionPool::drain() noexcept {
 
 Connection* ConnectionPool::takeIdle() noexcept {
   while (Connection* connection = newest_) {
-    if (engine_.loop().nowMs() - connection->idleSinceMs_ > kPeekAfterIdleMs) {
-      char byte;
-      const ssize_t got = sys::recv(connection->fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-      if (got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
-        close(*connection);
-        continue;
-      }
+    char byte = 0;
+    const ssize_t got = sys::recv(connection->fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+      close(*connection);
+      continue;
     }
     unlinkIdle(*connection);
     engine_.wheel().cancel(*connection);
-    connection->state_ = Connection::State::Busy;
+    connection->state_ = Connection::State::kBusy;
     return connection;
   }
   return nullptr;
@@ -128,27 +128,27 @@ Connection* ConnectionPool::connect(int& failedWith) noexcept {
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
   address_.stats().connects++;
-  const int result =
-      sys::connect(fd, address_.socketAddress(), address_.socketAddressBytes());
-  // A unix socket or a loopback address may refuse at once; a unix socket whose backlog is full says EAGAIN.
+  const int result = sys::connect(fd, address_.socketAddress(), address_.socketAddressBytes());
+  // A unix socket or a loopback address may refuse at once; a unix socket whose backlog is full
+  // says EAGAIN.
   if (result != 0 && errno != EINPROGRESS) {
     failedWith = errno;
     sys::close(fd);
     return nullptr;
   }
-  auto* connection = new (std::nothrow) Connection(*this, fd);
+  std::unique_ptr<Connection> connection(new (std::nothrow) Connection(*this, fd));
   if (connection != nullptr) {
     connection->watched_ = kWritable;
-    connection->watch_ = engine_.loop().watch(fd, kWritable, connection);
+    connection->watch_ = engine_.loop().watch(fd, kWritable, connection.get());
   }
   if (connection == nullptr || connection->watch_ == nullptr) {
-    delete connection;
     sys::close(fd);
     failedWith = ENOMEM;
     return nullptr;
   }
   open_++;
-  return connection;
+  // From here on it frees itself when it is closed, see onDeferred.
+  return connection.release();
 }
 
 void ConnectionPool::finishConnect(Connection& connection, int failedWith) noexcept {
@@ -159,7 +159,7 @@ void ConnectionPool::finishConnect(Connection& connection, int failedWith) noexc
     connection.user_ = nullptr;
     close(connection);
   } else {
-    connection.state_ = Connection::State::Busy;
+    connection.state_ = Connection::State::kBusy;
     connection.watchFor(kReadable);
   }
   user->onConnected(failedWith);
@@ -174,9 +174,9 @@ void ConnectionPool::unlinkIdle(Connection& connection) noexcept {
 }
 
 void ConnectionPool::close(Connection& connection) noexcept {
-  if (connection.state_ == Connection::State::Closed) return;
-  if (connection.state_ == Connection::State::Idle) unlinkIdle(connection);
-  connection.state_ = Connection::State::Closed;
+  if (connection.state_ == Connection::State::kClosed) return;
+  if (connection.state_ == Connection::State::kIdle) unlinkIdle(connection);
+  connection.state_ = Connection::State::kClosed;
   engine_.wheel().cancel(connection);
   engine_.loop().unwatch(connection.watch_);
   connection.watch_ = nullptr;

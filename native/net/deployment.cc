@@ -11,8 +11,8 @@ std::string AddressSet::update(Engine& engine, const std::vector<AddressInput>& 
   next.reserve(inputs.size());
   for (const AddressInput& input : inputs) {
     if (input.statsSlot >= kAddressSlotsMax) return input.host + " has no slot for its counters";
-    Ref<Address> address = Address::create(engine, input.host, input.port,
-                                           engine.column().addresses[input.statsSlot]);
+    Ref<Address> address =
+        Address::create(engine, input.host, input.port, engine.column().addresses[input.statsSlot]);
     if (!address) return input.host + " is no address";
     for (const Entry& old : entries_) {
       if (old.address->text() == address->text()) {
@@ -21,7 +21,7 @@ std::string AddressSet::update(Engine& engine, const std::vector<AddressInput>& 
       }
     }
     std::string target = input.basePath;
-    if (protocol_ == Protocol::Mlflow) target += "/invocations";
+    if (protocol_ == Protocol::kMlflow) target += "/invocations";
     if (target.empty()) target = "/";
     next.push_back({.address = std::move(address),
                     .target = std::move(target),
@@ -55,12 +55,16 @@ std::optional<uint32_t> AddressSet::pick(Xoshiro256pp& rng) const noexcept {
   })];
 }
 
-std::optional<uint32_t> AddressSet::pickOther(Xoshiro256pp& rng, uint64_t tried) const noexcept {
+std::optional<uint32_t> AddressSet::pickOther(Xoshiro256pp& rng,
+                                              std::span<const Ref<Address>> tried) const noexcept {
   if (ready_.empty()) return std::nullopt;
-  const size_t start = static_cast<size_t>(rng.next() % ready_.size());
+  const auto start = static_cast<size_t>(rng.next() % ready_.size());
   for (size_t step = 0; step < ready_.size(); step++) {
     const uint32_t index = ready_[(start + step) % ready_.size()];
-    if (index < 64 && (tried & (uint64_t{1} << index)) == 0) return index;
+    const Address* address = entries_[index].address.get();
+    const bool isTried = std::any_of(tried.begin(), tried.end(),
+                                     [address](const auto& one) { return one.get() == address; });
+    if (!isTried) return index;
   }
   return std::nullopt;
 }

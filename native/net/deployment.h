@@ -1,7 +1,8 @@
 // Where the requests of a served entity go.
 //
 //   DeploymentSpec  immutable part of a snapshot: how to talk to the replicas
-//   AddressSet      live part: which addresses there are, which are ready; changes with name resolution and
+//   AddressSet      live part: which addresses there are, which are ready; changes with name
+//   resolution and
 //                   health, not with revisions. Snapshots that name the same deployment share it.
 //
 // Thread: the loop's.
@@ -9,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +22,7 @@
 
 namespace pointsman {
 
-enum class Protocol : uint8_t { Mlflow = 0, Raw = 1 };
+enum class Protocol : uint8_t { kMlflow = 0, kRaw = 1 };
 
 // What an AddressSet is made of, as the control plane knows it.
 struct AddressInput {
@@ -38,7 +40,8 @@ class AddressSet final : public RefCounted<AddressSet> {
  public:
   struct Entry {
     Ref<Address> address;
-    // Request target and Host line for this replica, made once: "{basePath}/invocations" or "{basePath}".
+    // Request target and Host line for this replica, made once: "{basePath}/invocations" or
+    // "{basePath}".
     std::string target;
     std::string hostLine;
     uint32_t weight;
@@ -47,14 +50,17 @@ class AddressSet final : public RefCounted<AddressSet> {
 
   explicit AddressSet(Protocol protocol) noexcept : protocol_(protocol) {}
 
-  // Takes over the addresses that stay, drains those that go. The text of what cannot be used, or empty.
+  // Takes over the addresses that stay, drains those that go. The text of what cannot be used, or
+  // empty.
   std::string update(Engine& engine, const std::vector<AddressInput>& inputs);
 
   // Index of a ready entry by two random choices, loads compared; nullopt when none is ready.
   std::optional<uint32_t> pick(Xoshiro256pp& rng) const noexcept;
-  // Any ready entry that `tried` (bit per index, indices from 64 on have none) does not hold.
-  std::optional<uint32_t> pickOther(Xoshiro256pp& rng, uint64_t tried) const noexcept;
+  // Any ready entry whose address is not among `tried`.
+  std::optional<uint32_t> pickOther(Xoshiro256pp& rng,
+                                    std::span<const Ref<Address>> tried) const noexcept;
 
+  // An index is good until the next update.
   const Entry& entry(uint32_t index) const noexcept { return entries_[index]; }
   const std::vector<Entry>& entries() const noexcept { return entries_; }
 
@@ -68,7 +74,7 @@ class AddressSet final : public RefCounted<AddressSet> {
 
 struct DeploymentSpec final : public RefCounted<DeploymentSpec> {
   std::string name;
-  Protocol protocol = Protocol::Mlflow;
+  Protocol protocol = Protocol::kMlflow;
   // "name: value\r\n"*, set last on every request.
   std::string headerLines;
   uint32_t connectMs = 0;

@@ -15,10 +15,12 @@ Engine::Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer, const C
       column_(column) {}
 
 Engine::~Engine() {
-  for (const auto& exchange : exchanges_) {
-    exchange->cancel();
-    loop_.undefer(exchange.get());
-  }
+  cancelAll();
+  for (const auto& exchange : exchanges_) loop_.undefer(exchange.get());
+}
+
+void Engine::cancelAll() noexcept {
+  for (const auto& exchange : exchanges_) exchange->cancel();
 }
 
 Exchange& Engine::createExchange(uint64_t revision) {
@@ -79,13 +81,14 @@ void Engine::discard(uint64_t revision) noexcept {
   });
 }
 
-// The supervisor stores a revision only when every worker has said that it is prepared, so it is there. Were it
-// not, the worker would go on under the table it has: its column says so, and the supervisor sees it.
+// The supervisor stores a revision only when every worker has said that it is prepared, so it is
+// there. Were it not, the worker would go on under the table it has: its column says so, and the
+// supervisor sees it.
 void Engine::switchTo(uint64_t revision) noexcept {
-  const auto found =
-      std::find_if(prepared_.begin(), prepared_.end(), [revision](const PreparedSnapshot& prepared) {
-        return prepared.table->revision() == revision;
-      });
+  const auto found = std::find_if(prepared_.begin(), prepared_.end(),
+                                  [revision](const PreparedSnapshot& prepared) {
+                                    return prepared.table->revision() == revision;
+                                  });
   if (found == prepared_.end()) return;
   active_ = std::move(found->table);
   activeRevision_ = revision;

@@ -1,11 +1,14 @@
-// Everything one worker needs to relay: loop, timers, random numbers, exchanges, live address sets, and the
-// snapshots it may dispatch under.
+// Everything one worker needs to relay: loop, timers, random numbers, exchanges, live address sets,
+// and the snapshots it may dispatch under.
 //
-// A change becomes effective by one store to the control page, made by another process. So every dispatch reads
-// that word first (`snapshot`); when it has moved, the table prepared for its revision takes over.
+// A change becomes effective by one store to the control page, made by another process. So every
+// dispatch reads that word first (`snapshot`); when it has moved, the table prepared for its
+// revision takes over.
 //
-// Thread: the loop's. Owns exchanges, tables and address sets; borrows the loop, the read buffer and the shared
-// memory, which must outlive it.
+// Thread: the loop's. Owns exchanges, tables and address sets; borrows the loop, the read buffer
+// and the shared memory, which must outlive it. Whoever else holds a Ref to one of its tables, sets
+// or addresses drops it before the engine dies; the engine must not be destroyed from inside a call
+// of a door.
 #pragma once
 
 #include <atomic>
@@ -32,7 +35,8 @@ struct DeploymentUpdate {
   std::vector<AddressInput> addresses;
 };
 
-// A table aside, invisible until the control page names its revision; its address changes wait with it.
+// A table aside, invisible until the control page names its revision; its address changes wait with
+// it.
 struct PreparedSnapshot {
   Ref<RoutingTable> table;
   std::vector<DeploymentUpdate> addresses;
@@ -40,7 +44,8 @@ struct PreparedSnapshot {
 
 class Engine {
  public:
-  // `readBuffer` gets what replicas send: kReadBufferBytes. The column is this engine's alone to write.
+  // `readBuffer` gets what replicas send: kReadBufferBytes. The column is this engine's alone to
+  // write.
   Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer, const ControlPage& control,
          Column& column);
   ~Engine();
@@ -53,14 +58,16 @@ class Engine {
   std::span<char> readBuffer() const noexcept { return readBuffer_; }
   Column& column() noexcept { return column_; }
 
-  // A free exchange, to be started at once; it counts as dispatched under `revision`. It returns to the engine
-  // by itself after its end.
+  // A free exchange, to be started at once; it counts as dispatched under `revision`. It returns to
+  // the engine by itself after its end.
   Exchange& createExchange(uint64_t revision);
+  // No door is called for any request that is in flight now.
+  void cancelAll() noexcept;
   // nullptr unless `id` is a live exchange.
   Exchange* exchange(uint32_t id) noexcept;
 
-  // The live set of a deployment, made on first use. A protocol of its own makes other request targets,
-  // so it is part of the key.
+  // The live set of a deployment, made on first use. A protocol of its own makes other request
+  // targets, so it is part of the key.
   Ref<AddressSet> addressSet(const std::string& deployment, Protocol protocol);
   // Applies to every live set of the deployment; the text of what cannot be used, or empty.
   std::string updateAddresses(const DeploymentUpdate& update);
@@ -72,7 +79,8 @@ class Engine {
     if (revision != activeRevision_) switchTo(revision);
     return active_;
   }
-  // Newest table that is active or prepared with this revision, to derive another from; empty if unknown.
+  // Newest table that is active or prepared with this revision, to derive another from; empty if
+  // unknown.
   Ref<RoutingTable> tableOf(uint64_t revision) const noexcept;
   void prepare(PreparedSnapshot prepared) { prepared_.push_back(std::move(prepared)); }
   void discard(uint64_t revision) noexcept;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstring>
 #include <ctime>
 
@@ -16,24 +15,14 @@ namespace {
 
 // What a client that left before the answer counts as: nginx's convention, a 4xx.
 constexpr int kStatusClientGone = 499;
-constexpr std::string_view kVia = "via: 1.1 pointsman\r\n";
+// Memory that an exchange keeps for the next request, per buffer: the engine never shrinks the
+// number of exchanges.
+constexpr size_t kKeptBytesMax = size_t{16} * 1024;
 
 uint64_t nowUs() noexcept {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1'000;
-}
-
-// RFC 9110, 9.2.2.
-bool isIdempotent(std::string_view method) noexcept {
-  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
-         method == "OPTIONS" || method == "TRACE";
-}
-
-void appendNumber(std::string& out, uint64_t value, int base) {
-  std::array<char, 24> digits{};
-  const auto end = std::to_chars(digits.begin(), digits.end(), value, base);
-  out.append(digits.data(), static_cast<size_t>(end.ptr - digits.data()));
 }
 
 bool isWouldBlock(int error) noexcept {
@@ -43,16 +32,16 @@ bool isWouldBlock(int error) noexcept {
 Failure connectFailure(int error) noexcept {
   switch (error) {
     case ETIMEDOUT:
-      return Failure::ConnectTimeout;
+      return Failure::kConnectTimeout;
     case EMFILE:
     case ENFILE:
     case ENOMEM:
     case ENOBUFS:
     case EAGAIN:
     case EADDRNOTAVAIL:
-      return Failure::ConnectionLimit;
+      return Failure::kConnectionLimit;
     default:
-      return Failure::ConnectFailed;
+      return Failure::kConnectFailed;
   }
 }
 
@@ -60,16 +49,16 @@ Failure connectFailure(int error) noexcept {
 
 int statusOf(Failure failure) noexcept {
   switch (failure) {
-    case Failure::NoReadyAddress:
-    case Failure::ConnectFailed:
-    case Failure::ConnectTimeout:
-    case Failure::ConnectionLimit:
+    case Failure::kNoReadyAddress:
+    case Failure::kConnectFailed:
+    case Failure::kConnectTimeout:
+    case Failure::kConnectionLimit:
       return 503;
-    case Failure::ResponseHeaderTimeout:
-    case Failure::TotalTimeout:
-    case Failure::BodyIdleTimeout:
+    case Failure::kResponseHeaderTimeout:
+    case Failure::kTotalTimeout:
+    case Failure::kBodyIdleTimeout:
       return 504;
-    case Failure::BadRequest:
+    case Failure::kBadRequest:
       return 400;
     default:
       return 502;
@@ -82,126 +71,132 @@ void Exchange::start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& st
   deployment_ = std::move(deployment);
   stats_ = &stats;
   stats_->inFlight++;
-  state_ = State::Connecting;
+  state_ = State::kConnecting;
   startedUs_ = nowUs();
-  totalDeadlineMs_ =
-      deployment_->totalMs == 0 ? 0 : engine_.loop().nowMs() + deployment_->totalMs;
+  totalDeadlineMs_ = deployment_->totalMs == 0 ? 0 : engine_.loop().nowMs() + deployment_->totalMs;
   method_.assign(head.method);
-  query_.assign(deployment_->protocol == Protocol::Raw ? head.query : std::string_view());
+  query_.assign(deployment_->protocol == Protocol::kRaw ? head.query : std::string_view());
   headMethod_ = head.method == "HEAD";
   idempotent_ = isIdempotent(head.method);
   chunkedRequest_ = head.contentLength < 0;
+  requestBytesLeft_ = chunkedRequest_ ? 0 : static_cast<uint64_t>(head.contentLength);
   replayable_ = true;
-  if (!writeHead(head)) {
-    failLater(Failure::BadRequest);
+  if (!appendRequestFields(head, *deployment_, out_) || !appendBody(body, last)) {
+    failLater(Failure::kBadRequest);
     return;
   }
-  appendBody(body, last);
   const std::optional<uint32_t> picked = deployment_->addresses->pick(engine_.rng());
   if (!picked) {
-    failLater(Failure::NoReadyAddress);
+    failLater(Failure::kNoReadyAddress);
     return;
   }
-  addressIndex_ = *picked;
+  useAddress(*picked);
   attempt(false);
 }
 
-// All of the head but request line and Host, which belong to the attempt. Our own fields come after the
-// client's and the deployment's come last, so that neither can be taken away or set by a client.
-bool Exchange::writeHead(const RequestHead& head) {
-  if (!appendForwardedRequestFields(head.fields, out_)) return false;
-  out_.append(kVia);
-  out_.append("x-forwarded-for: ").append(head.clientAddress).append("\r\n");
-  out_.append("x-forwarded-proto: http\r\n");
-  out_.append("x-request-id: ").append(head.requestId).append("\r\n");
-  if (chunkedRequest_) {
-    out_.append("transfer-encoding: chunked\r\n");
-  } else if (head.contentLength > 0 || !idempotent_) {
-    out_.append("content-length: ");
-    appendNumber(out_, static_cast<uint64_t>(head.contentLength), 10);
-    out_.append("\r\n");
-  }
-  out_.append(deployment_->headerLines);
-  out_.append("\r\n");
-  return true;
+// The set may change while the exchange lives, so an index into it is good for this moment only.
+void Exchange::useAddress(uint32_t index) noexcept {
+  const AddressSet::Entry& entry = deployment_->addresses->entry(index);
+  address_ = entry.address;
+  prefix_.assign(method_).append(" ").append(entry.target);
+  if (!query_.empty()) prefix_.append("?").append(query_);
+  prefix_.append(" HTTP/1.1\r\n").append(entry.hostLine);
 }
 
-// Connects to the address at addressIndex_, or to another one while that fails at once.
+// False when every ready address has been tried.
+bool Exchange::useOtherAddress() noexcept {
+  tried_.push_back(address_);
+  const std::optional<uint32_t> other = deployment_->addresses->pickOther(engine_.rng(), tried_);
+  if (other) useAddress(*other);
+  return other.has_value();
+}
+
+// Connects to address_, or to another one while that fails at once.
 void Exchange::attempt(bool fresh) noexcept {
   for (;;) {
-    const AddressSet::Entry& entry = deployment_->addresses->entry(addressIndex_);
-    if (addressIndex_ < 64) tried_ |= uint64_t{1} << addressIndex_;
-    address_ = entry.address;
-    prefix_.assign(method_).append(" ").append(entry.target);
-    if (!query_.empty()) prefix_.append("?").append(query_);
-    prefix_.append(" HTTP/1.1\r\n").append(entry.hostLine);
+    state_ = State::kConnecting;
     prefixSent_ = outSent_ = 0;
+    wrote_ = sendBroken_ = false;
     const ConnectionPool::Acquired acquired =
         address_->pool().acquire(*this, deployment_->connectMs, fresh);
     if (acquired.connection != nullptr) {
       connection_ = acquired.connection;
       address_->stats().inFlight++;
       address_->stats().requests++;
-      state_ = State::Connecting;
-      if (connection_->state() == Connection::State::Busy) beginSending();
+      if (connection_->state() == Connection::State::kBusy) {
+        beginSending();
+      } else {
+        // The pool has an eye on the connect timeout.
+        armPhase(0);
+      }
       return;
     }
-    const std::optional<uint32_t> other = deployment_->addresses->pickOther(engine_.rng(), tried_);
-    if (!other) {
+    if (!useOtherAddress()) {
       failLater(connectFailure(acquired.failedWith));
       return;
     }
-    addressIndex_ = *other;
   }
 }
 
 void Exchange::onConnected(int failedWith) noexcept {
   if (failedWith == 0) {
     beginSending();
+    reportDrain();
     return;
   }
   connection_ = nullptr;
   address_->stats().inFlight--;
-  const std::optional<uint32_t> other = deployment_->addresses->pickOther(engine_.rng(), tried_);
-  if (!other) {
+  if (!useOtherAddress()) {
     fail(connectFailure(failedWith));
     return;
   }
-  addressIndex_ = *other;
   attempt(false);
+  reportDrain();
 }
 
 void Exchange::beginSending() noexcept {
-  state_ = State::AwaitingHead;
-  wrote_ = sendBroken_ = false;
+  state_ = State::kAwaitingHead;
   parser_.reset(headMethod_);
   armPhase(deployment_->responseHeaderMs);
   flush();
 }
 
 size_t Exchange::sendBody(std::string_view body, bool last) {
-  if (!live() || requestComplete_ || sendBroken_) return 0;
-  appendBody(body, last);
-  if (state_ != State::Connecting && failLater_ == Failure::None) flush();
+  if (!live() || requestComplete_ || sendBroken_ || failLater_ != Failure::kNone) return 0;
+  if (!appendBody(body, last)) {
+    failLater(Failure::kBadRequest);
+    return 0;
+  }
+  if (state_ != State::kConnecting) flush();
   const size_t waiting = waitingBytes();
-  if (waiting > kRequestBufferBytesMax) doorPaused_ = true;
+  if (waiting > kRequestBufferBytesMax) {
+    doorPaused_ = true;
+  } else if (doorPaused_ && waiting == 0) {
+    // Sent although the door was asked to pause, and all of it is gone: no writable event will
+    // follow.
+    engine_.loop().defer(this);
+  }
   return waiting;
 }
 
-void Exchange::appendBody(std::string_view body, bool last) {
-  if (!body.empty()) {
-    if (chunkedRequest_) {
+// False when the body is not as long as was said: what is sent then would be read as another
+// request.
+bool Exchange::appendBody(std::string_view body, bool last) {
+  if (chunkedRequest_) {
+    if (!body.empty()) {
       appendNumber(out_, body.size(), 16);
       out_.append("\r\n").append(body).append("\r\n");
-    } else {
-      out_.append(body);
     }
+    if (last) out_.append("0\r\n\r\n");
+  } else {
+    if (body.size() > requestBytesLeft_) return false;
+    requestBytesLeft_ -= body.size();
+    if (last && requestBytesLeft_ > 0) return false;
+    out_.append(body);
   }
-  if (last) {
-    requestComplete_ = true;
-    if (chunkedRequest_) out_.append("0\r\n\r\n");
-  }
+  requestComplete_ = last;
   if (out_.size() > kReplayBytesMax) replayable_ = false;
+  return true;
 }
 
 size_t Exchange::waitingBytes() const noexcept {
@@ -217,13 +212,14 @@ void Exchange::flush() noexcept {
       if (isWouldBlock(errno)) break;
       // The replica may have answered before it closed: what it said is read before it is judged.
       sendBroken_ = true;
+      engine_.loop().defer(this);
       break;
     }
     wrote_ = true;
     const size_t intoPrefix = std::min(static_cast<size_t>(sent), parts[0].iov_len);
     prefixSent_ += intoPrefix;
     outSent_ += static_cast<size_t>(sent) - intoPrefix;
-    if (state_ == State::AwaitingHead) armPhase(deployment_->responseHeaderMs);
+    if (state_ == State::kAwaitingHead) armPhase(deployment_->responseHeaderMs);
   }
   if (!replayable_ && outSent_ > 0) {
     out_.erase(0, outSent_);
@@ -234,10 +230,13 @@ void Exchange::flush() noexcept {
 
 void Exchange::onWritable() noexcept {
   flush();
-  if (doorPaused_ && waitingBytes() == 0) {
-    doorPaused_ = false;
-    door_->onRequestDrain(*this);
-  }
+  reportDrain();
+}
+
+void Exchange::reportDrain() noexcept {
+  if (!doorPaused_ || waitingBytes() > 0) return;
+  doorPaused_ = false;
+  door_->onRequestDrain(*this);
 }
 
 void Exchange::watch() noexcept {
@@ -249,34 +248,39 @@ void Exchange::watch() noexcept {
 void Exchange::pauseAnswer() noexcept {
   if (!live() || answerPaused_) return;
   answerPaused_ = true;
-  if (connection_ != nullptr && connection_->state() == Connection::State::Busy) watch();
+  if (connection_ != nullptr && connection_->state() == Connection::State::kBusy) watch();
   // The client is slow, not the replica: only the total limit runs on.
-  if (state_ == State::Body) armPhase(0);
+  if (state_ == State::kAwaitingHead || state_ == State::kBody) armPhase(0);
 }
 
 void Exchange::resumeAnswer() noexcept {
   if (!live() || !answerPaused_) return;
   answerPaused_ = false;
-  if (connection_ != nullptr && connection_->state() == Connection::State::Busy) watch();
-  if (state_ == State::Body) armPhase(deployment_->bodyIdleMs);
+  if (connection_ != nullptr && connection_->state() == Connection::State::kBusy) watch();
+  if (state_ == State::kAwaitingHead) armPhase(deployment_->responseHeaderMs);
+  if (state_ == State::kBody) armPhase(deployment_->bodyIdleMs);
+  if (sendBroken_) engine_.loop().defer(this);
 }
 
 void Exchange::onReadable() noexcept {
   const std::span<char> buffer = engine_.readBuffer();
   for (int reads = 0; reads < kReadsPerEventMax; reads++) {
     const ssize_t got = sys::recv(connection_->fd(), buffer.data(), buffer.size(), 0);
-    if (got < 0 && isWouldBlock(errno)) return;
+    // Once sending failed nothing more is expected than what had come before.
+    if (got < 0 && isWouldBlock(errno) && !sendBroken_) return;
     if (got <= 0) {
-      if (got < 0) sendBroken_ = true;
-      onClosed();
+      onClosed(got < 0 || sendBroken_);
       return;
     }
     feed(buffer.data(), static_cast<size_t>(got));
-    if (!live() || answerPaused_ || static_cast<size_t>(got) < buffer.size()) return;
+    if (!live() || answerPaused_) return;
+    if (static_cast<size_t>(got) < buffer.size() && !sendBroken_) return;
   }
+  if (sendBroken_) engine_.loop().defer(this);
 }
 
-// Body bytes of one read are moved together, so that the door gets one view whatever the chunks were.
+// Body bytes of one read are moved together, so that the door gets one view whatever the chunks
+// were.
 void Exchange::feed(char* data, size_t size) noexcept {
   AnswerEvent event;
   std::string_view input(data, size);
@@ -295,16 +299,17 @@ void Exchange::feed(char* data, size_t size) noexcept {
         const std::optional<uint64_t> length = parser_.contentLength();
         const BodyFraming framing = parser_.framing();
         event.bodyAllowed = framing != BodyFraming::kNone;
-        const bool counted = framing == BodyFraming::kLength || framing == BodyFraming::kNone;
+        const bool counted = framing == BodyFraming::kLength ||
+                             (framing == BodyFraming::kNone && event.status != 204);
         if (length && counted) event.contentLength = static_cast<int64_t>(*length);
         answerFields_.clear();
         if (!appendForwardedResponseFields(parser_.fields(), answerFields_)) {
-          fail(Failure::BadAnswer);
+          fail(Failure::kBadAnswer);
           return;
         }
         event.fields = answerFields_;
         status_ = event.status;
-        state_ = State::Body;
+        state_ = State::kBody;
         break;
       }
       case StepKind::kBodyData: {
@@ -320,14 +325,14 @@ void Exchange::feed(char* data, size_t size) noexcept {
         break;
       case StepKind::kError:
         // What came before the fault is not relayed: the client is told of the failure instead.
-        fail(headRelayed_ ? Failure::Truncated : Failure::BadAnswer);
+        fail(headRelayed_ ? Failure::kTruncated : Failure::kBadAnswer);
         return;
     }
     input.remove_prefix(step.consumed);
   }
   answered_ = true;
   if (!event.hasHead && bodyBytes == 0 && !event.end) {
-    if (state_ == State::Body) armPhase(deployment_->bodyIdleMs);
+    if (state_ == State::kBody) armPhase(deployment_->bodyIdleMs);
     return;
   }
   event.body = std::string_view(body, bodyBytes);
@@ -336,16 +341,15 @@ void Exchange::feed(char* data, size_t size) noexcept {
     const bool sentAll = requestComplete_ && waitingBytes() == 0;
     finish(status_, parser_.isReusable() && sentAll && input.empty());
   } else {
-    armPhase(answerPaused_ ? 0 : deployment_->bodyIdleMs);
+    armPhase(deployment_->bodyIdleMs);
   }
   door_->onAnswer(*this, event);
 }
 
-// The replica's side is closed, by FIN or by an error.
-void Exchange::onClosed() noexcept {
-  const bool reset = sendBroken_;
+// The replica's side is closed, by FIN or, `broken`, by an error.
+void Exchange::onClosed(bool broken) noexcept {
   const ResponseParser::Step step = parser_.finish();
-  if (step.kind == StepKind::kEnd && !reset) {
+  if (step.kind == StepKind::kEnd && !broken) {
     finish(status_, false);
     AnswerEvent event;
     event.end = true;
@@ -353,39 +357,46 @@ void Exchange::onClosed() noexcept {
     return;
   }
   if (headRelayed_) {
-    fail(Failure::Truncated);
+    fail(Failure::kTruncated);
   } else if (answered_ || parser_.hasStarted()) {
-    fail(Failure::BadAnswer);
-  } else if (!replay()) {
-    fail(Failure::ClosedBeforeAnswer);
+    fail(Failure::kBadAnswer);
+  } else if (!retry()) {
+    fail(Failure::kClosedBeforeAnswer);
   }
 }
 
-// A kept-alive connection closed before a byte of answer: most likely it was closed as we wrote.
-bool Exchange::replay() noexcept {
-  if (!connection_->reused() || replayed_ || answered_) return false;
-  const bool allowed = !wrote_ || idempotent_ || deployment_->replaySafe;
-  if (!allowed || !replayable_) return false;
-  replayed_ = true;
+// The connection closed before a byte of answer. Not a byte of the request sent: any request may go
+// on, and all of it is held still. Else only a kept-alive connection is excused, which most likely
+// closed as we wrote.
+bool Exchange::retry() noexcept {
+  const bool excused = connection_->reused() && !replayed_;
+  const bool repeatable = replayable_ && (idempotent_ || deployment_->replaySafe);
+  if (wrote_ && !(excused && repeatable)) return false;
   address_->stats().inFlight--;
   address_->pool().release(*connection_, false, 0);
   connection_ = nullptr;
-  attempt(true);
+  if (excused) {
+    replayed_ = true;
+  } else if (!useOtherAddress()) {
+    return false;
+  }
+  attempt(excused);
   return true;
 }
 
 void Exchange::onTimeout() noexcept {
   const uint64_t now = engine_.loop().nowMs();
   if (totalDeadlineMs_ != 0 && now >= totalDeadlineMs_) {
-    fail(Failure::TotalTimeout);
+    fail(Failure::kTotalTimeout);
   } else {
-    fail(state_ == State::Body ? Failure::BodyIdleTimeout : Failure::ResponseHeaderTimeout);
+    fail(state_ == State::kBody ? Failure::kBodyIdleTimeout : Failure::kResponseHeaderTimeout);
   }
 }
 
-// `phaseMs` 0: only the total limit.
+// `phaseMs` 0: only the total limit, as while the door is paused.
 void Exchange::armPhase(uint32_t phaseMs) noexcept {
-  uint64_t deadline = phaseMs == 0 ? 0 : engine_.loop().nowMs() + phaseMs;
+  const bool runs = phaseMs != 0 && !answerPaused_;
+  uint64_t deadline = runs ? engine_.loop().nowMs() + phaseMs : 0;
   if (totalDeadlineMs_ != 0 && (deadline == 0 || totalDeadlineMs_ < deadline)) {
     deadline = totalDeadlineMs_;
   }
@@ -420,32 +431,38 @@ void Exchange::finish(int status, bool reusable) noexcept {
   }
   stats_->inFlight--;
   stats_->recordAnswer(static_cast<uint32_t>(status), nowUs() - startedUs_);
-  state_ = State::Done;
+  state_ = State::kDone;
   engine_.loop().defer(this);
 }
 
+// What calls of the door left to do: they must not call it back.
 void Exchange::onDeferred() noexcept {
-  if (state_ == State::Done) {
+  if (state_ == State::kDone) {
     engine_.recycle(*this);
-  } else if (failLater_ != Failure::None) {
+  } else if (failLater_ != Failure::kNone) {
     fail(failLater_);
+  } else if (sendBroken_) {
+    if (!answerPaused_) onReadable();
+  } else {
+    reportDrain();
   }
 }
 
 void Exchange::reset() noexcept {
-  state_ = State::Free;
-  failLater_ = Failure::None;
+  state_ = State::kFree;
+  failLater_ = Failure::kNone;
   answerPaused_ = doorPaused_ = chunkedRequest_ = requestComplete_ = false;
   replayable_ = replayed_ = idempotent_ = headMethod_ = false;
   wrote_ = sendBroken_ = answered_ = headRelayed_ = false;
   status_ = 0;
-  tried_ = 0;
+  tried_.clear();
   door_ = nullptr;
   stats_ = nullptr;
   deployment_.reset();
   address_.reset();
   // Capacity stays for the next request, but not that of a large one.
-  if (out_.capacity() > kReplayBytesMax) out_ = std::string();
+  if (out_.capacity() > kKeptBytesMax) out_ = std::string();
+  if (answerFields_.capacity() > kKeptBytesMax) answerFields_ = std::string();
   out_.clear();
   prefix_.clear();
   prefixSent_ = outSent_ = 0;

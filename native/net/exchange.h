@@ -5,14 +5,16 @@
 //       │  └─ another address: nothing was sent yet, or a replay is allowed
 //       └──────────────┴────────────┴──► Done           (failure, cancel)
 //
-// Both bodies stream. Request bytes that the replica does not take wait in `out_` and the door is asked to
-// pause past kRequestBufferBytesMax; answer bytes are handed over as they are read, and while the door says
-// "pause" nothing is read. Rules of retrying: an attempt that failed before a byte of the request was
-// written goes to another address, any method. A reused connection that closes without one byte of answer
-// is replayed once, on a fresh connection, only if the method is idempotent or the deployment says
-// replay_safe, and only while the whole request is still held (kReplayBytesMax). Never after a timeout.
+// Both bodies stream. Request bytes that the replica does not take wait in `out_` and the door is
+// asked to pause past kRequestBufferBytesMax; answer bytes are handed over as they are read, and
+// while the door says "pause" nothing is read. Rules of retrying: an attempt that failed before a
+// byte of the request was written goes to another address, any method. A reused connection that
+// closes without one byte of answer is replayed once, on a fresh connection, only if the method is
+// idempotent or the deployment says replay_safe, and only while the whole request is still held
+// (kReplayBytesMax). Never after a timeout.
 //
-// Calls from the door never call the door back: what they cause is reported in the next turn of the loop.
+// Calls from the door never call the door back: what they cause is reported in the next turn of the
+// loop.
 // Thread: the loop's. Owned by the engine, which recycles it after Done.
 #pragma once
 
@@ -20,6 +22,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/entity_stats.h"
 #include "http1/response_parser.h"
@@ -27,50 +30,38 @@
 #include "net/deployment.h"
 #include "net/loop.h"
 #include "net/ref.h"
+#include "net/request_head.h"
 #include "net/timer_wheel.h"
 
 namespace pointsman {
 
 // Request bytes held for a slow replica before the door is asked to pause.
-constexpr size_t kRequestBufferBytesMax = 128 * 1024;
+constexpr size_t kRequestBufferBytesMax = size_t{128} * 1024;
 // Requests up to this size (head and body) can be replayed.
-constexpr size_t kReplayBytesMax = 64 * 1024;
+constexpr size_t kReplayBytesMax = size_t{64} * 1024;
 // Bytes read from a replica at once; also the most that one answer event carries.
-constexpr size_t kReadBufferBytes = 64 * 1024;
+constexpr size_t kReadBufferBytes = size_t{64} * 1024;
 // Reads per readable event, so that one fast stream does not starve the others.
 constexpr int kReadsPerEventMax = 4;
 
 // Why an exchange has no (complete) answer. Same numbers in src/native/contract.ts.
 enum class Failure : uint8_t {
-  None = 0,
-  NoReadyAddress = 1,         // 503
-  ConnectFailed = 2,          // 503: every address tried refused or was unreachable
-  ConnectTimeout = 3,         // 503
-  ConnectionLimit = 4,        // 503: descriptors, memory or kConnectionsPerAddressMax
-  ClosedBeforeAnswer = 5,     // 502
-  BadAnswer = 6,              // 502: not HTTP/1.x as RFC 9112 has it
-  ResponseHeaderTimeout = 7,  // 504
-  TotalTimeout = 8,           // 504
-  Truncated = 9,              // the answer broke off in its body
-  BodyIdleTimeout = 10,       // no byte of the body for body_idle_ms
-  BadRequest = 11,            // 400: fields that cannot be forwarded
+  kNone = 0,
+  kNoReadyAddress = 1,         // 503
+  kConnectFailed = 2,          // 503: every address tried refused or was unreachable
+  kConnectTimeout = 3,         // 503
+  kConnectionLimit = 4,        // 503: descriptors, memory or kConnectionsPerAddressMax
+  kClosedBeforeAnswer = 5,     // 502
+  kBadAnswer = 6,              // 502: not HTTP/1.x as RFC 9112 has it
+  kResponseHeaderTimeout = 7,  // 504
+  kTotalTimeout = 8,           // 504
+  kTruncated = 9,              // the answer broke off in its body
+  kBodyIdleTimeout = 10,       // no byte of the body for body_idle_ms
+  kBadRequest = 11,            // 400: fields that cannot be forwarded
 };
 
 // HTTP status that answers a failure before the head was relayed.
 int statusOf(Failure failure) noexcept;
-
-struct RequestHead {
-  std::string_view method;
-  // Without '?'; only a raw deployment gets it.
-  std::string_view query;
-  // As received, "name: value\r\n"*; the exchange applies the forwarding rules.
-  std::string_view fields;
-  // IP literal of the client.
-  std::string_view clientAddress;
-  std::string_view requestId;
-  // -1: unknown, sent chunked.
-  int64_t contentLength = 0;
-};
 
 // What one read brought. Views are valid during the call only.
 struct AnswerEvent {
@@ -115,11 +106,11 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred {
   void resumeAnswer() noexcept;
   // The client is gone. No call to the door follows.
   void cancel() noexcept;
-  bool live() const noexcept { return state_ != State::Free && state_ != State::Done; }
+  bool live() const noexcept { return state_ != State::kFree && state_ != State::kDone; }
 
  private:
   friend class Engine;
-  enum class State : uint8_t { Free, Connecting, AwaitingHead, Body, Done };
+  enum class State : uint8_t { kFree, kConnecting, kAwaitingHead, kBody, kDone };
 
   void onConnected(int failedWith) noexcept override;
   void onReadable() noexcept override;
@@ -128,27 +119,29 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred {
   void onDeferred() noexcept override;
 
   void attempt(bool fresh) noexcept;
-  bool writeHead(const RequestHead& head);
+  void useAddress(uint32_t index) noexcept;
+  bool useOtherAddress() noexcept;
   void beginSending() noexcept;
-  void appendBody(std::string_view body, bool last);
+  bool appendBody(std::string_view body, bool last);
   void flush() noexcept;
   size_t waitingBytes() const noexcept;
   void feed(char* data, size_t size) noexcept;
-  void onClosed() noexcept;
-  bool replay() noexcept;
+  void onClosed(bool broken) noexcept;
+  bool retry() noexcept;
   void fail(Failure failure) noexcept;
   void failLater(Failure failure) noexcept;
   void finish(int status, bool reusable) noexcept;
   void armPhase(uint32_t phaseMs) noexcept;
   void watch() noexcept;
+  void reportDrain() noexcept;
   void reset() noexcept;
 
   Engine& engine_;
   const uint32_t id_;
   // The revision it was dispatched under; set by the engine.
   uint64_t revision_ = 0;
-  State state_ = State::Free;
-  Failure failLater_ = Failure::None;
+  State state_ = State::kFree;
+  Failure failLater_ = Failure::kNone;
   bool answerPaused_ = false;
   bool doorPaused_ = false;
   bool chunkedRequest_ = false;
@@ -163,17 +156,20 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred {
   bool answered_ = false;
   bool headRelayed_ = false;
   int status_ = 0;
-  uint32_t addressIndex_ = 0;
-  uint64_t tried_ = 0;
+  // Of Content-Length; what the door has still to bring.
+  uint64_t requestBytesLeft_ = 0;
   uint64_t startedUs_ = 0;
   uint64_t totalDeadlineMs_ = 0;
-  // Borrowed: the door outlives its exchanges; the pool owns the connection; stats live in the engine.
+  // Borrowed: the door outlives its exchanges; the pool owns the connection; stats live in the
+  // engine.
   Door* door_ = nullptr;
   Connection* connection_ = nullptr;
   EntityStats* stats_ = nullptr;
   Ref<DeploymentSpec> deployment_;
   // Holds the address beyond a change of the set.
   Ref<Address> address_;
+  // Addresses that failed; held, so that a new one never looks like an old one.
+  std::vector<Ref<Address>> tried_;
   ResponseParser parser_;
   std::string method_;
   std::string query_;

@@ -1,7 +1,8 @@
 // What the exchange engine needs of an event loop, and nothing else.
 //
-// The worker runs it on libuv (uv_loop.h); tests and fuzzers run it on a small epoll loop of their own, so
-// that everything above this line is exercised under sanitizers without Node. One thread; no call may throw.
+// The worker runs it on libuv (uv_loop.h); tests and fuzzers run it on a small epoll loop of their
+// own, so that everything above this line is exercised under sanitizers without Node. One thread;
+// no call may throw.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,8 @@ class IoWatcher {
   ~IoWatcher() = default;
 };
 
-// Runs once in the next turn of the loop, outside every other callback. Intrusive: owned by whoever defers it.
+// Runs once in the next turn of the loop, outside every other callback. Intrusive: owned by whoever
+// defers it.
 class Deferred {
  public:
   virtual void onDeferred() noexcept = 0;
@@ -45,7 +47,8 @@ class Loop {
   struct Watch;
 
   virtual ~Loop() = default;
-  // nullptr when the kernel or memory refuses. The descriptor stays the caller's and must outlive the watch.
+  // nullptr when the kernel or memory refuses. The descriptor stays the caller's and must outlive
+  // the watch.
   virtual Watch* watch(int fd, uint32_t events, IoWatcher* watcher) noexcept = 0;
   // `events` may be 0: nothing is reported, not even a hang-up.
   virtual void change(Watch* watch, uint32_t events) noexcept = 0;

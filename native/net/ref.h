@@ -1,5 +1,6 @@
 // Shared ownership within one thread: an intrusive count without atomics.
-// std::shared_ptr would pay two atomic operations per request, because the process has other threads.
+// std::shared_ptr would pay two atomic operations per request, because the process has other
+// threads.
 #pragma once
 
 #include <cstdint>

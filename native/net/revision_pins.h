@@ -1,11 +1,11 @@
 // Which revisions the requests in flight were dispatched under, oldest first.
 //
-// A request does not hold the whole table of its revision, only the parts it uses, so tables are freed as soon
-// as they are replaced. What must be known of old revisions is their number: a counter's slot may be given to
-// somebody else only when no request counts in it any more.
+// A request does not hold the whole table of its revision, only the parts it uses, so tables are
+// freed as soon as they are replaced. What must be known of old revisions is their number: a
+// counter's slot may be given to somebody else only when no request counts in it any more.
 //
-// Dispatches come in order of revision, so the list is sorted; it is never longer than there are requests in
-// flight. Thread: the loop's.
+// Dispatches come in order of revision, so the list is sorted; it is never longer than there are
+// requests in flight. Thread: the loop's.
 #pragma once
 
 #include <algorithm>
@@ -25,11 +25,12 @@ class RevisionPins {
     pins_.back().requests++;
   }
 
-  // The last pin stays although nothing needs it: pinning and unpinning under one revision then costs no memory.
+  // The last pin stays although nothing needs it: pinning and unpinning under one revision then
+  // costs no memory.
   void unpin(uint64_t revision) noexcept {
-    const auto found = std::lower_bound(
-        pins_.begin(), pins_.end(), revision,
-        [](const Pin& pin, uint64_t wanted) { return pin.revision < wanted; });
+    const auto found =
+        std::lower_bound(pins_.begin(), pins_.end(), revision,
+                         [](const Pin& pin, uint64_t wanted) { return pin.revision < wanted; });
     found->requests--;
     while (pins_.size() > 1 && pins_.front().requests == 0) pins_.pop_front();
   }

@@ -1,8 +1,7 @@
 // A snapshot in the form that requests use: endpoint name -> routes -> deployment.
 //
-// Immutable once it is prepared. A table is made from the one before by what differs; the rest is shared. Stands
-// in net, not in core, because its leaves are deployments.
-// Thread: the loop's.
+// Immutable once it is prepared. A table is made from the one before by what differs; the rest is
+// shared. Stands in net, not in core, because its leaves are deployments. Thread: the loop's.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,9 @@
 // An immutable map from names to shared objects whose next version costs only what differs.
 //
-// 256 shards by hash; a copy of the map shares all of them, and a change copies the one shard it is in. So a
-// revision that changes one endpoint of 10,000 copies some 40 entries, not 10,000, and versions that are let go
-// free only what no other version has.
-// Thread: one; the reference counts are not atomic.
+// 256 shards by hash; a copy of the map shares all of them, and a change copies the one shard it is
+// in. So a revision that changes one endpoint of 10,000 copies some 40 entries, not 10,000, and
+// versions that are let go free only what no other version has. Thread: one; the reference counts
+// are not atomic.
 #pragma once
 
 #include <array>
@@ -55,9 +55,7 @@ class ShardedMap {
   };
 
   // The high bits: the map inside the shard uses the low ones.
-  static size_t shardOf(std::string_view name) noexcept {
-    return (Hash{}(name) >> 48) % kShards;
-  }
+  static size_t shardOf(std::string_view name) noexcept { return (Hash{}(name) >> 48) % kShards; }
 
   // The shard as this map's alone.
   Shard& own(size_t index) {

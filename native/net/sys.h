@@ -1,5 +1,5 @@
-// The socket calls of the exchange engine, in one place so that tests can make the n-th of them fail.
-// Answers are those of the system call with errno left as it set it.
+// The socket calls of the exchange engine, in one place so that tests can make the n-th of them
+// fail. Answers are those of the system call with errno left as it set it.
 #pragma once
 
 #include <sys/socket.h>
@@ -13,10 +13,10 @@ namespace pointsman::sys {
 #ifdef POINTSMAN_FAULTS
 // Test builds only: an errno to fail with, or 0. Defined by the test.
 int faultOf(const char* call) noexcept;
-#define POINTSMAN_FAULT(call)            \
-  if (int fault = faultOf(call)) {       \
-    errno = fault;                       \
-    return -1;                           \
+#define POINTSMAN_FAULT(call)      \
+  if (int fault = faultOf(call)) { \
+    errno = fault;                 \
+    return -1;                     \
   }
 #else
 #define POINTSMAN_FAULT(call)
@@ -45,7 +45,9 @@ inline ssize_t recv(int fd, void* data, size_t bytes, int flags) noexcept {
   return ::recv(fd, data, bytes, flags);
 }
 
-inline void close(int fd) noexcept { ::close(fd); }
+inline void close(int fd) noexcept {
+  ::close(fd);
+}
 
 #undef POINTSMAN_FAULT
 

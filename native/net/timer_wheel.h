@@ -1,11 +1,14 @@
-// One hashed timer wheel per engine: arming, moving and cancelling a deadline are O(1) and allocate nothing.
+// One hashed timer wheel per engine: arming, moving and cancelling a deadline are O(1) and allocate
+// nothing.
 //
 //   slots_[tick % kSlots] -> list of timers whose *visit* is due at that tick
 //
-// A deadline that moves later (every read of a body moves one) only changes the timer's field; the wheel
-// finds out when it visits the old slot and links the timer again. That is why a body of a million reads
-// costs no list work. Deadlines are met within one tick after they are due, never before.
-// Thread: the loop's. Timers are owned by their users and must be cancelled before they die.
+// A deadline that moves later (every read of a body moves one) only changes the timer's field; the
+// wheel finds out when it visits the old slot and links the timer again. That is why a body of a
+// million reads costs no list work. Deadlines are met less than two ticks after they are due, never
+// before.
+// Thread: the loop's. Timers are owned by their users and must be cancelled before they
+// die.
 #pragma once
 
 #include <array>

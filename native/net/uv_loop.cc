@@ -10,6 +10,7 @@ struct Loop::Watch {
   uv_poll_t handle{};
   UvLoop* loop = nullptr;
   IoWatcher* watcher = nullptr;
+  uint32_t events = 0;
 };
 
 namespace {
@@ -34,7 +35,9 @@ UvLoop::UvLoop(uv_loop_t* loop) noexcept : loop_(loop) {
   uv_unref(asHandle(&timer_));
 }
 
-UvLoop::~UvLoop() { runDeferred(); }
+UvLoop::~UvLoop() {
+  runDeferred();
+}
 
 void UvLoop::close(void (*onClosed)(void*), void* argument) noexcept {
   onClosed_ = onClosed;
@@ -49,6 +52,7 @@ Loop::Watch* UvLoop::watch(int fd, uint32_t events, IoWatcher* watcher) noexcept
   if (watch == nullptr) return nullptr;
   watch->loop = this;
   watch->watcher = watcher;
+  watch->events = events;
   watch->handle.data = watch;
   if (uv_poll_init(loop_, &watch->handle, fd) != 0) {
     delete watch;
@@ -60,6 +64,7 @@ Loop::Watch* UvLoop::watch(int fd, uint32_t events, IoWatcher* watcher) noexcept
 }
 
 void UvLoop::change(Watch* watch, uint32_t events) noexcept {
+  watch->events = events;
   uv_poll_start(&watch->handle, toUv(events), onPoll);
 }
 
@@ -87,23 +92,32 @@ void UvLoop::undefer(Deferred* task) noexcept {
   if (deferredLast_ == task) deferredLast_ = before;
 }
 
-uint64_t UvLoop::nowMs() const noexcept { return uv_now(loop_); }
+uint64_t UvLoop::nowMs() const noexcept {
+  return uv_now(loop_);
+}
 
 void UvLoop::startTicks(TickListener* listener) noexcept {
   ticks_ = listener;
   uv_timer_start(&timer_, onTimer, kTickMs, kTickMs);
 }
 
-void UvLoop::stopTicks() noexcept { uv_timer_stop(&timer_); }
+void UvLoop::stopTicks() noexcept {
+  uv_timer_stop(&timer_);
+}
 
 void UvLoop::onPoll(uv_poll_t* handle, int status, int events) {
   auto* watch = static_cast<Watch*>(handle->data);
   if (watch->watcher == nullptr) return;
-  // An error on the descriptor is found by whoever reads or writes it.
-  const uint32_t seen = status < 0 ? kReadable | kWritable
-                                   : ((events & UV_READABLE) != 0 ? kReadable : 0) |
-                                         ((events & UV_WRITABLE) != 0 ? kWritable : 0);
-  watch->watcher->onIo(seen);
+  if (status < 0) {
+    // An error on the descriptor is found by whoever reads or writes it. libuv has stopped the
+    // handle; the watcher may have more to read than it takes at once, so it goes on unless it was
+    // unwatched.
+    watch->watcher->onIo(watch->events);
+    if (watch->watcher != nullptr) uv_poll_start(handle, toUv(watch->events), onPoll);
+    return;
+  }
+  watch->watcher->onIo(((events & UV_READABLE) != 0 ? kReadable : 0) |
+                       ((events & UV_WRITABLE) != 0 ? kWritable : 0));
 }
 
 void UvLoop::onWatchClosed(uv_handle_t* handle) {

@@ -1,9 +1,10 @@
 // The Loop on libuv: what a worker runs on. Only this file of net includes uv.h.
 //
-// Watches are uv_poll handles (the engine reads and writes descriptors itself), ticks one repeating timer,
-// deferred work an idle handle that runs before the loop polls again. Handles are closed the libuv way and
-// freed in their close callbacks, which `close` leaves time for.
-// Thread: that of the uv_loop.
+// Watches are uv_poll handles (the engine reads and writes descriptors itself), ticks one repeating
+// timer, deferred work an idle handle that runs before the loop polls again. Handles are closed the
+// libuv way and freed in their close callbacks, which `close` leaves time for.
+// Thread: that of the
+// uv_loop.
 #pragma once
 
 #include <uv.h>
@@ -19,7 +20,8 @@ class UvLoop final : public Loop {
   UvLoop(const UvLoop&) = delete;
   UvLoop& operator=(const UvLoop&) = delete;
 
-  // Closes all own handles; `onClosed` runs when libuv has let go of every one of them. No watch may be left.
+  // Closes all own handles; `onClosed` runs when libuv has let go of every one of them. No watch
+  // may be left.
   void close(void (*onClosed)(void* argument), void* argument) noexcept;
 
   Watch* watch(int fd, uint32_t events, IoWatcher* watcher) noexcept override;

@@ -67,8 +67,8 @@ bool Acceptor::acceptOne(int listenFd) noexcept {
   if (fd < 0) {
     if (errno == EINTR || errno == ECONNABORTED) return true;
     if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
-    // EMFILE, ENFILE, ENOMEM, ENOBUFS: the socket stays readable, so look away for a while. The reserve
-    // is given back to the process meanwhile.
+    // EMFILE, ENFILE, ENOMEM, ENOBUFS: the socket stays readable, so look away for a while. The
+    // reserve is given back to the process meanwhile.
     if (reserveFd_ >= 0) close(reserveFd_);
     reserveFd_ = -1;
     setWatched(false);

@@ -1,9 +1,9 @@
 // Accepts from inherited listening sockets and hands the connections to uWebSockets.js.
 //
-// The sockets themselves belong to the supervisor: a worker that dies leaves the queued connections to the next.
-// Accepting stops while `connectionsMax` connections are open, and for kPauseMs when descriptors run out,
-// instead of spinning on a descriptor that stays readable; one descriptor is kept in reserve so that the
-// process can still work then.
+// The sockets themselves belong to the supervisor: a worker that dies leaves the queued connections
+// to the next. Accepting stops while `connectionsMax` connections are open, and for kPauseMs when
+// descriptors run out, instead of spinning on a descriptor that stays readable; one descriptor is
+// kept in reserve so that the process can still work then.
 // Thread: the loop's.
 #pragma once
 

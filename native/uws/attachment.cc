@@ -8,9 +8,10 @@ namespace pointsman {
 
 namespace {
 
-// A listen socket is a socket with the size of the extension of accepted sockets behind it. The socket is a
-// poll handle, a few flag bytes, the context pointer and two list links; the context pointer is looked for in
-// this many words, and the size must be plausible for the HTTP state of uWebSockets (232 in the pinned one).
+// A listen socket is a socket with the size of the extension of accepted sockets behind it. The
+// socket is a poll handle, a few flag bytes, the context pointer and two list links; the context
+// pointer is looked for in this many words, and the size must be plausible for the HTTP state of
+// uWebSockets (232 in the pinned one).
 constexpr size_t kListenSocketWordsMax = 32;
 constexpr size_t kWordsBehindContext = 3;
 constexpr unsigned int kExtensionBytesMin = 64;
@@ -22,11 +23,12 @@ Function lookUp(void* library, const char* name) noexcept {
 }
 
 // Reads the extension's size out of the listen socket; 0 when it is not where it must be.
-unsigned int extensionBytesOf(const void* listenSocket, const us_socket_context_t* context) noexcept {
+unsigned int extensionBytesOf(const void* listenSocket,
+                              const us_socket_context_t* context) noexcept {
   const auto* words = static_cast<const char*>(listenSocket);
   for (size_t word = 0; word < kListenSocketWordsMax; word++) {
     const us_socket_context_t* candidate = nullptr;
-    std::memcpy(&candidate, words + word * sizeof(void*), sizeof candidate);
+    std::memcpy(&candidate, words + word * sizeof(void*), sizeof(void*));
     if (candidate != context) continue;
     const char* behind = words + (word + kWordsBehindContext) * sizeof(void*);
     unsigned int bytes = 0;

@@ -125,6 +125,7 @@ function startModelServer(model: string): Promise<ModelServer> {
   });
 }
 
+/** The daemon has drained, so nothing is under way: the end of its input ends a model server at once. */
 function end(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) {
@@ -134,6 +135,6 @@ function end(child: ChildProcess): Promise<void> {
     child.once('exit', () => {
       resolve();
     });
-    child.kill('SIGTERM');
+    child.stdin?.end();
   });
 }

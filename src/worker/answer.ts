@@ -16,6 +16,8 @@ const STATUS_LINES = new Map(
   Object.entries(STATUS_CODES).map(([code, text]) => [Number(code), `${code} ${text ?? ''}`]),
 );
 
+const NON_ASCII = /[\x80-\xff]/;
+
 /** Writes status and header; `fields` are `name: value\r\n` each. Call corked, once per answer. */
 export function beginAnswer(
   response: HttpResponse,
@@ -24,13 +26,16 @@ export function beginAnswer(
   ids: AnswerIds,
 ): void {
   response.writeStatus(STATUS_LINES.get(status) ?? `${String(status)} Unknown`);
+  const isAscii = !NON_ASCII.test(fields);
   for (let at = 0; at < fields.length;) {
     const colon = fields.indexOf(': ', at);
     const end = fields.indexOf('\r\n', at);
     const name = fields.slice(at, colon);
     // uWebSockets.js writes a Date of its own and cannot be told not to.
     if (name.length !== 4 || name.toLowerCase() !== 'date') {
-      response.writeHeader(name, fields.slice(colon + 2, end));
+      const value = fields.slice(colon + 2, end);
+      // A string is written as UTF-8, which would change the bytes that a replica sent.
+      response.writeHeader(name, isAscii ? value : Buffer.from(value, 'latin1'));
     }
     at = end + 2;
   }

@@ -25,6 +25,7 @@ export interface DoorSettings {
   readonly authRequired: boolean;
   readonly checker: CredentialChecker;
   readonly maxRequestBytes: number;
+  readonly maxHeaderBytes: number;
 }
 
 /** Bytes of a refused request that are read and dropped so that its connection can live on. */
@@ -106,6 +107,10 @@ export class Door {
   /** What speaks against the request before anything is relayed. */
   #judge(head: RequestHead, isInvocation: boolean, settings: DoorSettings): PointsmanError | null {
     if (head.refusal !== '') return new PointsmanError('INVALID_PARAMETER_VALUE', head.refusal);
+    // uWebSockets.js has its eye on heads that come in pieces only.
+    if (head.path.length + head.query.length + head.fields.length > settings.maxHeaderBytes) {
+      return headTooLarge(settings.maxHeaderBytes);
+    }
     if (head.method === 'CONNECT' || head.method === 'TRACE') {
       return new PointsmanError('NOT_IMPLEMENTED', `${head.method} is not served`);
     }
@@ -160,6 +165,14 @@ export class Door {
     if (relay === null || relay === undefined) return;
     relay.onEvent(flags, status, contentLength, fields, bodyOffset, bodyBytes);
   };
+}
+
+function headTooLarge(maxHeaderBytes: number): PointsmanError {
+  return new PointsmanError(
+    'INVALID_PARAMETER_VALUE',
+    `The request head is larger than data_plane.max_header_bytes (${String(maxHeaderBytes)})`,
+    { status: 431 },
+  );
 }
 
 export function tooLarge(maxRequestBytes: number): PointsmanError {

@@ -67,6 +67,7 @@ function setUp(setup: Setup): void {
     authRequired: setup.authRequired,
     checker: new CredentialChecker(setup.credentials),
     maxRequestBytes: setup.maxRequestBytes,
+    maxHeaderBytes: setup.maxHeaderBytes,
   };
   maxConnections = setup.maxConnections;
   createApp({

@@ -24,6 +24,7 @@ const RETRY_AFTER_S = 2;
 const SPARE_STALL_BUFFERS_MAX = 64;
 const spareStallBuffers: Uint8Array[] = [];
 const NO_BYTES = new Uint8Array(0);
+const NO_BUFFER = new ArrayBuffer(0);
 
 export class Relay {
   readonly #door: Door;
@@ -116,7 +117,9 @@ export class Relay {
     }
     this.#id = id;
     this.#door.track(id, this);
-    if (chunk.byteLength > REQUEST_BUFFER_BYTES_MAX && !isLast) this.#pauseRequest();
+    if (isLast || chunk.byteLength <= REQUEST_BUFFER_BYTES_MAX) return;
+    // `start` neither says how much waits nor promises a DRAIN; sending nothing does both.
+    if (engine.sendBody(id, NO_BUFFER, false) > REQUEST_BUFFER_BYTES_MAX) this.#pauseRequest();
   }
 
   onEvent(
@@ -166,7 +169,7 @@ export class Relay {
     this.#resumeRequest();
     beginAnswer(response, status, fields, this.#ids);
     if ((flags & EventFlag.NO_BODY) !== 0) {
-      response.endWithoutBody(contentLength >= 0 ? contentLength : undefined, close);
+      endBodiless(response, contentLength, close);
       this.#finish();
     } else if (this.#complete) {
       response.end(body, close);
@@ -308,6 +311,17 @@ export class Relay {
     }
     this.#stall = null;
   }
+}
+
+/** `contentLength` -1: none is written. */
+function endBodiless(response: HttpResponse, contentLength: number, close: boolean): void {
+  if (contentLength >= 0) {
+    response.endWithoutBody(contentLength, close);
+    return;
+  }
+  // uWebSockets.js takes any first argument, undefined too, for a length. So the client is asked to close.
+  if (close) response.writeHeader('connection', 'close');
+  response.endWithoutBody();
 }
 
 /** What a client is told of a failure; nothing of the replica's inner life. */

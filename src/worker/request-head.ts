@@ -11,7 +11,10 @@ export interface RequestHead {
   path: string;
   /** Without '?'. */
   query: string;
-  /** All fields as received, `name: value\r\n` each, names in lower case. */
+  /**
+   * All fields, `name: value\r\n` each, names in lower case, a character per byte. uWebSockets.js hands over
+   * values read as UTF-8: bytes that are none have been replaced before they come here.
+   */
   fields: string;
   authorization: string | undefined;
   requestId: string;
@@ -29,12 +32,14 @@ const HOST = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5}
 const METHOD = /^[A-Z]{1,32}$/;
 // Visible ASCII without '#', which no request target has.
 const TARGET = /^[\x21\x22\x24-\x7e]+$/;
+const NON_ASCII = /[^\x20-\x7e\r\n\t]/;
 
 export function readHead(request: HttpRequest): RequestHead {
   const head: RequestHead = {
     method: request.getCaseSensitiveMethod(),
     path: request.getUrl(),
-    query: request.getQuery(),
+    // Undefined without a '?', whatever the type says.
+    query: (request.getQuery() as string | undefined) ?? '',
     fields: '',
     authorization: undefined,
     requestId: '',
@@ -73,7 +78,7 @@ export function readHead(request: HttpRequest): RequestHead {
         break;
     }
   });
-  head.fields = fields;
+  head.fields = NON_ASCII.test(fields) ? Buffer.from(fields).toString('latin1') : fields;
   if (hosts !== 1) head.refusal = 'exactly one Host is needed';
   if (lengths > 1) head.refusal = 'more than one Content-Length';
   if (encodings > 1) head.refusal = 'more than one Transfer-Encoding';

@@ -25,6 +25,8 @@ export function createApp(options: AppOptions): TemplatedApp {
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(options.maxHeaderBytes);
   const require = createRequire(import.meta.url);
   const uws = require('uWebSockets.js') as typeof import('uWebSockets.js');
+  // Not in the type declarations. Without it every answer names the library in a field of its own.
+  (uws as { _cfg?: (option: string) => void })._cfg?.('silent');
   const app = uws.App();
   app.filter((_response, count) => {
     if (Number(count) < 0) options.engine.connectionClosed();

@@ -1,0 +1,41 @@
+// The head of a relayed request: what a replica gets to see of the client's request.
+//
+// Pure functions over the caller's strings. Request line and Host belong to the address and are
+// written by the exchange for every attempt; all the rest is the same for every attempt and is
+// written here once.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "net/deployment.h"
+
+namespace pointsman {
+
+struct RequestHead {
+  std::string_view method;
+  // Without '?'; only a raw deployment gets it.
+  std::string_view query;
+  // As received, "name: value\r\n"*; the forwarding rules are applied here.
+  std::string_view fields;
+  // IP literal of the client.
+  std::string_view clientAddress;
+  std::string_view requestId;
+  // -1: unknown, sent chunked.
+  int64_t contentLength = 0;
+};
+
+// RFC 9110, 9.2.2: may be sent twice without doing more than once.
+bool isIdempotent(std::string_view method) noexcept;
+
+void appendNumber(std::string& out, uint64_t value, int base);
+
+// Appends the fields and the empty line. Our own fields come after the client's, so that no
+// Connection option takes one away; the deployment's come last and replace what stands before them
+// under the same name, so that no client sets one. Exactly one framing field, or none for a request
+// without a body. False, with `out` in any state, when the client's fields cannot be forwarded.
+[[nodiscard]] bool appendRequestFields(const RequestHead& head, const DeploymentSpec& deployment,
+                                       std::string& out);
+
+}  // namespace pointsman

@@ -1,0 +1,78 @@
+// What a dead worker counted goes to the retired column, its gauges do not.
+#include "core/shared_block.h"
+
+#include <sys/mman.h>
+
+#include "test/check.h"
+
+namespace pointsman {
+namespace {
+
+Column& makeColumn() {
+  void* memory = mmap(nullptr, sizeof(Column), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  CHECK(memory != MAP_FAILED);
+  return *static_cast<Column*>(memory);
+}
+
+void aDeadWorkersCountersAreKept() {
+  Column& dead = makeColumn();
+  Column& retired = makeColumn();
+  constexpr uint32_t kLast = kEntitySlotsMax - 1;
+  dead.entities[kLast].recordAnswer(200, 1'500);
+  dead.entities[kLast].recordAnswer(503, 10);
+  dead.entities[kLast].inFlight = 3;
+  retired.entities[kLast].recordAnswer(200, 500);
+  dead.addresses[7] = {
+      .requests = 5, .connects = 2, .connectFailures = 1, .inFlight = 4, .idleConnections = 9};
+  dead.header.refusals[3] = 11;
+  dead.header.heartbeat = 42;
+  dead.header.revision = 6;
+  dead.header.connectionsOpen = 12;
+  retireColumn(dead, retired);
+  CHECK_EQUAL(retired.entities[kLast].statusClasses[1], 2U);
+  CHECK_EQUAL(retired.entities[kLast].statusClasses[4], 1U);
+  CHECK_EQUAL(retired.entities[kLast].latency.total(), 3U);
+  CHECK_EQUAL(retired.entities[kLast].latency.sumMicroseconds, 2'010U);
+  CHECK_EQUAL(retired.entities[kLast].inFlight, 0U);
+  CHECK_EQUAL(retired.addresses[7].requests, 5U);
+  CHECK_EQUAL(retired.addresses[7].connectFailures, 1U);
+  CHECK_EQUAL(retired.addresses[7].inFlight, 0U);
+  CHECK_EQUAL(retired.addresses[7].idleConnections, 0U);
+  CHECK_EQUAL(retired.header.refusals[3], 11U);
+  CHECK_EQUAL(dead.entities[kLast].latency.total(), 0U);
+  CHECK_EQUAL(dead.entities[kLast].inFlight, 0U);
+  CHECK_EQUAL(dead.addresses[7].requests, 0U);
+  CHECK_EQUAL(dead.header.refusals[3], 0U);
+  CHECK_EQUAL(dead.header.heartbeat.load(), 0U);
+  CHECK_EQUAL(dead.header.revision.load(), 0U);
+  CHECK_EQUAL(dead.header.connectionsOpen, 0U);
+  // A second death adds, it does not replace.
+  dead.entities[kLast].recordAnswer(200, 1);
+  retireColumn(dead, retired);
+  CHECK_EQUAL(retired.entities[kLast].statusClasses[1], 3U);
+  munmap(&dead, sizeof(Column));
+  munmap(&retired, sizeof(Column));
+}
+
+void gaugesAloneAreZeroed() {
+  Column& dead = makeColumn();
+  Column& retired = makeColumn();
+  // A worker that died with its first request under way has counted nothing yet.
+  dead.entities[0].inFlight = 1;
+  dead.addresses[0].idleConnections = 1;
+  retireColumn(dead, retired);
+  CHECK_EQUAL(dead.entities[0].inFlight, 0U);
+  CHECK_EQUAL(dead.addresses[0].idleConnections, 0U);
+  munmap(&dead, sizeof(Column));
+  munmap(&retired, sizeof(Column));
+}
+
+}  // namespace
+}  // namespace pointsman
+
+int main() {
+  pointsman::aDeadWorkersCountersAreKept();
+  pointsman::gaugesAloneAreZeroed();
+  return pointsman::test::finishChecks();
+}
