@@ -34,7 +34,6 @@ void oldestFollowsTheRequests() {
   // The pin that was kept is used again for another revision.
   pins.pin(12);
   CHECK_EQUAL(pins.oldest(12), 12U);
-  CHECK_EQUAL(pins.size(), 1U);
 }
 
 void manyRevisionsLeaveNothing() {
@@ -42,7 +41,7 @@ void manyRevisionsLeaveNothing() {
   for (uint64_t revision = 1; revision <= 100'000; revision++) {
     pins.pin(revision);
     if (revision > 3) pins.unpin(revision - 3);
-    CHECK(pins.size() <= 4);
+    CHECK(pins.heldBeside(0) <= 3);
   }
 }
 
