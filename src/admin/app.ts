@@ -20,6 +20,7 @@ import { answerClientError, sendError } from './errors.js';
 import { admit } from './gate.js';
 import { RouteTable } from './route-table.js';
 import { deploymentRoutes } from './routes/deployments.js';
+import { endpointUpdateRoutes } from './routes/endpoint-updates.js';
 import { healthRoutes } from './routes/health.js';
 import { invocationRoutes } from './routes/invocations.js';
 import { manifestRoutes } from './routes/manifest.js';
@@ -90,6 +91,7 @@ function addRoutes(app: FastifyInstance, options: AdminOptions): void {
   healthRoutes(app, options.supervisor);
   metricsRoutes(app, options.metrics);
   servingEndpointRoutes(app, options.control);
+  endpointUpdateRoutes(app, options.control);
   deploymentRoutes(app, options.control);
   manifestRoutes(app, options);
   statusRoutes(app, options);

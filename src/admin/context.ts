@@ -30,6 +30,8 @@ export type RouteAccess = 'public' | 'query' | 'metrics';
  */
 const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e]*"$/;
 
+const PREEMPT_FIELD = 'x-pointsman-preempt';
+
 /** @throws PointsmanError for an `If-Match` that is not one entity tag. */
 export function changeOptions(request: FastifyRequest): ChangeOptions {
   const principal = request.principal?.name ?? 'unknown';
@@ -42,6 +44,18 @@ export function changeOptions(request: FastifyRequest): ChangeOptions {
     );
   }
   return { principal, ifMatch };
+}
+
+/**
+ * Of a call that may start an update: `X-Pointsman-Preempt: true` replaces one in progress.
+ * @throws PointsmanError for any other value but `false`: a mistyped one must not decide.
+ */
+export function updateOptions(request: FastifyRequest): ChangeOptions {
+  const options = changeOptions(request);
+  const preempt = request.headers[PREEMPT_FIELD];
+  if (preempt === undefined || preempt === 'false') return options;
+  if (preempt === 'true') return { ...options, preempt: true };
+  throw invalidField('X-Pointsman-Preempt', 'must be true or false');
 }
 
 /** The parsed body of a call that must have one. */

@@ -4,7 +4,7 @@
  */
 import type { FastifyBaseLogger } from 'fastify';
 import type { ControlPlane, WorkerStatus } from '../control/control-plane.js';
-import type { Stats } from '../control/messages.js';
+import type { RefusalStats } from '../control/stats.js';
 
 /** Whom a credential names. `query` may invoke endpoints and nothing else. */
 export interface AdminPrincipal {
@@ -20,8 +20,10 @@ export interface Readiness {
 
 /** The supervisor as the admin port sees it. */
 export interface SupervisorView {
-  workers(): Promise<WorkerStatus[]>;
-  stats(): Promise<Stats[]>;
+  /** A look at the shared memory: no worker is asked. */
+  workers(): WorkerStatus[];
+  /** Requests that workers answered by themselves, summed over all of them. */
+  refusals(): RefusalStats[];
   ready(): Readiness;
   /** Base URL of the data port as this process reaches it, e.g. `http://127.0.0.1:8080`. */
   dataPlaneUrl(): string;

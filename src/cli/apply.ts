@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 import type { ManifestChange, ManifestResult, Status } from '../control/control-plane.js';
 import { API, createClient, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
-import { addExamples, addTargetOptions, parseSeconds } from './options.js';
+import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from './options.js';
 import { readManifest } from './read-manifest.js';
 import { counted, renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
@@ -18,6 +18,7 @@ interface ApplyOptions extends TargetOptions {
   readonly replace?: true;
   readonly yes?: true;
   readonly dryRun?: true;
+  readonly preempt?: true;
   readonly timeout: number;
 }
 
@@ -38,6 +39,7 @@ export function addApplyCommand(program: Command, io: Io, onExit: (code: number)
     .action(async (options: ApplyOptions) => {
       onExit(await runApply(options, io));
     });
+  addPreemptOption(command);
   addTargetOptions(command);
   addExamples(command, [
     'pointsman apply -f manifest.yaml',
@@ -75,7 +77,11 @@ async function send(
   ifMatch: string | null,
 ): Promise<ManifestResult> {
   const method = options.replace ? 'PUT' : 'PATCH';
-  const { body } = await client.call(method, MANIFEST + query, { body: manifest, ifMatch });
+  const { body } = await client.call(method, MANIFEST + query, {
+    body: manifest,
+    ifMatch,
+    preempt: options.preempt ?? false,
+  });
   return body as ManifestResult;
 }
 
@@ -122,8 +128,12 @@ async function waitSettled(
   for (;;) {
     const status = await client.status();
     const endpoints = status.endpoints.filter(({ name }) => names.includes(name));
-    const failed = endpoints.filter(({ config_update: update }) => update === 'UPDATE_FAILED');
     const waiting = endpoints.filter(({ config_update: update }) => update === 'IN_PROGRESS');
+    const failed = endpoints.filter(
+      ({ name, config_update: update }) =>
+        // One that was canceled before this command is none of its business.
+        update === 'UPDATE_FAILED' || (update === 'UPDATE_CANCELED' && said.has(name)),
+    );
     for (const { name, message } of waiting) {
       if (said.get(name) === message) continue;
       said.set(name, message);

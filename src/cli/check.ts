@@ -9,6 +9,7 @@ import type { Command } from 'commander';
 import type { Config } from '../config/config.js';
 import { formatListenAddress } from '../config/listen-address.js';
 import type { ManifestResult } from '../control/control-plane.js';
+import type { DataPlane } from '../control/data-plane.js';
 import { PointsmanError } from '../core/errors.js';
 import { systemClock } from '../core/clock.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
@@ -83,11 +84,25 @@ async function tryManifest(
 }
 
 /** A dry run publishes nothing; the daemon's own trial build repeats what is skipped here. */
-const NO_DATA_PLANE = {
-  trialBuild: (): void => undefined,
-  publish: (): Promise<void> => Promise.resolve(),
-  updateAddresses: (): void => undefined,
-  stats: (): Promise<[]> => Promise.resolve([]),
+const NO_DATA_PLANE: DataPlane = {
+  trialBuild: () => undefined,
+  publish: () => Promise.resolve(),
+  updateAddresses: () => undefined,
+  counters: {
+    entitySlotsMax: Number.MAX_SAFE_INTEGER,
+    addressSlotsMax: Number.MAX_SAFE_INTEGER,
+    entity: () => ({ statusClasses: [], latencyBuckets: [], latencySumMs: 0, inFlight: 0 }),
+    address: () => ({
+      inFlight: 0,
+      idleConnections: 0,
+      connects: 0,
+      connectFailures: 0,
+      requests: 0,
+    }),
+    oldestRevision: () => 0,
+    clearEntity: () => undefined,
+    clearAddress: () => undefined,
+  },
 };
 
 const SILENT = {

@@ -16,6 +16,8 @@ export interface ApiAnswer {
 export interface CallOptions {
   readonly body?: unknown;
   readonly ifMatch?: string | null;
+  /** Replaces an update in progress instead of being refused. */
+  readonly preempt?: boolean;
   /** Default CALL_TIMEOUT_MS. */
   readonly timeoutMs?: number;
 }
@@ -44,6 +46,7 @@ export class AdminClient {
     if (this.target.token !== '') headers['authorization'] = `Bearer ${this.target.token}`;
     if (options.body !== undefined) headers['content-type'] = 'application/json';
     if (options.ifMatch) headers['if-match'] = options.ifMatch;
+    if (options.preempt) headers['x-pointsman-preempt'] = 'true';
     const timeoutMs = options.timeoutMs ?? CALL_TIMEOUT_MS;
     let answer: { status: number; etag: string | null; text: string };
     try {

@@ -2,17 +2,18 @@
  * The daemon, put together: store, control plane, supervisor with its workers, admin port. This is the one
  * place where those rooms meet.
  *
- * Order of a start: lock the state directory, open sockets, open the store, publish the stored revision, start
- * workers, open the admin port. Everything that can be refused is refused before a request is taken.
+ * Order of a start: lock the state directory, open the store, open sockets, start workers, publish the stored
+ * revision, open the admin port. What can be refused is refused before workers of an earlier supervisor, which
+ * may still serve, are asked to end.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { isIP, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createAdminApp } from '../admin/app.js';
-import { CredentialChecker } from '../auth/credentials.js';
+import { CredentialChecker, type TokenCredential } from '../auth/credentials.js';
 import { ADMIN_PRINCIPAL, loadLocalTokens } from '../auth/local-tokens.js';
 import type { Config } from '../config/config.js';
 import { formatListenAddress, isLoopback, type ListenAddress } from '../config/listen-address.js';
@@ -21,6 +22,7 @@ import { createControlPlane, type RunningControlPlane } from '../control/create-
 import { systemClock } from '../core/clock.js';
 import { invalidField } from '../core/errors.js';
 import { loadAddon } from '../native/addon.js';
+import type { Addon } from '../native/contract.js';
 import { Store } from '../store/store.js';
 import { lockStateDir, Supervisor } from '../supervisor/supervisor.js';
 import { createMetrics } from '../telemetry/metrics.js';
@@ -41,6 +43,8 @@ export interface Daemon {
   readonly firstStart: boolean;
   /** Drains and ends everything; resolves when all is closed. */
   stop(): Promise<void>;
+  /** Kills the workers, so that none outlives this process. */
+  abort(): void;
 }
 
 /** @throws PointsmanError or Error that says what is wrong and where. */
@@ -50,6 +54,8 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
   const addon = loadAddon();
   const lock = lockStateDir(addon, config.state_dir);
   const credentials = loadLocalTokens(config.state_dir, options.env);
+  const store = Store.open(config.state_dir);
+  checkAdminAddresses(addon, config.admin.listen);
   const supervisor = new Supervisor({
     config,
     addon,
@@ -57,9 +63,28 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
     logger,
     logReadable: options.logReadable,
   });
-  await supervisor.open();
+  try {
+    await supervisor.open();
+    return await startOn({ supervisor, store, lock, addon, credentials }, config, options);
+  } catch (error) {
+    supervisor.abort();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly supervisor: Supervisor;
+  readonly store: Store;
+  readonly lock: number;
+  readonly addon: Addon;
+  readonly credentials: readonly TokenCredential[];
+}
+
+/** The second half of a start: from here on a failure must end the workers. */
+async function startOn(parts: Parts, config: Config, options: DaemonOptions): Promise<Daemon> {
+  const { supervisor, store } = parts;
+  const { logger } = options;
   const dataUrl = urlOf(supervisor.addresses);
-  const store = Store.open(config.state_dir);
   const control = await createControlPlane({
     store,
     dataPlane: supervisor,
@@ -71,15 +96,9 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
   });
   const firstStart = control.listDeployments().length + control.listEndpoints().length === 0;
   await control.start();
-  await supervisor.startWorkers();
-  const app = createAdmin(
-    config,
-    options,
-    control,
-    supervisor,
-    new CredentialChecker(credentials),
-    dataUrl,
-  );
+  await supervisor.serving();
+  const checker = new CredentialChecker(parts.credentials);
+  const app = createAdmin(config, options, control, supervisor, checker, dataUrl);
   const admin = await listenAdmin(app, config.admin.listen);
   writeFileSync(path.join(config.state_dir, STATE_FILES.adminUrl), `${admin.url}\n`);
   logListeners(config, supervisor.addresses, admin.addresses, logger);
@@ -95,11 +114,30 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
       await supervisor.stop(delayMs, timeoutMs);
       await admin.close();
       await control.stop();
+      supervisor.close();
       store.close();
       rmSync(path.join(config.state_dir, STATE_FILES.adminUrl), { force: true });
-      addon.closeDescriptor(lock);
+      parts.addon.closeDescriptor(parts.lock);
+    },
+    abort() {
+      supervisor.abort();
     },
   };
+}
+
+/**
+ * Refuses early what `listenAdmin` would refuse late. Names are left to it.
+ * @throws PointsmanError that names the address
+ */
+function checkAdminAddresses(addon: Addon, wanted: readonly ListenAddress[]): void {
+  for (const address of wanted) {
+    if (isIP(address.host) === 0 || address.port === 0) continue;
+    try {
+      addon.closeDescriptor(addon.listenTcp(address.host, address.port, 1, false));
+    } catch (error) {
+      throw cannotListen(address, error as NodeJS.ErrnoException);
+    }
+  }
 }
 
 function createAdmin(
@@ -118,7 +156,7 @@ function createAdmin(
     },
     supervisor: {
       workers: () => supervisor.workers(),
-      stats: () => supervisor.stats(),
+      refusals: () => supervisor.refusals(),
       ready: () => ({
         ready: !supervisor.stopping,
         reason: supervisor.stopping ? 'the daemon is draining' : '',
@@ -128,8 +166,9 @@ function createAdmin(
     metrics: createMetrics({
       version: options.version,
       workers: () => supervisor.workers(),
-      stats: () => supervisor.stats(),
-      status: (stats) => control.status(stats),
+      refusals: () => supervisor.refusals(),
+      stats: () => control.stats(),
+      status: () => control.status(),
     }),
     logger: options.logger,
     version: options.version,
@@ -192,12 +231,16 @@ function copyOf(app: FastifyInstance): Server {
 function listenOn(server: Server, address: ListenAddress): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const problem = error.code === 'EADDRINUSE' ? 'another process listens there' : error.message;
-      const where = formatListenAddress(address);
-      reject(invalidField('admin.listen', `cannot listen on ${where}: ${problem}`));
+      reject(cannotListen(address, error));
     });
     server.listen(address.port, address.host, resolve);
   });
+}
+
+function cannotListen(address: ListenAddress, error: NodeJS.ErrnoException): Error {
+  const problem = error.code === 'EADDRINUSE' ? 'another process listens there' : error.message;
+  const where = formatListenAddress(address);
+  return invalidField('admin.listen', `cannot listen on ${where}: ${problem}`);
 }
 
 /** The first address as a client on this machine reaches it. */

@@ -1,6 +1,6 @@
 /** `pointsman endpoints [NAME]`: what is served, how it is split, and what waits. */
 import type { Command } from 'commander';
-import type { EndpointStatus } from '../control/control-plane.js';
+import type { EndpointStatus, PendingStatus } from '../control/control-plane.js';
 import { createClient } from './client.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
@@ -76,23 +76,48 @@ function describeEndpoint(endpoint: EndpointStatus): string {
     String(entity.errors),
     String(entity.in_flight),
     inMs(entity.latency_p50_ms),
+    inMs(entity.latency_p90_ms),
     inMs(entity.latency_p99_ms),
   ]);
-  const head = ['entity', 'share', 'deployment', 'requests', 'errors', 'in flight', 'p50', 'p99'];
+  const counters = ['requests', 'errors', 'in flight', 'p50', 'p90', 'p99'];
+  const head = ['entity', 'share', 'deployment', ...counters];
   const version = `config version ${versionOf(endpoint)}`;
   const state = `${endpoint.ready}, ${endpoint.config_update}, ${version}`;
   const lines = [`${endpoint.name} (${endpoint.id}): ${state}`];
   if (endpoint.message !== '') lines.push(endpoint.message);
-  return [...lines, '', renderTable(head, rows)].join('\n');
+  lines.push('', renderTable(head, rows));
+  if (endpoint.pending !== null) lines.push('', describePending(endpoint, endpoint.pending));
+  return lines.join('\n');
 }
+
+function describePending(endpoint: EndpointStatus, pending: PendingStatus): string {
+  const rows = pending.entities.map((entity) => [
+    entity.name,
+    `${String(entity.traffic_percentage)} %`,
+    entity.deployment || 'none',
+    entity.ready ? 'ready' : entity.reason,
+  ]);
+  const since = new Date(pending.started_at).toISOString();
+  const state = PENDING_WORDS[endpoint.config_update];
+  const title = `Config version ${String(pending.config_version)} ${state}, since ${since}:`;
+  return `${title}\n${renderTable(['entity', 'share', 'deployment', 'state'], rows)}`;
+}
+
+const PENDING_WORDS = {
+  NOT_UPDATING: 'waits',
+  IN_PROGRESS: 'waits',
+  UPDATE_FAILED: 'failed',
+  UPDATE_CANCELED: 'was canceled',
+} as const satisfies Record<EndpointStatus['config_update'], string>;
 
 function versionOf(endpoint: EndpointStatus): string {
   const active = endpoint.config_version === null ? '-' : String(endpoint.config_version);
   const { pending_config_version: pending } = endpoint;
-  return pending === null ? active : `${active} (${String(pending)} waits)`;
+  if (pending === null) return active;
+  return `${active} (${String(pending)} ${PENDING_WORDS[endpoint.config_update]})`;
 }
 
-/** Quantiles come from histogram buckets, so they are upper bounds. */
+/** Quantiles are interpolated in histogram buckets: more digits would be made up. */
 function inMs(value: number | null): string {
-  return value === null ? '-' : `${String(value)} ms`;
+  return value === null ? '-' : `${String(Number(value.toPrecision(2)))} ms`;
 }

@@ -14,6 +14,11 @@ export function addTargetOptions(command: Command): Command {
     .option('--json', 'print JSON for scripts');
 }
 
+/** For commands that may start an update of an endpoint. */
+export function addPreemptOption(command: Command): Command {
+  return command.option('--preempt', 'replace an update in progress instead of being refused');
+}
+
 export function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (/^[0-9]+(\.[0-9]+)?$/.test(text) && seconds <= SECONDS_MAX) return seconds;

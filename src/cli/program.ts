@@ -2,10 +2,12 @@
 import { Command, CommanderError } from 'commander';
 import { PointsmanError } from '../core/errors.js';
 import { addApplyCommand } from './apply.js';
+import { addCancelUpdateCommand } from './cancel-update.js';
 import { addCheckCommand } from './check.js';
 import { addDeploymentsCommand } from './deployments.js';
 import { addEndpointsCommand } from './endpoints.js';
 import { CliError, EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
+import { addRollbackCommand } from './rollback.js';
 import { addServeCommand } from './serve.js';
 import { addSplitCommand } from './split.js';
 import { addStatusCommand } from './status.js';
@@ -15,6 +17,8 @@ const COMMANDS = [
   addCheckCommand,
   addApplyCommand,
   addSplitCommand,
+  addRollbackCommand,
+  addCancelUpdateCommand,
   addEndpointsCommand,
   addDeploymentsCommand,
   addStatusCommand,

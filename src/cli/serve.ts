@@ -58,12 +58,21 @@ async function runServe(config: Config, demo: boolean, version: string, io: Io):
     version,
     env: io.env,
   });
-  const stopDemo = demo ? await startDemo(daemon, config.state_dir, io) : null;
+  const stopDemo = demo ? await startDemo(daemon, config.state_dir, io).catch(abandon) : null;
   await aborted(io.signal);
+  // A second signal ends this process at once; its workers must not go on as those of a crashed one do.
+  process.once('exit', () => {
+    daemon.abort();
+  });
   logger.info('draining');
   await daemon.stop();
   await stopDemo?.();
   return EXIT_OK;
+
+  function abandon(error: unknown): never {
+    daemon.abort();
+    throw error;
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -109,10 +109,7 @@ export interface ObservedEntity {
   readonly errors: number;
 }
 
-/**
- * Counters since `base`. One that went down belongs to a worker that was replaced: it counts anew
- * from 0.
- */
+/** Counters since `base`. One that went down belongs to a daemon that was started anew. */
 export function observe(
   base: readonly EntityStatus[],
   now: readonly EntityStatus[],

@@ -4,10 +4,9 @@
  * says how to undo it.
  */
 import type { Command } from 'commander';
-import type { EndpointStatus, Status } from '../control/control-plane.js';
 import { API, createClient, type AdminClient } from './client.js';
-import { CliError, EXIT_OK, type Io } from './io.js';
-import { addExamples, addTargetOptions, parseSeconds } from './options.js';
+import { EXIT_OK, type Io } from './io.js';
+import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from './options.js';
 import {
   observe,
   parseShares,
@@ -20,9 +19,11 @@ import {
 } from './split-plan.js';
 import { renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
+import { describeLive, endpointIn, waitLive, type LiveUpdate } from './wait-live.js';
 
 interface SplitOptions extends TargetOptions {
   readonly json?: true;
+  readonly preempt?: true;
   readonly watch: number;
   readonly timeout: number;
 }
@@ -32,14 +33,6 @@ interface EndpointView {
   readonly pending_config?: ConfigView;
 }
 
-/** What is known once the change is live. */
-interface LiveSplit {
-  readonly status: Status;
-  readonly endpoint: EndpointStatus;
-  readonly liveAfterMs: number;
-}
-
-const POLL_MS = 100;
 const WATCH_STEP_MS = 1000;
 
 export function addSplitCommand(program: Command, io: Io, onExit: (code: number) => void): void {
@@ -53,6 +46,7 @@ export function addSplitCommand(program: Command, io: Io, onExit: (code: number)
     .action(async (endpoint: string, args: string[], options: SplitOptions) => {
       onExit(await runSplit(endpoint, args, options, io));
     });
+  addPreemptOption(command);
   addTargetOptions(command);
   addExamples(command, [
     'pointsman split iris current=50 challenger=50',
@@ -78,9 +72,13 @@ async function runSplit(
 
   const startMs = io.nowMs();
   const change = { traffic_config: toTrafficConfig(plan.after) };
-  await client.call('PUT', `${path}/config`, { body: change, ifMatch: etag });
+  await client.call('PUT', `${path}/config`, {
+    body: change,
+    ifMatch: etag,
+    preempt: options.preempt ?? false,
+  });
   try {
-    const live = await waitLive(client, plan, startMs, options.timeout * 1000, io);
+    const live = await waitLive(client, plan.endpoint, startMs, options.timeout * 1000, io);
     say(describeLive(live));
     const observed = await watch(client, plan, live, options.watch, io, say);
     if (options.json)
@@ -93,38 +91,11 @@ async function runSplit(
   return EXIT_OK;
 }
 
-async function waitLive(
-  client: AdminClient,
-  plan: SplitPlan,
-  startMs: number,
-  timeoutMs: number,
-  io: Io,
-): Promise<LiveSplit> {
-  for (;;) {
-    const status = await client.status();
-    const endpoint = endpointIn(status, plan.endpoint);
-    const elapsedMs = io.nowMs() - startMs;
-    if (endpoint.config_update === 'NOT_UPDATING') {
-      return { status, endpoint, liveAfterMs: Math.round(elapsedMs) };
-    }
-    if (endpoint.config_update !== 'IN_PROGRESS') {
-      throw new CliError(`The change failed (${endpoint.config_update}): ${endpoint.message}`);
-    }
-    if (elapsedMs >= timeoutMs || io.signal.aborted) {
-      throw new CliError(
-        `The change was accepted but is not live yet: ${endpoint.message || 'it is in progress'}`,
-        `It goes on without this command; look with "pointsman endpoints ${plan.endpoint}".`,
-      );
-    }
-    await io.sleep(POLL_MS);
-  }
-}
-
 /** One line per second; the totals since the change are what is returned. */
 async function watch(
   client: AdminClient,
   plan: SplitPlan,
-  live: LiveSplit,
+  live: LiveUpdate,
   watchS: number,
   io: Io,
   say: (line: string) => void,
@@ -159,12 +130,6 @@ function isInterrupted(io: Io): boolean {
   return io.signal.aborted;
 }
 
-function endpointIn(status: Status, name: string): EndpointStatus {
-  const endpoint = status.endpoints.find((candidate) => candidate.name === name);
-  if (endpoint === undefined) throw new CliError(`${name} was deleted in the meantime.`);
-  return endpoint;
-}
-
 function describePlan(plan: SplitPlan): string {
   const rows = plan.before.map(({ name, percent }, index) => [
     name,
@@ -172,11 +137,6 @@ function describePlan(plan: SplitPlan): string {
     `${String(plan.after[index]?.percent)} %`,
   ]);
   return renderTable([plan.endpoint, 'old', 'new'], rows);
-}
-
-function describeLive({ status, endpoint, liveAfterMs }: LiveSplit): string {
-  const version = `config version ${String(endpoint.config_version)}`;
-  return `Live after ${String(liveAfterMs)} ms: ${version}, revision ${String(status.revision)}.`;
 }
 
 function describeObserved(elapsedMs: number, observed: readonly ObservedEntity[]): string {
@@ -191,7 +151,7 @@ function describeObserved(elapsedMs: number, observed: readonly ObservedEntity[]
 
 function toReport(
   plan: SplitPlan,
-  live: LiveSplit,
+  live: LiveUpdate,
   observed: readonly ObservedEntity[],
   watchS: number,
 ): object {

@@ -29,20 +29,37 @@ export function addStatusCommand(program: Command, io: Io, onExit: (code: number
   ]);
 }
 
+const WORKER_HEAD = [
+  'worker',
+  'pid',
+  'state',
+  'mode',
+  'revision',
+  'held',
+  'heartbeat',
+  'connections',
+  'in flight',
+  'restarts',
+];
+
 function describe(status: Status, url: string): string {
   const workers = status.workers.map((worker) => [
     String(worker.slot),
     worker.pid === null ? '-' : String(worker.pid),
-    worker.state,
+    worker.degraded ? `${worker.state} degraded` : worker.state,
+    worker.mode,
     String(worker.revision),
+    String(worker.revisions_held),
+    worker.heartbeat_age_ms === null ? '-' : `${String(Math.round(worker.heartbeat_age_ms))} ms`,
     String(worker.connections),
     String(worker.in_flight),
+    String(worker.restarts),
   ]);
   const uptime = formatDuration(status.uptime_s);
   const revision = `revision ${String(status.revision)}`;
   const parts = [
     `pointsman ${status.version} at ${url}, up ${uptime}, ${revision}`,
-    renderTable(['worker', 'pid', 'state', 'revision', 'connections', 'in flight'], workers),
+    renderTable(WORKER_HEAD, workers),
     status.endpoints.length === 0 ? 'No endpoints.' : describeEndpoints(status.endpoints),
     status.deployments.length === 0 ? 'No deployments.' : describeDeployments(status.deployments),
   ];

@@ -10,17 +10,24 @@
  *
  * Calls must not overlap; the control plane's queue sees to that.
  */
-import { PointsmanError, messageOf } from '../core/errors.js';
-import type { RecordChange, RevisionInput, Store } from '../store/store.js';
-import { SnapshotCompiler, sameRoutes } from './compile.js';
-import type { Draft } from './content.js';
+import { isTemporary, PointsmanError, messageOf } from '../core/errors.js';
+import type { ConfigChange, RecordChange, RevisionInput, Store } from '../store/store.js';
+import { SnapshotCompiler } from './compile.js';
+import { deletedIds, historyOf, revertedHistory } from './config-history.js';
+import { draftBetween, type Draft } from './content.js';
 import type { ControlLogger } from './control-logger.js';
 import type { DataPlane } from './data-plane.js';
+import { difference } from './delta.js';
 import { indexServes } from './deployment-input.js';
 import { sameJson } from './json.js';
-import type { Snapshot } from './messages.js';
+import type { DeploymentAddresses, EndpointRoutes, Snapshot } from './messages.js';
 import type { Prober } from './probes.js';
-import type { Content, DeploymentRecord, EndpointRecord } from './records.js';
+import type { ConfigRecord, Content, DeploymentRecord, EndpointRecord } from './records.js';
+import { recoveryPlans, REVISIONS_UNDONE_MAX, type RecoveryPlan } from './recovery.js';
+import { StatsSlots } from './stats-slots.js';
+
+/** Principal of changes that nobody asked for: an activation, a passed deadline, a recovery. */
+export const DAEMON = 'pointsman';
 
 export interface CommitterOptions {
   readonly store: Store;
@@ -31,18 +38,19 @@ export interface CommitterOptions {
 
 export class Committer {
   readonly #options: CommitterOptions;
-  readonly #compiler = new SnapshotCompiler();
+  readonly #compiler: SnapshotCompiler;
   #content: Content;
   #published: Snapshot | null = null;
   #publishing: Snapshot | null = null;
   /** Deployments whose addresses changed while a publish was under way. */
   readonly #changedMeanwhile = new Set<string>();
-  /** Records that could not be put back after a failed publish; they go with the next commit. */
-  #owed: readonly RecordChange[] = [];
+  /** What could not be put back after a failed publish; it goes with the next commit. */
+  #owed: Owed = NOTHING_OWED;
 
   /** @throws Error when a stored record cannot be read. */
   constructor(options: CommitterOptions) {
     this.#options = options;
+    this.#compiler = new SnapshotCompiler(new StatsSlots(options.dataPlane.counters));
     this.#content = load(options.store);
   }
 
@@ -55,18 +63,47 @@ export class Committer {
     return this.#published?.revision ?? 0;
   }
 
-  /** Publishes what the store holds, under its own revision. */
-  async publishStored(): Promise<void> {
-    const snapshot = this.#compile(this.#content, this.#options.store.revision);
-    this.#options.dataPlane.trialBuild(snapshot);
-    await this.#publish(snapshot);
+  /** What the workers serve; null before the first publish. */
+  get published(): Snapshot | null {
+    return this.#published;
+  }
+
+  /** The published routes of an active config. */
+  routesOf(config: ConfigRecord): EndpointRoutes | undefined {
+    return this.#compiler.routesOf(config);
+  }
+
+  /** The address lists that the workers have now. */
+  addressLists(): DeploymentAddresses[] {
+    const published = this.#published?.addresses ?? [];
+    return published.map((list) => this.#compiler.updated(list.deployment) ?? list);
+  }
+
+  /**
+   * Publishes what the store holds, under its own revision. When that is refused, what it held
+   * before, or nothing, becomes the next revision (recovery.ts).
+   * @throws PointsmanError TEMPORARILY_UNAVAILABLE: no reason to undo what was acknowledged.
+   */
+  async publishStored(nowMs: number): Promise<void> {
+    const { store } = this.#options;
+    store.keepConfigsOf([...this.#content.endpoints.values()].map(({ id }) => id));
+    try {
+      await this.#tryPublish(this.#content, store.revision);
+    } catch (error) {
+      if (isTemporary(error)) throw error;
+      await this.#recover(nowMs, error);
+    }
     this.#sendAddresses([]);
   }
 
   /** @throws PointsmanError when a snapshot of this content cannot be built. Changes nothing. */
   trial(content: Content): void {
     const snapshot = this.#compile(content, this.#options.store.revision + 1);
-    if (this.#isVisible(content, snapshot)) this.#options.dataPlane.trialBuild(snapshot);
+    try {
+      if (this.#isVisible(content, snapshot)) this.#options.dataPlane.trialBuild(snapshot);
+    } finally {
+      this.#compiler.discard();
+    }
   }
 
   /**
@@ -74,24 +111,17 @@ export class Committer {
    * @throws PointsmanError; nothing has changed then.
    */
   async commit(draft: Draft, next: Content, revision: RevisionInput): Promise<void> {
+    const before = this.#content;
     const snapshot = this.#compile(next, this.#options.store.revision + 1);
-    const records = [...this.#owed, ...toChanges(draft)];
-    if (this.#isVisible(next, snapshot)) {
-      this.#options.dataPlane.trialBuild(snapshot);
-      this.#store(records, revision);
-      try {
-        await this.#publish(snapshot);
-      } catch (error) {
-        this.#revert(draft, snapshot.revision, revision, error);
-        throw error;
-      }
-    } else {
-      this.#store(records, null);
+    try {
+      await this.#storeAndPublish(draft, next, snapshot, revision);
+    } finally {
+      this.#compiler.discard();
     }
-    this.#owed = [];
     this.#content = next;
     this.#watch(draft);
     this.#sendAddresses(draft.deployments.keys());
+    this.#forget(deletedIds(draft, before));
   }
 
   /** To be called when the prober says that a deployment's addresses changed. */
@@ -100,27 +130,102 @@ export class Committer {
     this.#sendAddressesOf(name);
   }
 
+  async #storeAndPublish(
+    draft: Draft,
+    next: Content,
+    snapshot: Snapshot,
+    revision: RevisionInput,
+  ): Promise<void> {
+    const { createdAt: nowMs, principal } = revision;
+    const records = [...this.#owed.records, ...toChanges(draft)];
+    const history = historyOf(draft, this.#content, { nowMs, principal });
+    const configs = [...this.#owed.configs, ...history];
+    if (!this.#isVisible(next, snapshot)) {
+      this.#store(records, configs, null);
+      this.#owed = NOTHING_OWED;
+      return;
+    }
+    this.#options.dataPlane.trialBuild(snapshot);
+    this.#store(records, configs, revision);
+    this.#owed = NOTHING_OWED;
+    try {
+      await this.#publish(snapshot);
+    } catch (error) {
+      this.#revert(draft, snapshot.revision, revision, error);
+      throw error;
+    }
+  }
+
+  async #tryPublish(content: Content, revision: number): Promise<void> {
+    const snapshot = this.#compile(content, revision);
+    try {
+      this.#options.dataPlane.trialBuild(snapshot);
+      await this.#publish(snapshot);
+    } finally {
+      this.#compiler.discard();
+    }
+  }
+
+  async #recover(nowMs: number, refusal: unknown): Promise<void> {
+    const { store, logger } = this.#options;
+    const refused = store.revision;
+    const reason = messageOf(refusal);
+    logger.error({ revision: refused, reason }, 'the stored revision cannot be served');
+    const rows = store.revisions(REVISIONS_UNDONE_MAX);
+    for (const plan of recoveryPlans(this.#content, rows, refused, reason)) {
+      if (await this.#restored(plan, nowMs)) return;
+    }
+    throw refusal;
+  }
+
+  async #restored(plan: RecoveryPlan, nowMs: number): Promise<boolean> {
+    const { next, summary } = plan;
+    const draft = draftBetween(this.#content, next);
+    const principal = DAEMON;
+    const revision = { createdAt: nowMs, principal, summary };
+    try {
+      this.trial(next);
+      this.#store(
+        toChanges(draft),
+        historyOf(draft, this.#content, { nowMs, principal }),
+        revision,
+      );
+      this.#content = next;
+      await this.#tryPublish(next, this.#options.store.revision);
+    } catch (error) {
+      if (isTemporary(error)) throw error;
+      this.#options.logger.error({ reason: messageOf(error) }, `could not ${summary}`);
+      return false;
+    }
+    this.#options.logger.error({ revision: this.revision }, summary);
+    return true;
+  }
+
   #compile(content: Content, revision: number): Snapshot {
     const addressesOf = (record: DeploymentRecord) => this.#options.prober.addressesFor(record);
     return this.#compiler.compile(content, revision, addressesOf);
   }
 
+  /** Whether a request could go elsewhere, or otherwise, than under the published snapshot. */
   #isVisible(next: Content, snapshot: Snapshot): boolean {
-    if (this.#published === null || !sameRoutes(this.#published, snapshot)) return true;
+    if (this.#published === null) return true;
+    if (differs(this.#published.endpoints, snapshot.endpoints)) return true;
+    if (differs(this.#published.deployments, snapshot.deployments)) return true;
     return snapshot.deployments.some(({ name }) => {
       const before = this.#content.deployments.get(name);
       const after = next.deployments.get(name);
-      if (before === after || before === undefined || after === undefined) return before !== after;
-      return (
-        !sameJson(this.#compiler.spec(before), this.#compiler.spec(after)) ||
-        !sameJson(before.spec.replicas, after.spec.replicas)
-      );
+      return before !== after && !sameJson(before?.spec.replicas, after?.spec.replicas);
     });
   }
 
-  #store(records: readonly RecordChange[], revision: RevisionInput | null): void {
+  #store(
+    records: readonly RecordChange[],
+    configs: readonly ConfigChange[],
+    revision: RevisionInput | null,
+  ): void {
     try {
-      this.#options.store.commit(revision === null ? { records } : { records, revision });
+      const change = { records, configs };
+      this.#options.store.commit(revision === null ? change : { ...change, revision });
     } catch (cause) {
       this.#options.logger.error({ reason: messageOf(cause) }, 'the store refused a change');
       throw new PointsmanError(
@@ -135,6 +240,7 @@ export class Committer {
     this.#publishing = snapshot;
     try {
       await this.#options.dataPlane.publish(snapshot);
+      this.#compiler.adopt(this.#published, snapshot);
       this.#published = snapshot;
     } finally {
       this.#publishing = null;
@@ -143,13 +249,13 @@ export class Committer {
 
   #revert(draft: Draft, failed: number, input: RevisionInput, error: unknown): void {
     const records = revertingChanges(draft, this.#content);
+    const configs = revertedHistory(draft, this.#content);
     const summary = `revert revision ${String(failed)}: it could not be published`;
     this.#options.logger.error({ revision: failed, reason: messageOf(error) }, summary);
     try {
-      this.#options.store.commit({ records, revision: { ...input, summary } });
-      this.#owed = [];
+      this.#options.store.commit({ records, configs, revision: { ...input, summary } });
     } catch (cause) {
-      this.#owed = records;
+      this.#owed = { records, configs };
       this.#options.logger.error(
         { revision: failed, reason: messageOf(cause) },
         'the store refused to take the previous records back; the next change will carry them',
@@ -174,9 +280,39 @@ export class Committer {
     const record = this.#content.deployments.get(name);
     if (record === undefined || this.#published === null) return;
     if (!this.#published.deployments.some((deployment) => deployment.name === name)) return;
-    const addresses = this.#options.prober.addressesFor(record);
-    this.#options.dataPlane.updateAddresses({ deployment: name, addresses });
+    const nextRevision = (this.#publishing ?? this.#published).revision + 1;
+    try {
+      const addresses = this.#options.prober.addressesFor(record);
+      const update = this.#compiler.update(name, addresses, nextRevision);
+      this.#options.dataPlane.updateAddresses(update);
+    } catch (error) {
+      // Nobody asked for this change, so nobody can be answered. The workers keep what they have.
+      const reason = messageOf(error);
+      this.#options.logger.error({ deployment: name, reason }, 'new addresses cannot be used');
+    }
   }
+
+  /** What is left of them after a failure here goes at the next start. */
+  #forget(endpointIds: readonly string[]): void {
+    try {
+      for (const id of endpointIds) this.#options.store.forgetConfigsOf(id);
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#options.logger.warn({ reason }, 'configs of deleted endpoints are still stored');
+    }
+  }
+}
+
+interface Owed {
+  readonly records: readonly RecordChange[];
+  readonly configs: readonly ConfigChange[];
+}
+
+const NOTHING_OWED: Owed = { records: [], configs: [] };
+
+function differs<T extends object>(before: readonly T[], after: readonly T[]): boolean {
+  const { gone, fresh } = difference(before, after);
+  return gone.length + fresh.length > 0;
 }
 
 function load(store: Store): Content {

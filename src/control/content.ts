@@ -44,6 +44,24 @@ export function applyDraft(
   return { endpoints, deployments, servedBy: indexServes(ordered, pathOf) };
 }
 
+/** The draft that makes one content of the other, by identity of records. */
+export function draftBetween(before: Content, after: Content): Draft {
+  return {
+    endpoints: replaced(before.endpoints, after.endpoints),
+    deployments: replaced(before.deployments, after.deployments),
+  };
+}
+
+function replaced<T>(
+  before: ReadonlyMap<string, T>,
+  after: ReadonlyMap<string, T>,
+): Map<string, T | null> {
+  const changes = new Map<string, T | null>();
+  for (const name of before.keys()) if (!after.has(name)) changes.set(name, null);
+  for (const [name, record] of after) if (before.get(name) !== record) changes.set(name, record);
+  return changes;
+}
+
 function merged<T>(
   before: ReadonlyMap<string, T>,
   changes: ReadonlyMap<string, T | null>,

@@ -3,7 +3,7 @@
  * Every change runs alone (one queue), is validated whole, stored before it is visible, and answers with
  * what was stored. All methods throw PointsmanError for expected failures.
  */
-import type { Stats } from './messages.js';
+import type { Stats } from './stats.js';
 
 /** Anything that JSON can say. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -14,6 +14,8 @@ export interface ChangeOptions {
   readonly principal: string;
   /** `If-Match` of the request: the change happens only if the resource's ETag is this one, else 409 RESOURCE_CONFLICT. */
   readonly ifMatch?: string;
+  /** A pending update of the same endpoint is replaced instead of refused with 409. */
+  readonly preempt?: boolean;
 }
 
 /** A resource as the API shows it, with its entity tag (a quoted string). */
@@ -65,28 +67,72 @@ export interface DeploymentView {
   readonly used_by: string[];
 }
 
-export interface EndpointStatus {
+/** Sums since the daemon's start, over workers that live and workers that died. */
+export interface Traffic {
+  readonly requests: number;
+  /** Answers of status 500 and above. */
+  readonly errors: number;
+  readonly in_flight: number;
+  /** Quantiles are read from histogram buckets; null without any request. */
+  readonly latency_p50_ms: number | null;
+  readonly latency_p90_ms: number | null;
+  readonly latency_p99_ms: number | null;
+}
+
+export interface EndpointStatus extends Traffic {
   readonly name: string;
   readonly id: string;
   readonly ready: 'READY' | 'NOT_READY';
   readonly config_update: 'NOT_UPDATING' | 'IN_PROGRESS' | 'UPDATE_FAILED' | 'UPDATE_CANCELED';
   readonly config_version: number | null;
   readonly pending_config_version: number | null;
-  /** Why a pending config waits or an update failed; empty otherwise. */
+  /** Why a pending config waits or an update ended without becoming active; empty otherwise. */
   readonly message: string;
+  /** Of the active config; of the pending one as long as there is none. */
   readonly entities: EntityStatus[];
+  /** The config that waits, or the one whose update failed or was canceled; null: none. */
+  readonly pending: PendingStatus | null;
 }
 
-export interface EntityStatus {
+export interface EntityStatus extends Traffic {
   readonly name: string;
   readonly traffic_percentage: number;
   readonly deployment: string;
-  readonly requests: number;
-  /** Answers of status 500 and above. */
-  readonly errors: number;
-  readonly in_flight: number;
-  readonly latency_p50_ms: number | null;
-  readonly latency_p99_ms: number | null;
+}
+
+export interface PendingStatus {
+  readonly config_version: number;
+  /** Epoch milliseconds. */
+  readonly started_at: number;
+  readonly entities: PendingEntityStatus[];
+}
+
+export interface PendingEntityStatus {
+  readonly name: string;
+  readonly traffic_percentage: number;
+  readonly deployment: string;
+  readonly ready: boolean;
+  /** What it waits for, or what it lacked when the update ended; empty when ready. */
+  readonly reason: string;
+}
+
+/** One accepted config of an endpoint. */
+export interface ConfigHistoryItem {
+  readonly config_version: number;
+  /** Epoch milliseconds. */
+  readonly accepted_at: number;
+  readonly principal: string;
+  /** Epoch milliseconds of the last time that it became active; null: never did. */
+  readonly activated_at: number | null;
+  readonly active: boolean;
+  /** True while it waits for readiness. */
+  readonly pending: boolean;
+  readonly split: ShareStatus[];
+}
+
+export interface ShareStatus {
+  readonly name: string;
+  readonly traffic_percentage: number;
 }
 
 export interface Status {
@@ -102,9 +148,20 @@ export interface WorkerStatus {
   readonly slot: number;
   readonly pid: number | null;
   readonly state: 'STARTING' | 'SERVING' | 'DRAINING' | 'DEAD';
+  /** Which of the data port's doors the worker has. */
+  readonly mode: 'js';
+  /** Revision that it dispatches under; 0 before the first. */
   readonly revision: number;
+  /** Milliseconds since its event loop was last seen turning; null while it is not alive. */
+  readonly heartbeat_age_ms: number | null;
+  /** Revisions besides the active one that requests in flight hold on to. */
+  readonly revisions_held: number;
   readonly connections: number;
   readonly in_flight: number;
+  /** Times that the slot's process was started again since the daemon's start. */
+  readonly restarts: number;
+  /** True: the slot came back with less after repeated native crashes; somebody should look. */
+  readonly degraded: boolean;
 }
 
 export interface ControlPlane {
@@ -114,6 +171,24 @@ export interface ControlPlane {
   listEndpoints(): JsonObject[];
   updateConfig(name: string, body: unknown, options: ChangeOptions): Promise<Tagged<JsonObject>>;
   deleteEndpoint(name: string, options: ChangeOptions): Promise<void>;
+  /**
+   * Accepts an earlier config again, as a new version, by way of the readiness gate. Body:
+   * `{"config_version": n}`.
+   * @throws PointsmanError RESOURCE_DOES_NOT_EXIST for a version that is not kept, RESOURCE_CONFLICT
+   *   while an update is in progress and `preempt` is not set.
+   */
+  rollbackEndpoint(
+    name: string,
+    body: unknown,
+    options: ChangeOptions,
+  ): Promise<Tagged<JsonObject>>;
+  /**
+   * Ends the update in progress; the active config goes on.
+   * @throws PointsmanError RESOURCE_CONFLICT when there is none.
+   */
+  cancelUpdate(name: string, options: ChangeOptions): Promise<Tagged<JsonObject>>;
+  /** The accepted configs that are kept, newest first. */
+  endpointHistory(name: string): ConfigHistoryItem[];
 
   listDeployments(): DeploymentView[];
   getDeployment(name: string): Tagged<DeploymentView>;
@@ -132,7 +207,9 @@ export interface ControlPlane {
   /** Resolves when no endpoint has a pending config, or after `timeoutMs`; false in the latter case. */
   waitSettled(timeoutMs: number): Promise<boolean>;
 
-  /** Status without the workers' part, which the supervisor adds. */
-  status(stats: Stats[]): Pick<Status, 'revision' | 'endpoints' | 'deployments'>;
+  /** Status without the workers' part, which the supervisor adds. Reads counters; asks nobody. */
+  status(): Pick<Status, 'revision' | 'endpoints' | 'deployments'>;
+  /** Counters of everything that the active revision names. */
+  stats(): Pick<Stats, 'entities' | 'addresses'>;
   readonly revision: number;
 }

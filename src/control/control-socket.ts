@@ -12,11 +12,19 @@ import { encodeFrame, FrameReader, type Envelope } from './messages.js';
 const CONTROL_SOCKET_FILE = 'control.sock';
 const UNIX_PATH_BYTES_MAX = 107;
 
-/** Where both ends find the socket. Leaves a descriptor of the directory open when the path is too long. */
+/** Where both ends find the socket; see `unixSocketPath`. */
 export function controlSocketPath(stateDir: string): string {
-  const direct = path.join(stateDir, CONTROL_SOCKET_FILE);
-  if (Buffer.byteLength(direct) <= UNIX_PATH_BYTES_MAX) return direct;
-  return `/proc/self/fd/${String(openSync(stateDir, 'r'))}/${CONTROL_SOCKET_FILE}`;
+  return unixSocketPath(path.join(stateDir, CONTROL_SOCKET_FILE));
+}
+
+/**
+ * A path that fits a Unix socket's address. Leaves a descriptor of the directory open when the file's own path
+ * is too long; the result is then of use in this process alone.
+ */
+export function unixSocketPath(file: string): string {
+  if (Buffer.byteLength(file) <= UNIX_PATH_BYTES_MAX) return file;
+  const directory = openSync(path.dirname(file), 'r');
+  return `/proc/self/fd/${String(directory)}/${path.basename(file)}`;
 }
 
 export class ControlChannel {
@@ -36,7 +44,12 @@ export class ControlChannel {
 
   /** Lost silently when the other end is gone: `onClose` tells of that. */
   send(envelope: Envelope): void {
-    if (this.#socket.writable) this.#socket.write(encodeFrame(envelope));
+    if (this.#socket.writable) this.sendFrame(encodeFrame(envelope));
+  }
+
+  /** One encoded envelope; spares encoding it once per worker. */
+  sendFrame(frame: Buffer): void {
+    if (this.#socket.writable) this.#socket.write(frame);
   }
 
   close(): void {

@@ -3,17 +3,17 @@
  * gate.
  *
  * Every change runs alone in one queue: read the input against the present content, draft, commit
- * (committer.ts). Readers see the content of the last finished change. A pending config is
- * activated by `#activateReady`, which runs in the same queue after every change and every change
- * of health; nothing polls.
+ * (committer.ts). Readers see the content of the last finished change. What becomes of a config that
+ * waits is the business of update-driver.ts, in the same queue.
  */
-import { invalidField, messageOf, PointsmanError } from '../core/errors.js';
+import { invalidField, PointsmanError } from '../core/errors.js';
 import { createEndpointId } from '../core/ids.js';
 import { validateDeployment } from '../config/manifest.js';
 import type { RevisionInput } from '../store/store.js';
 import { activateInDraft, withPendingsActive } from './activation.js';
 import { Committer } from './committer.js';
-import { parseConfig } from './config-input.js';
+import { parseConfig, type ConfigInput } from './config-input.js';
+import { acceptedOf, viewHistory } from './config-history.js';
 import {
   applyDraft,
   checkStillServed,
@@ -24,6 +24,7 @@ import {
 } from './content.js';
 import type {
   ChangeOptions,
+  ConfigHistoryItem,
   DeploymentView,
   JsonObject,
   ManifestOptions,
@@ -31,7 +32,6 @@ import type {
   Status,
   Tagged,
 } from './control-plane.js';
-import { Deadlines } from './deadlines.js';
 import { toDeploymentRecord } from './deployment-input.js';
 import { parseCreate } from './endpoint-input.js';
 import { viewAccepted, viewEndpoint, viewSummary, type ViewContext } from './endpoint-view.js';
@@ -45,36 +45,37 @@ import {
   readManifest,
   type ReadManifest,
 } from './manifest-plan.js';
-import type { Stats } from './messages.js';
 import { probeAddress } from './probe.js';
 import type { ControlPlaneOptions, RunningControlPlane } from './options.js';
 import { Prober } from './probes.js';
 import { configReady, waitingFor, type ReadinessContext } from './readiness.js';
 import {
-  wantedConfig,
+  type ConfigRecord,
   type Content,
   type DeploymentRecord,
   type EndpointRecord,
 } from './records.js';
-import { endpointStatus, mergeStats, viewDeployment } from './status.js';
+import type { Stats } from './stats.js';
+import {
+  addressStats,
+  endpointStatus,
+  entityStats,
+  viewDeployment,
+  type StatusContext,
+} from './status.js';
 import {
   activatedRecord,
   beingUpdated,
-  failedRecord,
+  canceledRecord,
   newEndpoint,
   pendingRecord,
 } from './transitions.js';
+import { UpdateDriver } from './update-driver.js';
+
+/** Versions that a message about an unknown one lists. */
+const VERSIONS_NAMED_MAX = 10;
 
 export type { ControlPlaneOptions, RunningControlPlane } from './options.js';
-
-/** Principal of changes that nobody asked for: an activation, a passed deadline. */
-const DAEMON = 'pointsman';
-
-/** A pending config whose deadline passed while the daemon was down still gets this long. */
-const RESUMED_GRACE_MS = 10_000;
-
-/** Wait before a change of the daemon's own that did not succeed is tried again. */
-const RETRY_MS = 1_000;
 
 /** @throws Error when the store's records cannot be read. */
 export function createControlPlane(options: ControlPlaneOptions): Promise<RunningControlPlane> {
@@ -87,11 +88,9 @@ class StoredControlPlane implements RunningControlPlane {
   readonly #options: ControlPlaneOptions;
   readonly #prober: Prober;
   readonly #committer: Committer;
-  readonly #deadlines: Deadlines;
-  readonly #settled = new Set<() => void>();
+  readonly #updates: UpdateDriver;
   #queue: Promise<unknown> = Promise.resolve();
-  #activationQueued = false;
-  #cancelRetry: () => void = () => undefined;
+  #usage: { readonly of: Content; readonly users: Map<string, string[]> } | null = null;
   #stopped = false;
 
   constructor(options: ControlPlaneOptions) {
@@ -103,12 +102,20 @@ class StoredControlPlane implements RunningControlPlane {
       probe: options.probe ?? probeAddress,
       onChange: (deployment) => {
         this.#committer.addressesChanged(deployment);
-        this.#queueActivation();
+        this.#updates.queueActivation();
       },
     });
     this.#committer = new Committer({ store, dataPlane, prober: this.#prober, logger });
-    this.#deadlines = new Deadlines(clock, options.updateDeadlineMs, (name, startedAt) => {
-      this.#queueExpiry(name, startedAt);
+    this.#updates = new UpdateDriver({
+      clock,
+      logger,
+      deadlineMs: options.updateDeadlineMs,
+      host: {
+        content: () => this.#content,
+        readiness: () => this.#readiness(),
+        exclusive: (task) => this.#exclusive(task),
+        commit: (draft, principal, summary) => this.#commit(draft, principal, summary),
+      },
     });
   }
 
@@ -118,24 +125,20 @@ class StoredControlPlane implements RunningControlPlane {
 
   async start(): Promise<void> {
     await this.#exclusive(async () => {
-      const { deployments, endpoints } = this.#content;
-      await this.#prober.prepare(deployments.values());
-      await this.#committer.publishStored();
-      for (const record of deployments.values()) this.#prober.watch(record);
-      for (const record of endpoints.values()) {
-        this.#deadlines.follow(record.name, record, RESUMED_GRACE_MS);
-      }
+      await this.#prober.prepare(this.#content.deployments.values());
+      await this.#committer.publishStored(this.#options.clock.nowMs());
+      for (const record of this.#content.deployments.values()) this.#prober.watch(record);
+      this.#updates.resume();
     });
-    this.#queueActivation();
+    this.#updates.queueActivation();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#cancelRetry();
-    this.#deadlines.stop();
+    this.#updates.stop();
     await this.#queue;
     await this.#prober.stop();
-    for (const wake of this.#settled) wake();
+    this.#updates.release();
   }
 
   createEndpoint(body: unknown, options: ChangeOptions): Promise<Tagged<JsonObject>> {
@@ -159,7 +162,7 @@ class StoredControlPlane implements RunningControlPlane {
           : pendingRecord(shell, { ...input.config, version: 1 }, nowMs);
       await this.#accept(record, principal, `create endpoint ${input.name}`);
       const value = viewAccepted(record, this.#view());
-      await this.#activateReady();
+      await this.#updates.activateReady();
       return { value, etag: etagOf(this.#endpoint(input.name)) };
     });
   }
@@ -180,7 +183,8 @@ class StoredControlPlane implements RunningControlPlane {
       checkIfMatch(options.ifMatch, etagOf(record), `Endpoint ${name}`);
       const nowMs = this.#options.clock.nowMs();
       const parsed = parseConfig(new Fields(body, ''), {
-        current: wantedConfig(record) ?? record.pending?.config ?? null,
+        // Not a config that waits: it may be replaced by this very change, or fail.
+        current: record.active ?? record.pending?.config ?? null,
         active: record.active,
         routeOptimized: record.routeOptimized,
         servedBy: this.#content.servedBy,
@@ -189,17 +193,50 @@ class StoredControlPlane implements RunningControlPlane {
         strict: false,
       });
       if (parsed === null) throw invalidField('served_entities', 'missing');
-      if (record.update === 'IN_PROGRESS') throw beingUpdated(name);
-      const config = { ...parsed, version: record.lastVersion + 1 };
-      const pending = pendingRecord(record, config, nowMs);
-      const summary = `endpoint ${name}: config version ${String(config.version)}`;
-      if (configReady(config, this.#readiness())) {
-        await this.#commit(endpointDraft([activatedRecord(pending)]), principal, summary);
-      } else {
-        await this.#accept(pending, principal, summary);
-      }
+      refuseWhileUpdating(record, options);
+      await this.#update(record, parsed, principal, `config of endpoint ${name}`);
       return this.getEndpoint(name);
     });
+  }
+
+  rollbackEndpoint(
+    name: string,
+    body: unknown,
+    options: ChangeOptions,
+  ): Promise<Tagged<JsonObject>> {
+    return this.#exclusive(async () => {
+      const record = this.#endpoint(name);
+      checkIfMatch(options.ifMatch, etagOf(record), `Endpoint ${name}`);
+      const version = new Fields(body, '').integer('config_version', 1, Number.MAX_SAFE_INTEGER);
+      if (version === null) throw invalidField('config_version', 'missing');
+      const config = this.#acceptedConfig(record, version);
+      refuseWhileUpdating(record, options);
+      const summary = `endpoint ${name} back to config version ${String(version)}`;
+      await this.#update(record, config, options.principal, summary);
+      return this.getEndpoint(name);
+    });
+  }
+
+  cancelUpdate(name: string, options: ChangeOptions): Promise<Tagged<JsonObject>> {
+    return this.#exclusive(async () => {
+      const { principal } = options;
+      const record = this.#endpoint(name);
+      checkIfMatch(options.ifMatch, etagOf(record), `Endpoint ${name}`);
+      if (record.update !== 'IN_PROGRESS' || record.pending === null) {
+        const message = `Endpoint ${name} has no update in progress.`;
+        throw new PointsmanError('RESOURCE_CONFLICT', message);
+      }
+      const failures = waitingFor(record.pending.config, this.#readiness());
+      const nowMs = this.#options.clock.nowMs();
+      const canceled = canceledRecord(record, failures, principal, nowMs);
+      await this.#commit(endpointDraft([canceled]), principal, `cancel update of ${name}`);
+      return this.getEndpoint(name);
+    });
+  }
+
+  endpointHistory(name: string): ConfigHistoryItem[] {
+    const record = this.#endpoint(name);
+    return viewHistory(record, this.#options.store.configs(record.id));
   }
 
   deleteEndpoint(name: string, options: ChangeOptions): Promise<void> {
@@ -211,7 +248,7 @@ class StoredControlPlane implements RunningControlPlane {
   }
 
   listDeployments(): DeploymentView[] {
-    const users = usage(this.#content);
+    const users = this.#users();
     return [...this.#content.deployments.values()]
       .sort(byName)
       .map((record) => viewDeployment(record, this.#prober, users.get(record.name) ?? []));
@@ -219,7 +256,7 @@ class StoredControlPlane implements RunningControlPlane {
 
   getDeployment(name: string): Tagged<DeploymentView> {
     const record = this.#deployment(name);
-    const users = usage(this.#content).get(name) ?? [];
+    const users = this.#users().get(name) ?? [];
     return { value: viewDeployment(record, this.#prober, users), etag: etagOf(record) };
   }
 
@@ -243,7 +280,7 @@ class StoredControlPlane implements RunningControlPlane {
         );
       }
       const answer = this.getDeployment(name);
-      await this.#activateReady();
+      await this.#updates.activateReady();
       return answer;
     });
   }
@@ -271,25 +308,28 @@ class StoredControlPlane implements RunningControlPlane {
     });
   }
 
-  async waitSettled(timeoutMs: number): Promise<boolean> {
-    if (this.#isSettled()) return true;
-    let wake: () => void = () => undefined;
-    const woken = new Promise<void>((resolve) => (wake = resolve));
-    this.#settled.add(wake);
-    const cancel = this.#options.clock.after(timeoutMs, wake);
-    await woken;
-    cancel();
-    this.#settled.delete(wake);
-    return !this.#stopped && this.#isSettled();
+  waitSettled(timeoutMs: number): Promise<boolean> {
+    return this.#updates.waitSettled(timeoutMs);
   }
 
-  status(stats: Stats[]): Pick<Status, 'revision' | 'endpoints' | 'deployments'> {
-    const totals = mergeStats(stats);
-    const readiness = this.#readiness();
+  status(): Pick<Status, 'revision' | 'endpoints' | 'deployments'> {
+    const context: StatusContext = {
+      ...this.#readiness(),
+      counters: this.#options.dataPlane.counters,
+      routesOf: (config) => this.#committer.routesOf(config),
+    };
     const endpoints = [...this.#content.endpoints.values()]
       .sort(byName)
-      .map((record) => endpointStatus(record, readiness, totals));
+      .map((record) => endpointStatus(record, context));
     return { revision: this.revision, endpoints, deployments: this.listDeployments() };
+  }
+
+  stats(): Pick<Stats, 'entities' | 'addresses'> {
+    const { counters } = this.#options.dataPlane;
+    return {
+      entities: entityStats(this.#committer.published?.endpoints ?? [], counters),
+      addresses: addressStats(this.#committer.addressLists(), counters),
+    };
   }
 
   get #content(): Content {
@@ -306,6 +346,27 @@ class StoredControlPlane implements RunningControlPlane {
     const record = this.#content.deployments.get(name);
     if (record !== undefined) return record;
     throw new PointsmanError('RESOURCE_DOES_NOT_EXIST', `Deployment ${name} does not exist.`);
+  }
+
+  /** Accepted before under that version, as it was. */
+  #acceptedConfig(record: EndpointRecord, version: number): ConfigInput {
+    const rows = acceptedOf(record, this.#options.store.configs(record.id));
+    const row = rows.find((one) => one.version === version);
+    if (row !== undefined) return JSON.parse(row.json) as ConfigRecord;
+    const kept = rows.map((one) => String(one.version)).slice(0, VERSIONS_NAMED_MAX);
+    const known = kept.length === 0 ? 'none is kept' : `the newest kept are ${kept.join(', ')}`;
+    throw new PointsmanError(
+      'RESOURCE_DOES_NOT_EXIST',
+      `config_version: endpoint ${record.name} has no config version ${String(version)}; ${known}`,
+    );
+  }
+
+  /** For every deployment who uses it; computed once per content. */
+  #users(): Map<string, string[]> {
+    if (this.#usage?.of !== this.#content) {
+      this.#usage = { of: this.#content, users: usage(this.#content) };
+    }
+    return this.#usage.users;
   }
 
   #manifestEtag(): string {
@@ -352,6 +413,23 @@ class StoredControlPlane implements RunningControlPlane {
     }
   }
 
+  /** Gives the config its version; it is active at once when every entity is ready. */
+  async #update(
+    record: EndpointRecord,
+    input: ConfigInput,
+    principal: string,
+    what: string,
+  ): Promise<void> {
+    const config = { ...input, version: record.lastVersion + 1 };
+    const pending = pendingRecord(record, config, this.#options.clock.nowMs());
+    const summary = `${what}: config version ${String(config.version)}`;
+    if (configReady(config, this.#readiness())) {
+      await this.#commit(endpointDraft([activatedRecord(pending)]), principal, summary);
+    } else {
+      await this.#accept(pending, principal, summary);
+    }
+  }
+
   /** Stores a pending config after proof that it can be built; no revision. */
   async #accept(record: EndpointRecord, principal: string, summary: string): Promise<void> {
     this.#committer.trial(applyDraft(this.#content, endpointDraft([activatedRecord(record)])));
@@ -367,14 +445,14 @@ class StoredControlPlane implements RunningControlPlane {
     const content = next ?? applyDraft(this.#content, draft);
     checkStillServed(this.#content, content);
     await this.#committer.commit(draft, content, revision);
-    for (const [name, record] of draft.endpoints) this.#deadlines.follow(name, record);
-    if (this.#isSettled()) for (const wake of this.#settled) wake();
+    this.#updates.changed(draft);
   }
 
   async #applyPlanned(manifest: ReadManifest, options: ManifestOptions): Promise<ManifestResult> {
     const { principal, mode, dryRun } = options;
     const plan = planManifest(manifest, this.#content, {
       mode,
+      preempt: options.preempt ?? false,
       principal,
       nowMs: this.#options.clock.nowMs(),
       createId: createEndpointId,
@@ -387,110 +465,11 @@ class StoredControlPlane implements RunningControlPlane {
       await this.#commit(draft, principal, 'apply manifest', next);
     }
     const result = { dry_run: dryRun, revision: this.revision, changes: plan.changes };
-    if (!dryRun) await this.#activateReady();
+    if (!dryRun) await this.#updates.activateReady();
     return result;
-  }
-
-  #isSettled(): boolean {
-    return this.#deadlines.size === 0;
-  }
-
-  #queueActivation(): void {
-    if (this.#activationQueued || this.#stopped) return;
-    this.#activationQueued = true;
-    this.#exclusive(() => {
-      this.#activationQueued = false;
-      return this.#activateReady();
-    }).catch((error: unknown) => {
-      // Only a stop gets here: #activateReady handles what an activation can throw.
-      this.#options.logger.info({ reason: messageOf(error) }, 'an activation was dropped');
-    });
-  }
-
-  /**
-   * Activates all pending configs that are ready, in one revision; alone each if that cannot be
-   * built.
-   */
-  async #activateReady(): Promise<void> {
-    const ready = this.#readyPendings();
-    if (ready.length === 0) return;
-    try {
-      await this.#activate(ready);
-    } catch (error) {
-      if (ready.length === 1 || isTemporary(error)) {
-        this.#activationFailed(ready, error);
-        return;
-      }
-      for (const record of ready) {
-        await this.#activate([record]).catch((cause: unknown) => {
-          this.#activationFailed([record], cause);
-        });
-      }
-    }
-  }
-
-  #readyPendings(): EndpointRecord[] {
-    const readiness = this.#readiness();
-    const ready: EndpointRecord[] = [];
-    for (const name of this.#deadlines.names()) {
-      const record = this.#content.endpoints.get(name);
-      if (record?.update !== 'IN_PROGRESS' || record.pending === null) continue;
-      if (configReady(record.pending.config, readiness)) ready.push(record);
-    }
-    return ready;
-  }
-
-  async #activate(records: readonly EndpointRecord[]): Promise<void> {
-    const names = records.map(({ name }) => name).join(', ');
-    await this.#commit(
-      endpointDraft(records.map(activatedRecord)),
-      DAEMON,
-      `activate ${names.slice(0, 200)}`,
-    );
-  }
-
-  /** The configs stay pending; the next change of health, the retry or the deadline decides. */
-  #activationFailed(records: readonly EndpointRecord[], error: unknown): void {
-    this.#options.logger.error(
-      { endpoints: records.map(({ name }) => name), reason: messageOf(error) },
-      'ready configs could not be activated; trying again',
-    );
-    this.#cancelRetry();
-    this.#cancelRetry = this.#options.clock.after(RETRY_MS, () => {
-      this.#queueActivation();
-    });
-  }
-
-  #queueExpiry(name: string, startedAt: number): void {
-    this.#exclusive(() => this.#expire(name, startedAt)).catch((error: unknown) => {
-      if (this.#stopped) return;
-      this.#options.logger.error(
-        { endpoint: name, reason: messageOf(error) },
-        'a failed update could not be stored; trying again',
-      );
-      this.#options.clock.after(RETRY_MS, () => {
-        this.#queueExpiry(name, startedAt);
-      });
-    });
-  }
-
-  async #expire(name: string, startedAt: number): Promise<void> {
-    const record = this.#content.endpoints.get(name);
-    if (record?.update !== 'IN_PROGRESS' || record.pending?.startedAt !== startedAt) return;
-    const failures = waitingFor(record.pending.config, this.#readiness());
-    const reasons = [...new Set(Object.values(failures))].join('; ');
-    const seconds = String(Math.round(this.#options.updateDeadlineMs / 1_000));
-    const why = reasons === '' ? 'the config could not be published' : reasons;
-    const message = `not ready within ${seconds} s: ${why}`;
-    this.#options.logger.warn({ endpoint: name, reason: message }, 'config update failed');
-    await this.#commit(
-      endpointDraft([failedRecord(record, failures, message)]),
-      DAEMON,
-      `endpoint ${name}: update failed`,
-    );
   }
 }
 
-function isTemporary(error: unknown): boolean {
-  return error instanceof PointsmanError && error.code === 'TEMPORARILY_UNAVAILABLE';
+function refuseWhileUpdating(record: EndpointRecord, options: ChangeOptions): void {
+  if (record.update === 'IN_PROGRESS' && !options.preempt) throw beingUpdated(record.name);
 }

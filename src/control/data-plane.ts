@@ -2,7 +2,8 @@
  * What the control plane needs of the processes that carry traffic. The supervisor implements it over its
  * workers; unit tests implement it in memory.
  */
-import type { DeploymentAddresses, Snapshot, Stats } from './messages.js';
+import type { DeploymentAddresses, Snapshot } from './messages.js';
+import type { AddressStats, EntityStats } from './stats.js';
 
 export interface DataPlane {
   /**
@@ -11,13 +12,26 @@ export interface DataPlane {
    */
   trialBuild(snapshot: Snapshot): void;
   /**
-   * Prepares the snapshot on every worker, then commits it. When it resolves, no worker dispatches under an
-   * older revision. On rejection (TEMPORARILY_UNAVAILABLE: not prepared in time; INTERNAL_ERROR: a worker
-   * cannot build it) nothing has changed.
+   * Prepares the snapshot on every worker, then makes it active everywhere by one store. When it resolves, no
+   * worker dispatches under an older revision. On rejection (TEMPORARILY_UNAVAILABLE: not prepared in time;
+   * INTERNAL_ERROR: a worker cannot build it) nothing has changed.
    */
   publish(snapshot: Snapshot): Promise<void>;
   /** Tells every worker of a change in resolution or health; not a revision. */
   updateAddresses(update: DeploymentAddresses): void;
-  /** One entry per worker that answers within a second. */
-  stats(): Promise<Stats[]>;
+  /** Counters by slot number: what the columns hold, summed. Names are the control plane's to add. */
+  readonly counters: Counters;
+}
+
+/** The columns of the shared memory, by slot number. */
+export interface Counters {
+  readonly entitySlotsMax: number;
+  readonly addressSlotsMax: number;
+  entity(slot: number): Omit<EntityStats, 'endpoint' | 'entity'>;
+  address(slot: number): Omit<AddressStats, 'deployment' | 'address'>;
+  /** Oldest revision that any worker may still dispatch under or has a request in flight of. */
+  oldestRevision(): number;
+  /** Zeroes a slot in every column. Only when `oldestRevision` has passed the last revision that names it. */
+  clearEntity(slot: number): void;
+  clearAddress(slot: number): void;
 }

@@ -4,8 +4,8 @@
  * never rate limits, burst_scaling_enabled or plaintext secrets (which no record holds).
  */
 import type { JsonObject } from './control-plane.js';
-import { entityReadiness, NO_PROBE_YET, type ReadinessContext } from './readiness.js';
-import type { ConfigRecord, EndpointRecord, EntityRecord } from './records.js';
+import { entityReadiness, failureOf, NO_PROBE_YET, type ReadinessContext } from './readiness.js';
+import type { ConfigRecord, EndpointRecord, EntityRecord, UpdateState } from './records.js';
 
 export interface ViewContext extends ReadinessContext {
   readonly publicUrl: string;
@@ -13,12 +13,19 @@ export interface ViewContext extends ReadinessContext {
 }
 
 /** Which of an endpoint's configs is shown; decides how an entity's readiness is worded. */
-type Shown = 'active' | 'pending' | 'accepted' | 'failed';
+type Shown = 'active' | 'pending' | 'accepted' | 'failed' | 'canceled';
 
 /** ServingEndpointDetailed. */
 export function viewEndpoint(record: EndpointRecord, context: ViewContext): JsonObject {
-  return view(record, context, record.update === 'UPDATE_FAILED' ? 'failed' : 'pending');
+  return view(record, context, PENDING_AS[record.update]);
 }
+
+const PENDING_AS = {
+  NOT_UPDATING: 'pending',
+  IN_PROGRESS: 'pending',
+  UPDATE_FAILED: 'failed',
+  UPDATE_CANCELED: 'canceled',
+} as const satisfies Record<UpdateState, Shown>;
 
 /**
  * The answer to the create that made the record: every entity is being created, whatever is known
@@ -165,13 +172,10 @@ function entityState(
   shownAs: Shown,
 ): JsonObject {
   if (shownAs === 'accepted') return state('DEPLOYMENT_CREATING', NO_PROBE_YET);
-  if (shownAs === 'failed') {
-    const failures = record.pending?.failures ?? {};
-    // A served entity may be named like a member of Object.prototype.
-    const failure = Object.hasOwn(failures, entity.name) ? failures[entity.name] : undefined;
-    return failure === undefined
-      ? state('DEPLOYMENT_READY', '')
-      : state('DEPLOYMENT_FAILED', failure);
+  if (shownAs === 'failed' || shownAs === 'canceled') {
+    const failure = failureOf(record, entity.name);
+    if (failure === '') return state('DEPLOYMENT_READY', '');
+    return state(shownAs === 'failed' ? 'DEPLOYMENT_FAILED' : 'DEPLOYMENT_ABORTED', failure);
   }
   const { ready, problem } = entityReadiness(entity, context);
   if (ready) return state('DEPLOYMENT_READY', '');

@@ -20,6 +20,8 @@ import { beingUpdated, newEndpoint, pendingRecord } from './transitions.js';
 export interface PlanOptions {
   readonly mode: 'replace' | 'upsert';
   readonly principal: string;
+  /** Updates in progress are replaced instead of refused. */
+  readonly preempt: boolean;
   readonly nowMs: number;
   readonly createId: () => string;
 }
@@ -192,7 +194,7 @@ function withConfig(
   if (parsed === null) return record;
   const config = { ...parsed, version: record.lastVersion + 1 };
   if (current !== null && sameJson(configAsInput(current), configAsInput(config))) return record;
-  if (record.update === 'IN_PROGRESS') throw beingUpdated(record.name);
+  if (record.update === 'IN_PROGRESS' && !options.preempt) throw beingUpdated(record.name);
   return pendingRecord(record, config, options.nowMs);
 }
 

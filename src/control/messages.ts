@@ -8,6 +8,8 @@ import { findUp } from '../core/paths.js';
 export interface Hello {
   slot: number;
   pid: number;
+  /** Random number of the shared memory that the worker counts in. */
+  blockId: number;
 }
 
 export interface Setup {
@@ -33,6 +35,19 @@ export interface Snapshot {
   addresses: DeploymentAddresses[];
 }
 
+/** What differs between two revisions. An endpoint that routes to a changed deployment counts as changed. */
+export interface SnapshotDelta {
+  revision: number;
+  /** 0: everything is new. */
+  baseRevision: number;
+  endpoints: EndpointRoutes[];
+  removedEndpoints: string[];
+  deployments: DeploymentSpec[];
+  removedDeployments: string[];
+  /** Of new and changed deployments, as known when the delta was made. */
+  addresses: DeploymentAddresses[];
+}
+
 export interface EndpointRoutes {
   name: string;
   id: string;
@@ -46,6 +61,8 @@ export interface EntityRoute {
   sharePpm: number;
   /** Name of a deployment of the same snapshot; empty when nothing serves the entity. */
   deployment: string;
+  /** Where the entity is counted in every column of the shared memory. */
+  statsSlot: number;
 }
 
 export const Protocol = { MLFLOW: 0, RAW: 1 } as const;
@@ -87,59 +104,28 @@ export interface Address {
   weight: number;
   /** False once a probe found it down. */
   ready: boolean;
-}
-
-export interface Stats {
-  requestId: number;
-  revision: number;
-  entities: EntityStats[];
-  addresses: AddressStats[];
-  refusals: RefusalStats[];
-  connectionsOpen: number;
-  requestsInFlight: number;
-}
-
-export interface EntityStats {
-  endpoint: string;
-  entity: string;
-  /** Counts of 1xx..5xx answers at index 0..4. */
-  statusClasses: number[];
-  /** Counts per bucket of LATENCY_BUCKETS_MS (the last is +Inf); not cumulative. */
-  latencyBuckets: number[];
-  latencySumMs: number;
-  inFlight: number;
-}
-
-export interface AddressStats {
-  deployment: string;
-  /** `host:port` or `unix:/path`. */
-  address: string;
-  inFlight: number;
-  idleConnections: number;
-  connects: number;
-  connectFailures: number;
-  requests: number;
-}
-
-export interface RefusalStats {
-  code: string;
-  count: number;
+  /** Where the address is counted in every column of the shared memory. */
+  statsSlot: number;
 }
 
 /** Exactly one key is present in a message. */
 export interface Envelope {
   hello?: Hello;
   setup?: Setup;
-  prepare?: { snapshot: Snapshot };
+  prepare?: { delta: SnapshotDelta };
   /** `error` empty: ready to commit. */
   prepared?: { revision: number; error: string };
   commit?: { revision: number };
   committed?: { revision: number };
   addresses?: DeploymentAddresses;
-  statsRequest?: { requestId: number };
-  stats?: Stats;
   /** Say "not ready" but accept for `delayMs`, then finish what is in flight within `timeoutMs`. */
   drain?: { delayMs: number; timeoutMs: number };
+  /** To a worker of an earlier supervisor: give the listening sockets back, finish what is in flight. */
+  handover?: { socketPath: string; drainTimeoutMs: number };
+  /** The worker starts no more requests. */
+  handedOver?: Record<string, never>;
+  /** What was prepared with this number will not become active. */
+  discard?: { revision: number };
 }
 
 /** A frame larger than this ends the connection: a snapshot of 10,000 endpoints takes about 3 MiB. */

@@ -48,6 +48,9 @@ export interface ProberOptions {
   readonly onChange: (deployment: string) => void;
 }
 
+/** An address as it is known here; where it is counted is decided when a snapshot is compiled. */
+export type PlainAddress = Omit<Address, 'statsSlot'>;
+
 interface WatchedAddress {
   readonly target: ProbeTarget;
   readonly replicaUrl: string;
@@ -62,7 +65,7 @@ interface Watched {
   hosts: readonly string[];
   addresses: Map<string, WatchedAddress>;
   /** Answer of `addressesFor` for `spec`; null after a change. */
-  compiled: Address[] | null;
+  compiled: PlainAddress[] | null;
 }
 
 interface Candidate {
@@ -137,9 +140,9 @@ export class Prober {
    * The addresses that a snapshot with this record would hold now. Unprobed addresses count as
    * ready as long as no address of the deployment is known to be: after a restart everything serves
    * at once, while an address that joins a serving deployment takes traffic only after its first
-   * probe.
+   * probe. The same array as long as nothing changes.
    */
-  addressesFor({ name, spec }: DeploymentRecord): Address[] {
+  addressesFor({ name, spec }: DeploymentRecord): PlainAddress[] {
     const watched = this.#watched.get(name);
     if (watched?.spec !== spec) return this.#compile(spec, watched?.addresses);
     watched.compiled ??= this.#compile(spec, watched.addresses);
@@ -192,7 +195,7 @@ export class Prober {
   #compile(
     spec: DeploymentInput,
     known: ReadonlyMap<string, WatchedAddress> | undefined,
-  ): Address[] {
+  ): PlainAddress[] {
     const candidates = this.#candidates(spec);
     const stateOf = (candidate: Candidate) => known?.get(candidate.key)?.health.state ?? 'UNKNOWN';
     const someReady = candidates.some((one) => one.weight > 0 && stateOf(one) === 'READY');

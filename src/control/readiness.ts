@@ -2,7 +2,7 @@
  * Whether a served entity can take traffic now, and if not, the sentence that says what it waits
  * for.
  */
-import type { ConfigRecord, EntityRecord, ServedBy } from './records.js';
+import type { ConfigRecord, EndpointRecord, EntityRecord, ServedBy } from './records.js';
 import { servingOf } from './records.js';
 import type { DeploymentHealth } from './probes.js';
 
@@ -51,6 +51,13 @@ export function waitingFor(
     if (!ready) waiting.push([entity.name, problem === '' ? NO_PROBE_YET : problem]);
   }
   return Object.fromEntries(waiting);
+}
+
+/** What an entity lacked when its update ended; empty: nothing. */
+export function failureOf(record: EndpointRecord, entity: string): string {
+  const failures = record.pending?.failures ?? {};
+  // A served entity may be named like a member of Object.prototype.
+  return Object.hasOwn(failures, entity) ? (failures[entity] ?? '') : '';
 }
 
 export const NO_PROBE_YET = 'Creating';

@@ -41,7 +41,7 @@ export interface ConfigRecord {
 export interface PendingRecord {
   readonly config: ConfigRecord;
   readonly startedAt: number;
-  /** Why an entity was not ready when the update failed, by the entity's name. */
+  /** Why an entity was not ready when the update failed or was canceled, by the entity's name. */
   readonly failures: Readonly<Record<string, string>>;
 }
 
@@ -66,11 +66,12 @@ export interface EndpointRecord {
   readonly lastVersion: number;
   readonly active: ConfigRecord | null;
   /**
-   * Waits while `update` is IN_PROGRESS; stays visible after UPDATE_FAILED until the next update.
+   * Waits while `update` is IN_PROGRESS; stays visible after UPDATE_FAILED and UPDATE_CANCELED
+   * until the next update.
    */
   readonly pending: PendingRecord | null;
   readonly update: UpdateState;
-  /** Why the last update failed; empty otherwise. */
+  /** Why the last update failed or was canceled; empty otherwise. */
   readonly message: string;
 }
 

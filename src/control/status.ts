@@ -1,46 +1,84 @@
-/** The workers' counters merged into the operator's picture of endpoints and deployments. */
+/** Records, health and the workers' counters as one picture for operators. */
 import { LATENCY_BUCKETS_MS } from '../core/limits.js';
-import type { DeploymentView, EndpointStatus, EntityStatus } from './control-plane.js';
-import type { EntityStats, Stats } from './messages.js';
-import type { Prober } from './probes.js';
-import { waitingFor, type ReadinessContext } from './readiness.js';
-import { servingOf, type DeploymentRecord, type EndpointRecord, type ServedBy } from './records.js';
+import type {
+  DeploymentView,
+  EndpointStatus,
+  EntityStatus,
+  PendingEntityStatus,
+  PendingStatus,
+  Traffic,
+} from './control-plane.js';
+import type { Counters } from './data-plane.js';
+import type { DeploymentAddresses, EndpointRoutes } from './messages.js';
+import { addressText, type Prober } from './probes.js';
+import {
+  entityReadiness,
+  failureOf,
+  NO_PROBE_YET,
+  waitingFor,
+  type ReadinessContext,
+} from './readiness.js';
+import {
+  servingOf,
+  type ConfigRecord,
+  type DeploymentRecord,
+  type EndpointRecord,
+  type EntityRecord,
+} from './records.js';
+import type { AddressStats, EntityStats } from './stats.js';
+
+/** What is counted under one slot. */
+export type EntityCounts = ReturnType<Counters['entity']>;
+
+export interface StatusContext extends ReadinessContext {
+  readonly counters: Pick<Counters, 'entity'>;
+  /** The published routes of an active config. */
+  routesOf(config: ConfigRecord): EndpointRoutes | undefined;
+}
 
 const SERVER_ERRORS = 4;
 
-interface EntityTotals {
-  requests: number;
-  errors: number;
-  inFlight: number;
-  readonly buckets: number[];
-}
+export const NO_TRAFFIC: Traffic = {
+  requests: 0,
+  errors: 0,
+  in_flight: 0,
+  latency_p50_ms: null,
+  latency_p90_ms: null,
+  latency_p99_ms: null,
+};
 
-/** Totals over all workers by endpoint and served entity. */
-export function mergeStats(stats: readonly Stats[]): Map<string, EntityTotals> {
-  const totals = new Map<string, EntityTotals>();
-  for (const { entities } of stats) for (const entity of entities) add(totals, entity);
-  return totals;
-}
-
-function add(totals: Map<string, EntityTotals>, stats: EntityStats): void {
-  const key = statsKey(stats.endpoint, stats.entity);
-  const total = totals.get(key) ?? {
-    requests: 0,
-    errors: 0,
-    inFlight: 0,
-    buckets: new Array<number>(LATENCY_BUCKETS_MS.length + 1).fill(0),
+/** Sums over served entities; quantiles over all their requests together. */
+export function trafficOf(counts: readonly EntityCounts[]): Traffic {
+  let requests = 0;
+  let errors = 0;
+  let inFlight = 0;
+  for (const { statusClasses, inFlight: underWay } of counts) {
+    for (const count of statusClasses) requests += count;
+    errors += statusClasses[SERVER_ERRORS] ?? 0;
+    inFlight += underWay;
+  }
+  if (requests === 0) return inFlight === 0 ? NO_TRAFFIC : { ...NO_TRAFFIC, in_flight: inFlight };
+  const [first] = counts;
+  const buckets =
+    counts.length === 1 && first !== undefined ? first.latencyBuckets : sumBuckets(counts);
+  return {
+    requests,
+    errors,
+    in_flight: inFlight,
+    latency_p50_ms: quantileMs(buckets, 0.5),
+    latency_p90_ms: quantileMs(buckets, 0.9),
+    latency_p99_ms: quantileMs(buckets, 0.99),
   };
-  totals.set(key, total);
-  for (const count of stats.statusClasses) total.requests += count;
-  total.errors += stats.statusClasses[SERVER_ERRORS] ?? 0;
-  total.inFlight += stats.inFlight;
-  stats.latencyBuckets.forEach((count, index) => {
-    total.buckets[index] = (total.buckets[index] ?? 0) + count;
-  });
 }
 
-function statsKey(endpoint: string, entity: string): string {
-  return `${endpoint}/${entity}`;
+function sumBuckets(counts: readonly EntityCounts[]): number[] {
+  const sums = new Array<number>(LATENCY_BUCKETS_MS.length + 1).fill(0);
+  for (const { latencyBuckets } of counts) {
+    for (let index = 0; index < sums.length; index += 1) {
+      sums[index] = (sums[index] ?? 0) + (latencyBuckets[index] ?? 0);
+    }
+  }
+  return sums;
 }
 
 /**
@@ -48,7 +86,8 @@ function statsKey(endpoint: string, entity: string): string {
  * upper bound counts as its lower one. Null when nothing was counted.
  */
 export function quantileMs(buckets: readonly number[], quantile: number): number | null {
-  const count = buckets.reduce((sum, value) => sum + value, 0);
+  let count = 0;
+  for (const value of buckets) count += value;
   if (count === 0) return null;
   const rank = quantile * count;
   let below = 0;
@@ -63,20 +102,30 @@ export function quantileMs(buckets: readonly number[], quantile: number): number
   return LATENCY_BUCKETS_MS[LATENCY_BUCKETS_MS.length - 1] ?? null;
 }
 
-export function endpointStatus(
-  record: EndpointRecord,
-  context: ReadinessContext,
-  totals: ReadonlyMap<string, EntityTotals>,
-): EndpointStatus {
+// Objects are written out below: spreading them would be half of the cost at 10,000 endpoints.
+
+export function endpointStatus(record: EndpointRecord, context: StatusContext): EndpointStatus {
+  const { active, pending } = record;
+  const config = active ?? pending?.config ?? null;
+  const routes = active === null ? undefined : context.routesOf(active);
+  const counts = (routes?.entities ?? []).map((one) => context.counters.entity(one.statsSlot));
+  const traffic = trafficOf(counts);
   return {
     name: record.name,
     id: record.id,
-    ready: record.active === null ? 'NOT_READY' : 'READY',
+    ready: active === null ? 'NOT_READY' : 'READY',
     config_update: record.update,
-    config_version: record.active?.version ?? null,
-    pending_config_version: record.pending?.config.version ?? null,
+    config_version: active?.version ?? null,
+    pending_config_version: pending?.config.version ?? null,
     message: messageOf(record, context),
-    entities: entityStatuses(record, context.servedBy, totals),
+    requests: traffic.requests,
+    errors: traffic.errors,
+    in_flight: traffic.in_flight,
+    latency_p50_ms: traffic.latency_p50_ms,
+    latency_p90_ms: traffic.latency_p90_ms,
+    latency_p99_ms: traffic.latency_p99_ms,
+    entities: config === null ? [] : entityStatuses(config, routes, counts, context),
+    pending: pending === null ? null : pendingStatus(record, pending, context),
   };
 }
 
@@ -86,29 +135,63 @@ function messageOf(record: EndpointRecord, context: ReadinessContext): string {
   return [...new Set([...waiting, record.message].filter((text) => text !== ''))].join('; ');
 }
 
+/** @param counts in the order of the config's entities; empty: the config is not published. */
 function entityStatuses(
-  record: EndpointRecord,
-  servedBy: ServedBy,
-  totals: ReadonlyMap<string, EntityTotals>,
+  config: ConfigRecord,
+  routes: EndpointRoutes | undefined,
+  counts: readonly EntityCounts[],
+  { servedBy }: ReadinessContext,
 ): EntityStatus[] {
-  const config = record.active ?? record.pending?.config;
-  if (config === undefined) return [];
-  const percentages = new Map(config.routes.map((route) => [route.entity, route.percentage]));
-  return config.entities.map((entity) => {
-    const total = totals.get(statsKey(record.name, entity.name));
+  return config.entities.map((entity, index) => {
+    const own = counts[index];
+    const traffic = own === undefined ? NO_TRAFFIC : trafficOf([own]);
+    const routed = routes?.entities[index];
     return {
       name: entity.name,
-      traffic_percentage: percentages.get(entity.name) ?? 0,
-      deployment: servingOf(entity, servedBy)?.deployment ?? '',
-      requests: total?.requests ?? 0,
-      errors: total?.errors ?? 0,
-      in_flight: total?.inFlight ?? 0,
-      latency_p50_ms: total === undefined ? null : quantileMs(total.buckets, 0.5),
-      latency_p99_ms: total === undefined ? null : quantileMs(total.buckets, 0.99),
+      traffic_percentage: percentageOf(config, entity.name),
+      deployment: routed?.deployment ?? servingOf(entity, servedBy)?.deployment ?? '',
+      requests: traffic.requests,
+      errors: traffic.errors,
+      in_flight: traffic.in_flight,
+      latency_p50_ms: traffic.latency_p50_ms,
+      latency_p90_ms: traffic.latency_p90_ms,
+      latency_p99_ms: traffic.latency_p99_ms,
     };
   });
 }
 
+function pendingStatus(
+  record: EndpointRecord,
+  { config, startedAt }: NonNullable<EndpointRecord['pending']>,
+  context: ReadinessContext,
+): PendingStatus {
+  const entities = config.entities.map((entity): PendingEntityStatus => {
+    const reason = reasonOf(record, entity, context);
+    return {
+      name: entity.name,
+      traffic_percentage: percentageOf(config, entity.name),
+      deployment: servingOf(entity, context.servedBy)?.deployment ?? '',
+      ready: reason === '',
+      reason,
+    };
+  });
+  return { config_version: config.version, started_at: startedAt, entities };
+}
+
+/** While it waits what it waits for; afterwards what it lacked at the end. */
+function reasonOf(record: EndpointRecord, entity: EntityRecord, context: ReadinessContext): string {
+  if (record.update !== 'IN_PROGRESS') return failureOf(record, entity.name);
+  const { ready, problem } = entityReadiness(entity, context);
+  if (ready) return '';
+  return problem === '' ? NO_PROBE_YET : problem;
+}
+
+/** A search, because routes are few and a map per endpoint is not. */
+function percentageOf(config: ConfigRecord, entity: string): number {
+  return config.routes.find((route) => route.entity === entity)?.percentage ?? 0;
+}
+
+/** The view shares the record's `spec`: it is for reading. */
 export function viewDeployment(
   record: DeploymentRecord,
   prober: Prober,
@@ -117,10 +200,39 @@ export function viewDeployment(
   const { ready, problem } = prober.health(record.name);
   return {
     name: record.name,
-    spec: structuredClone(record.spec),
+    spec: record.spec,
     state: ready ? 'READY' : 'NOT_READY',
     message: ready ? '' : problem,
     addresses: prober.status(record.name),
     used_by: [...usedBy],
   };
+}
+
+/** Counters of every served entity that the routes name. */
+export function entityStats(
+  endpoints: readonly EndpointRoutes[],
+  counters: Pick<Counters, 'entity'>,
+): EntityStats[] {
+  return endpoints.flatMap(({ name: endpoint, entities }) =>
+    entities.map(({ name, statsSlot }) => ({
+      endpoint,
+      entity: name,
+      ...counters.entity(statsSlot),
+    })),
+  );
+}
+
+/** Counters of every address in the lists; addresses that are counted together appear once. */
+export function addressStats(
+  lists: readonly DeploymentAddresses[],
+  counters: Pick<Counters, 'address'>,
+): AddressStats[] {
+  return lists.flatMap(({ deployment, addresses }) => {
+    const bySlot = new Map(addresses.map((one) => [one.statsSlot, addressText(one)]));
+    return [...bySlot].map(([slot, address]) => ({
+      deployment,
+      address,
+      ...counters.address(slot),
+    }));
+  });
 }

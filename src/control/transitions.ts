@@ -6,6 +6,7 @@
  *   activatedRecord  every entity was ready: NOT_UPDATING, the pending config is the active one
  *   failedRecord     the deadline passed: UPDATE_FAILED, the pending config stays visible until the
  *   next update
+ *   canceledRecord   somebody ended the update: UPDATE_CANCELED, otherwise like a failed one
  */
 import { PointsmanError } from '../core/errors.js';
 import type { ConfigRecord, EndpointRecord } from './records.js';
@@ -76,4 +77,19 @@ export function failedRecord(
 ): EndpointRecord {
   const pending = record.pending === null ? null : { ...record.pending, failures };
   return { ...record, pending, update: 'UPDATE_FAILED', message };
+}
+
+/** @param failures what its entities lacked, by the entity's name. */
+export function canceledRecord(
+  record: EndpointRecord,
+  failures: Readonly<Record<string, string>>,
+  principal: string,
+  nowMs: number,
+): EndpointRecord {
+  const version = String(record.pending?.config.version);
+  return {
+    ...failedRecord(record, failures, `config version ${version} was canceled by ${principal}`),
+    updatedAt: nowMs,
+    update: 'UPDATE_CANCELED',
+  };
 }

@@ -1,12 +1,14 @@
 /**
  * What the supervisor tells a worker process before the two can talk: one environment variable of
- * JSON.
+ * JSON, and descriptors that the process inherits.
  */
 
 export const WORKER_LAUNCH_VARIABLE = 'POINTSMAN_WORKER';
 
-/** First descriptor of the inherited listening sockets; the others follow it. */
-export const FIRST_LISTEN_DESCRIPTOR = 3;
+/** Inherited descriptors: the two parts of the shared memory, then the slot's listening sockets. */
+export const CONTROL_PAGE_DESCRIPTOR = 3;
+export const COLUMNS_DESCRIPTOR = 4;
+export const FIRST_LISTEN_DESCRIPTOR = 5;
 
 export interface WorkerLaunch {
   readonly slot: number;
@@ -14,6 +16,8 @@ export interface WorkerLaunch {
   readonly stateDir: string;
   /** Listening sockets, from FIRST_LISTEN_DESCRIPTOR on. */
   readonly listeners: number;
+  /** False: the setting, or the slot's workers have crashed in native code. */
+  readonly fastPath: boolean;
   readonly logLevel: string;
   readonly logReadable: boolean;
 }

@@ -86,6 +86,11 @@ export function invalidField(field: string, problem: string): PointsmanError {
   return new PointsmanError('INVALID_PARAMETER_VALUE', `${field}: ${problem}`);
 }
 
+/** True for a failure that says nothing against what was tried: the same may succeed later. */
+export function isTemporary(error: unknown): boolean {
+  return error instanceof PointsmanError && error.code === 'TEMPORARILY_UNAVAILABLE';
+}
+
 /** The message of an unknown thrown value, for logs. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -16,6 +16,12 @@ export const STORE_FILE = 'pointsman.db';
 /** Revisions whose change is kept for history; older rows go. */
 export const REVISIONS_KEPT = 1_000;
 
+/**
+ * Accepted configs that are kept of each endpoint, by config version. One more is stored, so that an
+ * acceptance that is taken back costs no older config.
+ */
+export const CONFIGS_KEPT = 100;
+
 /** The revision of a store that nothing was written to. Numbers below are never used. */
 export const FIRST_REVISION = 1;
 
@@ -52,8 +58,39 @@ export interface RevisionDelta {
   readonly after: string | null;
 }
 
+/** An endpoint's config was accepted. A version that is there already is replaced. */
+export interface AcceptedConfig {
+  readonly kind: 'accepted';
+  readonly endpointId: string;
+  readonly version: number;
+  readonly acceptedAt: number;
+  readonly principal: string;
+  readonly json: string;
+}
+
+/** An accepted config became active, or (`at: null`) did not after all. */
+export interface ActivatedConfig {
+  readonly kind: 'activated';
+  readonly endpointId: string;
+  readonly version: number;
+  readonly at: number | null;
+}
+
+export type ConfigChange = AcceptedConfig | ActivatedConfig;
+
+export interface StoredConfig {
+  readonly version: number;
+  readonly acceptedAt: number;
+  readonly principal: string;
+  /** Null: never was active. */
+  readonly activatedAt: number | null;
+  readonly json: string;
+}
+
 export interface StoreCommit {
   readonly records: readonly RecordChange[];
+  /** In order; an activation comes after the acceptance. */
+  readonly configs?: readonly ConfigChange[];
   /** Present when routing changes: takes the next revision number. */
   readonly revision?: RevisionInput;
 }
@@ -83,6 +120,21 @@ const MIGRATIONS: readonly string[] = [
     after TEXT,
     PRIMARY KEY (number, kind, name)
   ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  CREATE TABLE configs (
+    endpoint_id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    principal TEXT NOT NULL,
+    activated_at INTEGER,
+    json TEXT NOT NULL,
+    PRIMARY KEY (endpoint_id, version)
+  ) STRICT;
+  INSERT INTO configs
+    SELECT json ->> '$.id', json ->> '$.active.version', json ->> '$.updatedAt',
+      json ->> '$.creator', json ->> '$.updatedAt', json -> '$.active'
+    FROM records WHERE kind = 'endpoint' AND json ->> '$.active' IS NOT NULL;
   `,
 ];
 
@@ -159,6 +211,33 @@ export class Store {
     return rows.map((row) => ({ ...row, changes: changesOf.all(row.number) }));
   }
 
+  /**
+   * The accepted configs of an endpoint, newest version first. The newest ones may belong to changes
+   * that were taken back: versions above the record's last one are to be passed over.
+   */
+  configs(endpointId: string): StoredConfig[] {
+    return this.#db
+      .prepare<[string], StoredConfig>(
+        `SELECT version, accepted_at AS acceptedAt, principal, activated_at AS activatedAt, json
+         FROM configs WHERE endpoint_id = ? ORDER BY version DESC`,
+      )
+      .all(endpointId);
+  }
+
+  /** Drops the configs of endpoints that are not named, in a transaction of its own. */
+  keepConfigsOf(endpointIds: readonly string[]): void {
+    this.#db
+      .prepare<[string]>(
+        'DELETE FROM configs WHERE endpoint_id NOT IN (SELECT value FROM json_each(?))',
+      )
+      .run(JSON.stringify(endpointIds));
+  }
+
+  /** Drops the configs of a deleted endpoint, in a transaction of its own. */
+  forgetConfigsOf(endpointId: string): void {
+    this.#db.prepare<[string]>('DELETE FROM configs WHERE endpoint_id = ?').run(endpointId);
+  }
+
   close(): void {
     this.#db.close();
   }
@@ -166,6 +245,7 @@ export class Store {
   #write(change: StoreCommit): number {
     const number =
       change.revision === undefined ? this.revision : this.#nextRevision(change.revision);
+    this.#writeConfigs(change.configs ?? []);
     const put = this.#db.prepare(
       `INSERT INTO records (kind, name, json) VALUES (?, ?, ?)
        ON CONFLICT (kind, name) DO UPDATE SET json = excluded.json`,
@@ -181,6 +261,24 @@ export class Store {
       else put.run(kind, name, json);
     }
     return number;
+  }
+
+  #writeConfigs(changes: readonly ConfigChange[]): void {
+    if (changes.length === 0) return;
+    const put = this.#db.prepare('INSERT OR REPLACE INTO configs VALUES (?, ?, ?, ?, NULL, ?)');
+    const prune = this.#db.prepare('DELETE FROM configs WHERE endpoint_id = ? AND version <= ?');
+    const activate = this.#db.prepare(
+      'UPDATE configs SET activated_at = ? WHERE endpoint_id = ? AND version = ?',
+    );
+    for (const change of changes) {
+      const { endpointId, version } = change;
+      if (change.kind === 'activated') {
+        activate.run(change.at, endpointId, version);
+      } else {
+        put.run(endpointId, version, change.acceptedAt, change.principal, change.json);
+        prune.run(endpointId, version - CONFIGS_KEPT - 1);
+      }
+    }
   }
 
   #nextRevision(input: RevisionInput): number {

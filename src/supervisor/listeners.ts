@@ -1,6 +1,6 @@
 /**
- * The listening sockets of the data port: opened by the supervisor, kept for its whole life, inherited by the
- * workers, so that connections that wait in them survive a worker.
+ * The listening sockets of the data port: opened by the supervisor or taken over from an earlier one's workers,
+ * kept for its whole life, inherited by the workers, so that connections that wait in them survive a worker.
  */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
@@ -9,52 +9,147 @@ import { invalidField, messageOf } from '../core/errors.js';
 import { LISTEN_BACKLOG } from '../core/limits.js';
 import type { Addon } from '../native/contract.js';
 
+/** A listening socket and what it is bound to; the host is an IP literal. */
+export interface BoundSocket {
+  readonly address: ListenAddress;
+  readonly descriptor: number;
+}
+
 export interface Listeners {
   /** Where clients connect, ports filled in; in the order of the setting. */
   readonly addresses: readonly ListenAddress[];
-  /** Descriptors by slot, each list in the order of `addresses`. */
-  readonly descriptorsBySlot: readonly (readonly number[])[];
+  readonly socketsBySlot: readonly (readonly BoundSocket[])[];
 }
 
+/** What `openListeners` needs of the addon. */
+export type ListenCalls = Pick<Addon, 'listenTcp' | 'portOf' | 'closeDescriptor'>;
+
 /**
- * One socket per address and slot; SO_REUSEPORT shares the connections out among the slots.
+ * One socket per address and slot; SO_REUSEPORT shares the connections out among the slots. Received sockets of
+ * wanted addresses are used first, because connections may wait in them: those beyond the slots go to slot 0.
+ * The others are closed.
  * @throws PointsmanError that names the address when it cannot be listened on.
  */
 export async function openListeners(
-  addon: Addon,
+  calls: ListenCalls,
   wanted: readonly ListenAddress[],
   slots: number,
+  received: readonly BoundSocket[] = [],
 ): Promise<Listeners> {
   const addresses: ListenAddress[] = [];
-  const descriptorsBySlot: number[][] = Array.from({ length: slots }, () => []);
-  for (const [index, address] of wanted.entries()) {
-    const key = wanted.length === 1 ? 'data_plane.listen' : `data_plane.listen[${String(index)}]`;
+  const socketsBySlot: BoundSocket[][] = Array.from({ length: slots }, () => []);
+  const hosts = await resolveAll(wanted);
+  const found = match(
+    wanted.map(({ port }, index) => ({ host: hosts[index] ?? '', port })),
+    received,
+  );
+  for (const [index, { host, port }] of wanted.entries()) {
+    const ip = hosts[index] ?? host;
+    const sockets = found[index] ?? [];
     try {
-      const host = isIP(address.host) === 0 ? (await lookup(address.host)).address : address.host;
-      const port = takePort(addon, host, address.port);
-      addresses.push({ host: address.host, port });
-      for (const descriptors of descriptorsBySlot) {
-        descriptors.push(addon.listenTcp(host, port, LISTEN_BACKLOG, true));
+      const bound = { host: ip, port: sockets[0]?.address.port ?? takePort(calls, ip, port) };
+      addresses.push({ host, port: bound.port });
+      while (sockets.length < slots) {
+        const descriptor = calls.listenTcp(ip, bound.port, LISTEN_BACKLOG, true);
+        sockets.push({ address: bound, descriptor });
       }
     } catch (error) {
-      throw invalidField(
-        key,
-        `cannot listen on ${formatListenAddress(address)}: ${explain(error)}`,
-      );
+      throw cannotListen(wanted, index, error);
+    }
+    for (const [place, socket] of sockets.entries()) {
+      socketsBySlot[place < slots ? place : 0]?.push(socket);
     }
   }
-  return { addresses, descriptorsBySlot };
+  const used = new Set(socketsBySlot.flat());
+  for (const socket of received) if (!used.has(socket)) calls.closeDescriptor(socket.descriptor);
+  return { addresses, socketsBySlot };
+}
+
+/**
+ * Refuses what `openListeners` would refuse, before anybody gives a socket away.
+ * @param held addresses whose sockets will be received
+ * @throws PointsmanError that names the address
+ */
+export async function checkListenable(
+  calls: ListenCalls,
+  wanted: readonly ListenAddress[],
+  held: readonly ListenAddress[],
+): Promise<void> {
+  const hosts = await resolveAll(wanted);
+  const known = new Set(held.map(formatListenAddress));
+  for (const [index, { host, port }] of wanted.entries()) {
+    const ip = hosts[index] ?? host;
+    if (port === 0 || known.has(formatListenAddress({ host: ip, port }))) continue;
+    try {
+      takePort(calls, ip, port);
+    } catch (error) {
+      throw cannotListen(wanted, index, error);
+    }
+  }
+}
+
+/**
+ * Received sockets by index of the wanted address that they serve. A wanted port 0 means any port, so it takes
+ * one that no other wanted address names.
+ */
+function match(
+  wanted: readonly ListenAddress[],
+  received: readonly BoundSocket[],
+): BoundSocket[][] {
+  const groups = new Map<string, BoundSocket[]>();
+  for (const socket of received) {
+    const key = formatListenAddress(socket.address);
+    groups.set(key, [...(groups.get(key) ?? []), socket]);
+  }
+  const take = (key: string | undefined): BoundSocket[] => {
+    if (key === undefined) return [];
+    const group = groups.get(key) ?? [];
+    groups.delete(key);
+    return group;
+  };
+  const exact = wanted.map((address) =>
+    address.port === 0 ? [] : take(formatListenAddress(address)),
+  );
+  return wanted.map(({ host, port }, index) => {
+    if (port !== 0) return exact[index] ?? [];
+    const free = [...groups].find(([, [socket]]) => socket?.address.host === host);
+    return take(free?.[0]);
+  });
+}
+
+function resolveAll(wanted: readonly ListenAddress[]): Promise<string[]> {
+  return Promise.all(wanted.map((address, index) => resolve(wanted, address, index)));
+}
+
+async function resolve(
+  wanted: readonly ListenAddress[],
+  { host }: ListenAddress,
+  index: number,
+): Promise<string> {
+  if (isIP(host) !== 0) return host;
+  try {
+    return (await lookup(host)).address;
+  } catch (error) {
+    throw cannotListen(wanted, index, error);
+  }
 }
 
 /**
  * Binds without SO_REUSEPORT first, because with it a second daemon would share the port of a first one
  * unnoticed. Answers the port, chosen by the system for 0.
  */
-function takePort(addon: Addon, host: string, port: number): number {
-  const descriptor = addon.listenTcp(host, port, 1, false);
-  const taken = addon.portOf(descriptor);
-  addon.closeDescriptor(descriptor);
+function takePort(calls: ListenCalls, host: string, port: number): number {
+  const descriptor = calls.listenTcp(host, port, 1, false);
+  const taken = calls.portOf(descriptor);
+  calls.closeDescriptor(descriptor);
   return taken;
+}
+
+function cannotListen(wanted: readonly ListenAddress[], index: number, error: unknown): Error {
+  const key = wanted.length === 1 ? 'data_plane.listen' : `data_plane.listen[${String(index)}]`;
+  const address = wanted[index];
+  const where = address === undefined ? '' : formatListenAddress(address);
+  return invalidField(key, `cannot listen on ${where}: ${explain(error)}`);
 }
 
 function explain(error: unknown): string {

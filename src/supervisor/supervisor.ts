@@ -1,15 +1,16 @@
 /**
  * The processes behind the data port: opens the sockets, starts workers, speaks with them, carries revisions to
- * them in two phases. To the control plane it is the DataPlane.
+ * them. To the control plane it is the DataPlane.
  *
- *   publish: prepare on every worker -> all prepared -> commit on every worker -> all committed
+ *   publish: prepare on every worker -> all prepared -> one store to the shared memory -> workers clean up
  *
- * One publish or one joining worker at a time (`#exclusive`), so a worker that is born during a publish gets the
- * revision that the publish ends with.
+ * One publish or one birth at a time (`#exclusive`), so a worker that is born during a publish gets the revision
+ * that the publish ends with. The queue opens only when no worker of an earlier supervisor starts requests.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { rmSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { TokenCredential } from '../auth/credentials.js';
 import type { Config } from '../config/config.js';
@@ -18,12 +19,27 @@ import { invalidField, messageOf, PointsmanError } from '../core/errors.js';
 import { PREPARE_TIMEOUT_MS } from '../core/limits.js';
 import type { WorkerStatus } from '../control/control-plane.js';
 import { ControlChannel, controlSocketPath } from '../control/control-socket.js';
-import type { DataPlane } from '../control/data-plane.js';
-import type { DeploymentAddresses, Envelope, Setup, Snapshot, Stats } from '../control/messages.js';
-import { READ_BUFFER_BYTES } from '../native/addon.js';
-import type { Addon, Engine } from '../native/contract.js';
-import { openListeners, type Listeners } from './listeners.js';
-import { WorkerSlot } from './worker-process.js';
+import type { Counters, DataPlane } from '../control/data-plane.js';
+import { deltaOf } from '../control/delta.js';
+import {
+  encodeFrame,
+  type DeploymentAddresses,
+  type Envelope,
+  type Hello,
+  type Setup,
+  type Snapshot,
+} from '../control/messages.js';
+import type { RefusalStats } from '../control/stats.js';
+import type { Addon } from '../native/contract.js';
+import type { SharedBlock } from '../native/shared-block.js';
+import { Columns } from './columns.js';
+import { workerCount } from './cores.js';
+import { checkListenable, openListeners, type Listeners } from './listeners.js';
+import { Orphans } from './orphans.js';
+import { TrialEngine } from './trial.js';
+import { spawnEntry } from './worker-entry.js';
+import { removeWorkerFile, writeWorkerFile } from './worker-file.js';
+import { WorkerSlot, type PrepareOutcome } from './worker-process.js';
 
 export interface SupervisorOptions {
   readonly config: Config;
@@ -33,31 +49,43 @@ export interface SupervisorOptions {
   readonly logReadable: boolean;
 }
 
-/** More workers are accepted by the setting when shared memory carries their counters. */
-const SLOTS = 1;
-/** Wait before a dead worker's slot is started again. */
-const RESPAWN_DELAY_MS = 200;
+/** How often heartbeats are looked at. */
+const OBSERVE_INTERVAL_MS = 250;
+/** Workers that die again and again while the daemon starts make the start fail after this time. */
+const START_TIMEOUT_MS = 30_000;
 
 export class Supervisor implements DataPlane {
   readonly #options: SupervisorOptions;
-  /** Builds every revision once before it is stored; carries no traffic. */
-  readonly #trialEngine: Engine;
+  readonly #block: SharedBlock;
+  readonly #memoryDescriptors: readonly [number, number];
+  readonly #columns: Columns;
+  readonly #trial: TrialEngine;
   readonly #server: Server;
+  readonly #orphans: Orphans;
   readonly #slots: WorkerSlot[] = [];
-  #listeners: Listeners = { addresses: [], descriptorsBySlot: [] };
+  #listeners: Listeners = { addresses: [], socketsBySlot: [] };
   #active: Snapshot | null = null;
   /** As last told; what a worker that joins later must know. */
   readonly #addresses = new Map<string, DeploymentAddresses>();
   #queue: Promise<unknown> = Promise.resolve();
+  #observer: NodeJS.Timeout | null = null;
   #stopping = false;
 
+  /** Call with the state directory locked. */
   constructor(options: SupervisorOptions) {
+    const { addon, config, logger } = options;
     this.#options = options;
-    this.#trialEngine = new options.addon.Engine(
-      () => undefined,
-      new Uint8Array(READ_BUFFER_BYTES),
-      new Float64Array(2),
-    );
+    const memory = addon.createSharedBlock(workerCount(config.data_plane.workers));
+    this.#block = memory.block;
+    this.#memoryDescriptors = [memory.controlDescriptor, memory.columnsDescriptor];
+    this.#columns = new Columns(memory.block);
+    this.#trial = new TrialEngine(addon);
+    this.#orphans = new Orphans({
+      addon,
+      stateDir: config.state_dir,
+      drainTimeoutMs: config.data_plane.drain_timeout_ms,
+      logger,
+    });
     this.#server = createServer((socket) => {
       this.#onConnection(socket);
     });
@@ -68,10 +96,20 @@ export class Supervisor implements DataPlane {
     return this.#listeners.addresses;
   }
 
-  /** Opens the sockets of the data port and the control socket. No connection is accepted yet. */
+  get counters(): Counters {
+    return this.#columns;
+  }
+
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  /**
+   * Opens the sockets of the data port, those of orphans first, and starts the worker processes. They accept once
+   * a revision is published.
+   */
   async open(): Promise<void> {
     const { config, addon } = this.#options;
-    this.#listeners = await openListeners(addon, config.data_plane.listen, SLOTS);
     const socketPath = controlSocketPath(config.state_dir);
     // A daemon that was killed leaves the file behind; the lock of the directory says that it is gone.
     rmSync(path.join(config.state_dir, path.basename(socketPath)), { force: true });
@@ -79,69 +117,89 @@ export class Supervisor implements DataPlane {
       this.#server.once('error', reject);
       this.#server.listen(socketPath, resolve);
     });
+    await checkListenable(addon, config.data_plane.listen, this.#orphans.addresses());
+    const received = await this.#orphans.takeSockets();
+    void this.#exclusive(() => this.#orphans.quiet());
+    void this.#orphans.ended();
+    const { workers } = this.#block;
+    this.#listeners = await openListeners(addon, config.data_plane.listen, workers, received);
+    this.#spawnWorkers();
   }
 
-  /** Starts the workers; resolves when every one serves the active revision. */
-  async startWorkers(): Promise<void> {
-    const { config, logger, logReadable } = this.#options;
-    for (const [slot, listenDescriptors] of this.#listeners.descriptorsBySlot.entries()) {
-      const worker: WorkerSlot = new WorkerSlot({
-        launch: {
-          slot,
-          stateDir: config.state_dir,
-          listeners: listenDescriptors.length,
-          logLevel: config.log.level,
-          logReadable,
-        },
-        listenDescriptors,
-        logger,
-        onDeath: () => {
-          this.#respawn(worker);
-        },
-      });
-      this.#slots.push(worker);
-      worker.spawn();
-    }
-    const deadline = Date.now() + PREPARE_TIMEOUT_MS;
+  /**
+   * Resolves when every worker serves the active revision.
+   * @throws Error when they do not get there in time.
+   */
+  async serving(): Promise<void> {
+    const deadline = performance.now() + START_TIMEOUT_MS;
     while (this.#slots.some((worker) => worker.state !== 'SERVING')) {
-      if (Date.now() > deadline) throw new Error('the workers did not start; see the lines above');
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (performance.now() > deadline) {
+        throw new Error('the workers did not start; see the lines above');
+      }
+      await sleep(5);
     }
   }
 
   /** Lets requests in flight finish, ends the workers, closes all sockets. */
   async stop(delayMs: number, timeoutMs: number): Promise<void> {
     this.#stopping = true;
+    // From the end of the delay on new connections are refused instead of left waiting.
+    const closing = sleep(delayMs).then(() => {
+      this.#closeListeners();
+    });
     await Promise.all(this.#slots.map((worker) => worker.drain(delayMs, timeoutMs)));
-    for (const descriptor of this.#listeners.descriptorsBySlot.flat()) {
-      this.#options.addon.closeDescriptor(descriptor);
-    }
-    this.#trialEngine.close();
+    await Promise.all([closing, this.#orphans.ended()]);
+    if (this.#observer !== null) clearInterval(this.#observer);
     await new Promise((resolve) => this.#server.close(resolve));
+    removeWorkerFile(this.#options.config.state_dir);
   }
 
-  get stopping(): boolean {
-    return this.#stopping;
+  /** The last call: gives the shared memory up, which counters are read from until then. */
+  close(): void {
+    this.#trial.close();
+    this.#block.close();
+  }
+
+  /**
+   * Ends all workers at once, without waiting: for a start that failed and an end that is forced. Orphans keep
+   * the time that they were given.
+   */
+  abort(): void {
+    this.#stopping = true;
+    for (const worker of this.#slots) {
+      void worker.drain(0, 0);
+      worker.kill();
+    }
   }
 
   trialBuild(snapshot: Snapshot): void {
-    try {
-      this.#trialEngine.prepare(snapshot);
-    } catch (error) {
-      throw new PointsmanError('INVALID_PARAMETER_VALUE', messageOf(error), { cause: error });
-    } finally {
-      this.#trialEngine.discard();
-    }
+    this.#trial.build(snapshot);
   }
 
   publish(snapshot: Snapshot): Promise<void> {
     return this.#exclusive(async () => {
-      const workers = this.#slots.filter((worker) => worker.state === 'SERVING');
-      await Promise.all(workers.map((worker) => prepare(worker, snapshot)));
-      await Promise.all(workers.map((worker) => commit(worker, snapshot.revision)));
+      const { revision } = snapshot;
+      this.#trial.build(snapshot);
+      // The first revision is prepared by fresh workers too, so that one they cannot build is never stored.
+      if (this.#active === null) await this.#contacted();
+      const frames = new FrameCache(this.#active, snapshot);
+      const outcomes = await Promise.all(
+        this.#slots.map((worker) =>
+          worker.prepare(revision, frames.forBase(worker.base), PREPARE_TIMEOUT_MS),
+        ),
+      );
+      const error = failureOf(outcomes, revision);
+      if (error !== null) {
+        for (const worker of this.#slots) worker.send({ discard: { revision } });
+        this.#trial.discard();
+        throw error;
+      }
+      this.#block.setActiveRevision(revision);
       this.#active = snapshot;
       this.#addresses.clear();
       for (const update of snapshot.addresses) this.#addresses.set(update.deployment, update);
+      for (const worker of this.#slots) worker.commit(revision);
+      this.#trial.follow(snapshot);
     });
   }
 
@@ -149,60 +207,146 @@ export class Supervisor implements DataPlane {
     // After a publish under way, which brings addresses of its own.
     void this.#exclusive(() => {
       this.#addresses.set(update.deployment, update);
-      for (const worker of this.#slots) worker.send({ addresses: update });
+      const frame = encodeFrame({ addresses: update });
+      for (const worker of this.#slots) worker.sendFrame(frame);
     });
   }
 
-  async stats(): Promise<Stats[]> {
-    const answers = await Promise.all(this.#slots.map((worker) => worker.stats()));
-    return answers.filter((stats) => stats !== null);
+  refusals(): RefusalStats[] {
+    return this.#columns.refusals();
   }
 
-  async workers(): Promise<WorkerStatus[]> {
-    return Promise.all(
-      this.#slots.map(async (worker, slot) => {
-        const stats = await worker.stats();
-        return {
+  workers(): WorkerStatus[] {
+    return this.#slots.map((worker) => {
+      const gauges = this.#columns.worker(worker.slot);
+      return {
+        slot: worker.slot,
+        pid: worker.pid,
+        state: worker.state,
+        mode: 'js',
+        revision: gauges.revision,
+        heartbeat_age_ms: Math.round(worker.heartbeatAgeMs),
+        revisions_held: gauges.revisionsHeld,
+        connections: gauges.connectionsOpen,
+        in_flight: gauges.requestsInFlight,
+        restarts: worker.restarts,
+        degraded: worker.degraded,
+      };
+    });
+  }
+
+  #spawnWorkers(): void {
+    const { config, logger, logReadable } = this.#options;
+    for (const [slot, sockets] of this.#listeners.socketsBySlot.entries()) {
+      const worker = new WorkerSlot({
+        entry: spawnEntry(),
+        launch: {
           slot,
-          pid: worker.pid,
-          state: worker.state,
-          revision: worker.revision,
-          connections: stats?.connectionsOpen ?? 0,
-          in_flight: stats?.requestsInFlight ?? 0,
-        };
-      }),
-    );
+          stateDir: config.state_dir,
+          fastPath: config.data_plane.fast_path,
+          logLevel: config.log.level,
+          logReadable,
+        },
+        memoryDescriptors: this.#memoryDescriptors,
+        sockets,
+        logger,
+        onSpawn: () => {
+          this.#recordWorkers();
+        },
+        onExit: () => {
+          this.#block.retire(slot);
+        },
+      });
+      this.#slots.push(worker);
+    }
+    for (const worker of this.#slots) worker.spawn();
+    let observedAt = performance.now();
+    this.#observer = setInterval(() => {
+      const now = performance.now();
+      const elapsedMs = Math.min(now - observedAt, 2 * OBSERVE_INTERVAL_MS);
+      observedAt = now;
+      for (const worker of this.#slots) {
+        worker.observe(this.#columns.worker(worker.slot).heartbeat, elapsedMs);
+      }
+    }, OBSERVE_INTERVAL_MS);
+  }
+
+  /** Orphans that finish stay in the file, so that a supervisor after this one knows them too. */
+  #recordWorkers(): void {
+    const { config, logger } = this.#options;
+    const records = this.#slots.map(({ record }) => record).filter((record) => record !== null);
+    try {
+      writeWorkerFile(config.state_dir, [...records, ...this.#orphans.records()]);
+    } catch (error) {
+      // A full disk is no reason to stop serving.
+      logger.error({ error: messageOf(error) }, 'the list of worker processes cannot be written');
+    }
   }
 
   #onConnection(socket: Socket): void {
+    let receive: ((envelope: Envelope) => void) | null = null;
     let worker: WorkerSlot | null = null;
-    const channel = new ControlChannel(
+    const channel: ControlChannel = new ControlChannel(
       socket,
-      (envelope: Envelope) => {
+      (envelope) => {
         if (envelope.hello === undefined) {
-          worker?.onEnvelope(envelope);
+          receive?.(envelope);
           return;
         }
-        worker = this.#slots[envelope.hello.slot] ?? null;
-        if (worker === null || worker.pid !== envelope.hello.pid) channel.close();
-        else this.#admit(worker, channel);
+        worker = this.#ownWorker(envelope.hello);
+        receive =
+          worker?.onEnvelope.bind(worker) ?? this.#orphans.greet(envelope.hello.pid, channel);
+        if (worker !== null) this.#admit(worker, channel);
+        else if (receive === null) this.#dismiss(envelope.hello, channel);
       },
-      () => undefined,
+      () => {
+        worker?.left(channel);
+      },
     );
   }
 
+  #ownWorker(hello: Hello): WorkerSlot | null {
+    if (hello.blockId !== this.#block.id) return null;
+    const worker = this.#slots[hello.slot];
+    return worker?.pid === hello.pid ? worker : null;
+  }
+
+  /** A process that no record knows holds nothing that is wanted, and must not serve an old revision. */
+  #dismiss({ pid }: Hello, channel: ControlChannel): void {
+    this.#options.logger.warn({ pid }, 'an unknown worker connected; it is told to end');
+    channel.send({ drain: { delayMs: 0, timeoutMs: 0 } });
+  }
+
   #admit(worker: WorkerSlot, channel: ControlChannel): void {
-    const { logger } = this.#options;
     worker.join(channel);
     worker.send({ setup: this.#setup() });
-    this.#exclusive(async () => {
-      if (this.#active === null) throw new Error('no revision is active');
-      const snapshot = { ...this.#active, addresses: [...this.#addresses.values()] };
-      await prepare(worker, snapshot);
-      await commit(worker, snapshot.revision);
-    }).catch((error: unknown) => {
-      logger.error({ pid: worker.pid, error: messageOf(error) }, 'worker cannot join');
-    });
+    void this.#exclusive(() => this.#birth(worker, channel));
+  }
+
+  /** Brings a worker that has no revision to the active one; it accepts then. */
+  async #birth(worker: WorkerSlot, channel: ControlChannel): Promise<void> {
+    const { logger } = this.#options;
+    // A publish that was queued before has taken care of it, or it is gone again, or the first one will come.
+    if (this.#active === null || worker.base > 0 || !worker.isJoinedBy(channel)) return;
+    const { revision } = this.#active;
+    const snapshot = { ...this.#active, addresses: [...this.#addresses.values()] };
+    const frame = encodeFrame({ prepare: { delta: deltaOf(null, snapshot) } });
+    const outcome = await worker.prepare(revision, frame, PREPARE_TIMEOUT_MS);
+    if (outcome.kind === 'ready') {
+      worker.commit(revision);
+    } else if (outcome.kind !== 'gone') {
+      logger.error({ slot: worker.slot, pid: worker.pid, outcome }, 'worker cannot join');
+      // It serves nothing yet; the next one is tried with a growing delay.
+      worker.kill();
+    }
+  }
+
+  async #contacted(): Promise<void> {
+    const timer = new AbortController();
+    const patience = sleep(PREPARE_TIMEOUT_MS, undefined, { signal: timer.signal });
+    const contacts = Promise.all(this.#slots.map((worker) => worker.contacted()));
+    await Promise.race([contacts, patience.catch(() => undefined)]);
+    timer.abort();
   }
 
   #setup(): Setup {
@@ -217,11 +361,11 @@ export class Supervisor implements DataPlane {
     };
   }
 
-  #respawn(worker: WorkerSlot): void {
-    if (this.#stopping) return;
-    setTimeout(() => {
-      if (!this.#stopping) worker.spawn();
-    }, RESPAWN_DELAY_MS);
+  #closeListeners(): void {
+    for (const { descriptor } of this.#listeners.socketsBySlot.flat()) {
+      this.#options.addon.closeDescriptor(descriptor);
+    }
+    this.#listeners = { addresses: this.#listeners.addresses, socketsBySlot: [] };
   }
 
   #exclusive<T>(task: () => T | Promise<T>): Promise<T> {
@@ -231,13 +375,43 @@ export class Supervisor implements DataPlane {
   }
 }
 
-function prepare(worker: WorkerSlot, snapshot: Snapshot): Promise<void> {
-  const { revision } = snapshot;
-  return worker.request('prepared', revision, { prepare: { snapshot } }, PREPARE_TIMEOUT_MS);
+/** Encoded prepares of one revision: the difference for workers that follow the active one, else everything. */
+class FrameCache {
+  readonly #active: Snapshot | null;
+  readonly #next: Snapshot;
+  readonly #frames = new Map<number, Buffer>();
+
+  constructor(active: Snapshot | null, next: Snapshot) {
+    this.#active = active;
+    this.#next = next;
+  }
+
+  forBase(revision: number): Buffer {
+    const base = this.#active?.revision === revision ? this.#active : null;
+    const key = base?.revision ?? 0;
+    const known = this.#frames.get(key);
+    if (known !== undefined) return known;
+    const frame = encodeFrame({ prepare: { delta: deltaOf(base, this.#next) } });
+    this.#frames.set(key, frame);
+    return frame;
+  }
 }
 
-function commit(worker: WorkerSlot, revision: number): Promise<void> {
-  return worker.request('committed', revision, { commit: { revision } }, PREPARE_TIMEOUT_MS);
+/** Null when every worker that serves has prepared the revision. */
+function failureOf(outcomes: readonly PrepareOutcome[], revision: number): PointsmanError | null {
+  for (const [slot, outcome] of outcomes.entries()) {
+    const what = `Revision ${String(revision)} was not prepared by worker ${String(slot)}`;
+    if (outcome.kind === 'refused') {
+      return new PointsmanError('INTERNAL_ERROR', `${what}: ${outcome.error}`);
+    }
+    if (outcome.kind === 'late') {
+      return new PointsmanError(
+        'TEMPORARILY_UNAVAILABLE',
+        `${what} in time; the configuration that was active goes on`,
+      );
+    }
+  }
+  return null;
 }
 
 /**

@@ -1,51 +1,83 @@
 /**
  * One worker slot: its listening sockets, the process that serves them now, and the conversation with it.
  *
- *   starting ─ hello ─► joining ─ first commit ─► serving ─ drain ─► draining ─► ended
- *       ▲                                            │
- *       └───────────── died: started again ◄─────────┘
+ *   starting ─ hello, setup ─► connected ─ prepared, first commit ─► serving ─ drain ─► draining ─► ended
+ *       ▲                                                              │
+ *       └──────────────────────── died: started again ◄────────────────┘
+ *
+ * Messages go through one stream socket and are answered in order, so the n-th `prepared` answers the n-th
+ * `prepare`: an answer that comes after its time can never be taken for that of a later one.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Logger } from 'pino';
-import { PointsmanError } from '../core/errors.js';
 import type { WorkerStatus } from '../control/control-plane.js';
 import type { ControlChannel } from '../control/control-socket.js';
-import type { Envelope, Stats } from '../control/messages.js';
-import { STATS_TIMEOUT_MS } from '../core/limits.js';
+import type { Envelope } from '../control/messages.js';
 import { WORKER_LAUNCH_VARIABLE, type WorkerLaunch } from '../control/worker-launch.js';
-import { spawnEntry } from './worker-entry.js';
+import type { BoundSocket } from './listeners.js';
+import { RespawnPolicy } from './respawn.js';
+import { startTimeOf, type WorkerRecord } from './worker-file.js';
+
+/** A worker whose heartbeat stands still for this long is killed. */
+export const HEARTBEAT_TIMEOUT_MS = 10_000;
+/** Before its first beat it loads its code, on a machine that may be overloaded. */
+const START_TIMEOUT_MS = 30_000;
+/** Beyond the drain time, before a worker is killed. */
+const DRAIN_GRACE_MS = 1_000;
 
 export interface SlotOptions {
-  readonly launch: WorkerLaunch;
-  /** Descriptors that the process inherits, in the order of the launch. */
-  readonly listenDescriptors: readonly number[];
+  /** Arguments of node that start a worker. */
+  readonly entry: readonly string[];
+  /** Without what the slot decides itself. */
+  readonly launch: Omit<WorkerLaunch, 'listeners'>;
+  /** Descriptors of the shared memory, inherited before the sockets. */
+  readonly memoryDescriptors: readonly [controlPage: number, columns: number];
+  readonly sockets: readonly BoundSocket[];
   readonly logger: Logger;
-  /** The process is gone and was not told to end. */
-  readonly onDeath: () => void;
+  /** The process has started or is gone, its exit confirmed. */
+  readonly onSpawn: () => void;
+  readonly onExit: () => void;
 }
 
-/** What a worker answers to a prepare or commit. */
-type Step = 'prepared' | 'committed';
+/** What became of a prepare. */
+export type PrepareOutcome =
+  | { readonly kind: 'ready' }
+  /** There is no process that serves: whoever comes next gets what is active then. */
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'late' }
+  | { readonly kind: 'refused'; readonly error: string };
 
-interface Awaited {
-  readonly step: Step;
+interface AwaitedAnswer {
   readonly revision: number;
-  readonly settle: (error: string | null) => void;
+  /** Calls after the first do nothing. */
+  readonly settle: (outcome: PrepareOutcome) => void;
 }
 
 export class WorkerSlot {
   readonly #options: SlotOptions;
+  readonly #policy = new RespawnPolicy();
   #process: ChildProcess | null = null;
+  #startTime: number | null = null;
+  #spawnedAt = 0;
   #channel: ControlChannel | null = null;
   #state: WorkerStatus['state'] = 'STARTING';
-  #revision = 0;
-  #awaited: Awaited | null = null;
-  #statsRequestId = 0;
-  readonly #statsWaiting = new Map<number, (stats: Stats | null) => void>();
-  #onEnded: (() => void) | null = null;
+  #base = 0;
+  #prepared = 0;
+  #awaited: AwaitedAnswer[] = [];
+  #restarts = 0;
+  #heartbeat = 0;
+  #stillMs = 0;
+  #stopping = false;
+  #respawnTimer: NodeJS.Timeout | null = null;
+  readonly #onEnded: (() => void)[] = [];
+  readonly #onContact: (() => void)[] = [];
 
   constructor(options: SlotOptions) {
     this.#options = options;
+  }
+
+  get slot(): number {
+    return this.#options.launch.slot;
   }
 
   get state(): WorkerStatus['state'] {
@@ -56,128 +88,233 @@ export class WorkerSlot {
     return this.#process?.pid ?? null;
   }
 
-  get revision(): number {
-    return this.#revision;
+  /** It can be spoken to. */
+  get connected(): boolean {
+    return this.#channel !== null;
+  }
+
+  /** The revision that it was last made to follow; 0: it has none. */
+  get base(): number {
+    return this.#base;
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  get degraded(): boolean {
+    return this.#policy.degraded;
+  }
+
+  /** For how long the heartbeat has been standing still, as last looked at. */
+  get heartbeatAgeMs(): number {
+    return this.#stillMs;
+  }
+
+  /** Null while there is no process. */
+  get record(): WorkerRecord | null {
+    const { pid } = this;
+    if (pid === null || this.#startTime === null) return null;
+    const listeners = this.#options.sockets.map(({ address }) => address);
+    return { pid, startTime: this.#startTime, listeners };
   }
 
   /** Starts the process; it says hello on the control socket by itself. */
   spawn(): void {
-    const { launch, listenDescriptors, logger } = this.#options;
+    const { entry, launch, memoryDescriptors, sockets, logger, onSpawn } = this.#options;
     this.#state = 'STARTING';
-    const child = spawn(process.execPath, spawnEntry(), {
-      stdio: ['ignore', 'inherit', 'inherit', ...listenDescriptors],
-      env: { ...process.env, [WORKER_LAUNCH_VARIABLE]: JSON.stringify(launch) },
+    this.#stillMs = 0;
+    this.#heartbeat = 0;
+    this.#spawnedAt = performance.now();
+    const worker: WorkerLaunch = {
+      ...launch,
+      fastPath: launch.fastPath && !this.#policy.degraded,
+      listeners: sockets.length,
+    };
+    const inherited = [...memoryDescriptors, ...sockets.map(({ descriptor }) => descriptor)];
+    const child = spawn(process.execPath, entry, {
+      stdio: ['ignore', 'inherit', 'inherit', ...inherited],
+      env: { ...process.env, [WORKER_LAUNCH_VARIABLE]: JSON.stringify(worker) },
     });
     this.#process = child;
+    this.#startTime = child.pid === undefined ? null : startTimeOf(child.pid);
     child.once('error', (error) => {
       logger.error({ slot: launch.slot, error: error.message }, 'worker cannot be started');
+      if (child.pid === undefined) this.#ended(child, null, null);
     });
     child.once('exit', (code, signal) => {
-      if (this.#process !== child) return;
-      this.#ended(code, signal);
+      this.#ended(child, code, signal);
     });
+    onSpawn();
   }
 
   /** The process connected: `channel` is its side of the control socket from now on. */
   join(channel: ControlChannel): void {
+    this.#disconnect();
     this.#channel = channel;
+    this.#contact();
+  }
+
+  /** The connection is gone. A process that cannot be told of revisions must not serve. */
+  left(channel: ControlChannel): void {
+    if (this.#channel !== channel) return;
+    this.#disconnect();
+    if (this.#state !== 'DRAINING') this.kill();
+  }
+
+  /** Resolves at the first hello or death. */
+  contacted(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.connected || this.#restarts > 0 || this.#state === 'DEAD') resolve();
+      else this.#onContact.push(resolve);
+    });
+  }
+
+  isJoinedBy(channel: ControlChannel): boolean {
+    return this.#channel === channel;
   }
 
   send(envelope: Envelope): void {
     this.#channel?.send(envelope);
   }
 
-  /** @throws PointsmanError TEMPORARILY_UNAVAILABLE after `timeoutMs`, INTERNAL_ERROR when the worker refuses. */
-  request(step: Step, revision: number, envelope: Envelope, timeoutMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
+  /** An encoded envelope that needs no answer. */
+  sendFrame(frame: Buffer): void {
+    this.#channel?.sendFrame(frame);
+  }
+
+  /**
+   * `frame`: an encoded `prepare` of the revision. Never rejects. `gone` only when the process starts no more
+   * requests: it has exited, or has not begun to serve.
+   */
+  prepare(revision: number, frame: Buffer, timeoutMs: number): Promise<PrepareOutcome> {
+    const child = this.#process;
+    if (child === null || (!this.connected && this.#state === 'STARTING')) {
+      return Promise.resolve({ kind: 'gone' });
+    }
+    return new Promise((resolve) => {
       const timer = setTimeout(() => {
-        this.#awaited?.settle('');
+        resolve({ kind: 'late' });
       }, timeoutMs);
-      this.#awaited = {
-        step,
-        revision,
-        settle: (error) => {
-          clearTimeout(timer);
-          this.#awaited = null;
-          if (error === null) resolve();
-          else reject(this.#stepError(step, revision, error));
-        },
+      const finish = (outcome: PrepareOutcome): void => {
+        clearTimeout(timer);
+        resolve(outcome);
       };
-      this.send(envelope);
+      const settle = (outcome: PrepareOutcome): void => {
+        if (outcome.kind !== 'gone' || hasExited(child)) finish(outcome);
+        else {
+          child.once('exit', () => {
+            finish(outcome);
+          });
+        }
+      };
+      if (this.#channel === null) {
+        settle({ kind: 'gone' });
+        return;
+      }
+      this.#awaited.push({ revision, settle });
+      this.#channel.sendFrame(frame);
     });
+  }
+
+  /** After the store: a worker that has prepared the revision follows it by itself; this lets it clean up. */
+  commit(revision: number): void {
+    if (this.#prepared !== revision) return;
+    this.#base = revision;
+    this.send({ commit: { revision } });
   }
 
   onEnvelope(envelope: Envelope): void {
-    const awaited = this.#awaited;
-    if (envelope.prepared !== undefined && awaited?.step === 'prepared') {
-      const { revision, error } = envelope.prepared;
-      if (revision === awaited.revision) awaited.settle(error === '' ? null : error);
+    if (envelope.prepared !== undefined) {
+      const { error } = envelope.prepared;
+      const awaited = this.#awaited.shift();
+      if (awaited === undefined) return;
+      if (error === '') this.#prepared = awaited.revision;
+      awaited.settle(error === '' ? { kind: 'ready' } : { kind: 'refused', error });
     }
-    if (envelope.committed !== undefined) {
-      this.#revision = envelope.committed.revision;
-      if (this.#state === 'STARTING') this.#state = 'SERVING';
-      if (awaited?.step === 'committed' && this.#revision === awaited.revision)
-        awaited.settle(null);
-    }
-    if (envelope.stats !== undefined) {
-      this.#statsWaiting.get(envelope.stats.requestId)?.(envelope.stats);
-    }
+    if (envelope.committed !== undefined && this.#state === 'STARTING') this.#state = 'SERVING';
   }
 
-  /** Null when the worker does not answer in time. */
-  stats(): Promise<Stats | null> {
-    if (this.#channel === null || this.#state === 'DEAD') return Promise.resolve(null);
-    this.#statsRequestId += 1;
-    const requestId = this.#statsRequestId;
-    return new Promise((resolve) => {
-      const finish = (stats: Stats | null): void => {
-        clearTimeout(timer);
-        this.#statsWaiting.delete(requestId);
-        resolve(stats);
-      };
-      const timer = setTimeout(() => {
-        finish(null);
-      }, STATS_TIMEOUT_MS);
-      this.#statsWaiting.set(requestId, finish);
-      this.send({ statsRequest: { requestId } });
-    });
+  /**
+   * A look at the worker's heartbeat word. `elapsedMs`: since the last look, bounded by the caller, so that a
+   * stop of the whole machine counts little.
+   */
+  observe(heartbeat: number, elapsedMs: number): void {
+    const { logger } = this.#options;
+    const started = heartbeat !== 0;
+    this.#stillMs = heartbeat === this.#heartbeat ? this.#stillMs + elapsedMs : 0;
+    this.#heartbeat = heartbeat;
+    const limitMs = started ? HEARTBEAT_TIMEOUT_MS : START_TIMEOUT_MS;
+    if (this.#process === null || this.#stillMs < limitMs) return;
+    logger.error({ slot: this.slot, pid: this.pid }, 'worker does not answer; killing it');
+    this.#stillMs = 0;
+    this.kill();
   }
 
   /** Resolves when the process has ended; it is killed when it outlives both times and a second. */
   drain(delayMs: number, timeoutMs: number): Promise<void> {
-    const child = this.#process;
-    if (child === null) return Promise.resolve();
+    this.#stopping = true;
+    if (this.#respawnTimer !== null) clearTimeout(this.#respawnTimer);
+    if (this.#process === null) return Promise.resolve();
+    // One that does not accept yet has nothing to finish.
+    const serves = this.#state === 'SERVING';
     this.#state = 'DRAINING';
     return new Promise((resolve) => {
-      const timer = setTimeout(() => child.kill('SIGKILL'), delayMs + timeoutMs + 1_000);
-      this.#onEnded = () => {
+      const timer = setTimeout(
+        () => {
+          this.kill();
+        },
+        serves ? delayMs + timeoutMs + DRAIN_GRACE_MS : 0,
+      );
+      this.#onEnded.push(() => {
         clearTimeout(timer);
         resolve();
-      };
-      if (this.#channel === null) child.kill('SIGKILL');
-      else this.send({ drain: { delayMs, timeoutMs } });
+      });
+      this.send({ drain: { delayMs, timeoutMs } });
     });
   }
 
-  #ended(code: number | null, signal: NodeJS.Signals | null): void {
-    const { launch, logger, onDeath } = this.#options;
-    const wanted = this.#state === 'DRAINING';
-    this.#process = null;
-    this.#channel?.close();
-    this.#channel = null;
-    this.#state = 'DEAD';
-    this.#awaited?.settle('the worker died');
-    for (const finish of [...this.#statsWaiting.values()]) finish(null);
-    this.#onEnded?.();
-    if (wanted) return;
-    logger.error({ slot: launch.slot, code, signal }, 'worker died');
-    onDeath();
+  kill(): void {
+    this.#process?.kill('SIGKILL');
   }
 
-  #stepError(step: Step, revision: number, error: string): PointsmanError {
-    const what = `Revision ${String(revision)} was not ${step} by worker ${String(this.#options.launch.slot)}`;
-    return error === ''
-      ? new PointsmanError('TEMPORARILY_UNAVAILABLE', `${what} in time; nothing has changed`)
-      : new PointsmanError('INTERNAL_ERROR', `${what}: ${error}`);
+  #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.#process !== child) return;
+    const { logger, onExit } = this.#options;
+    this.#process = null;
+    this.#state = 'DEAD';
+    this.#disconnect();
+    onExit();
+    this.#contact();
+    for (const resolve of this.#onEnded.splice(0)) resolve();
+    if (this.#stopping) return;
+    const now = performance.now();
+    const wasDegraded = this.#policy.degraded;
+    const delayMs = this.#policy.died(now, now - this.#spawnedAt, signal);
+    logger.error({ slot: this.slot, pid: child.pid, code, signal, delayMs }, 'worker died');
+    if (this.#policy.degraded && !wasDegraded) {
+      logger.error({ slot: this.slot }, 'native crashes: the slot goes on without the fast path');
+    }
+    this.#restarts += 1;
+    this.#respawnTimer = setTimeout(() => {
+      this.spawn();
+    }, delayMs);
   }
+
+  #disconnect(): void {
+    const channel = this.#channel;
+    this.#channel = null;
+    this.#base = 0;
+    this.#prepared = 0;
+    for (const awaited of this.#awaited.splice(0)) awaited.settle({ kind: 'gone' });
+    channel?.close();
+  }
+
+  #contact(): void {
+    for (const resolve of this.#onContact.splice(0)) resolve();
+  }
+}
+
+function hasExited(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
 }

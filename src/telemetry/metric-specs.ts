@@ -32,6 +32,30 @@ export const METRICS = {
     help: 'Revision that the worker of the slot dispatches under.',
     labels: ['slot'],
   },
+  workerHeartbeatAge: {
+    name: 'pointsman_worker_heartbeat_age_seconds',
+    type: 'gauge',
+    help: 'Time since the event loop of the worker was last seen turning; absent while it is dead.',
+    labels: ['slot'],
+  },
+  workerRevisionsHeld: {
+    name: 'pointsman_worker_revisions_held',
+    type: 'gauge',
+    help: 'Revisions besides the active one that requests in flight hold on to.',
+    labels: ['slot'],
+  },
+  workerRestarts: {
+    name: 'pointsman_worker_restarts_total',
+    type: 'counter',
+    help: 'Times that the process of the slot was started again.',
+    labels: ['slot'],
+  },
+  workerDegraded: {
+    name: 'pointsman_worker_degraded',
+    type: 'gauge',
+    help: '1 while the slot serves with less after repeated native crashes: an alarm.',
+    labels: ['slot'],
+  },
   openConnections: {
     name: 'pointsman_open_connections',
     type: 'gauge',

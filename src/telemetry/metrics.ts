@@ -1,25 +1,26 @@
 /**
- * The text of `/metrics`: the workers' counters merged over all workers, the control plane's state,
- * and the supervisor process's own figures (prom-client's default set). Label values are names from
- * the configuration and fixed codes only, so their number is bounded by what is configured.
+ * The text of `/metrics`: what the workers count in shared memory, the control plane's state, and
+ * the supervisor process's own figures (prom-client's default set). Label values are names from the
+ * configuration and fixed codes only, so their number is bounded by what is configured.
  */
 import { Registry, collectDefaultMetrics } from 'prom-client';
 import type { Status, WorkerStatus } from '../control/control-plane.js';
-import type { AddressStats, EntityStats, Stats } from '../control/messages.js';
+import type { AddressStats, EntityStats, RefusalStats, Stats } from '../control/stats.js';
 import { LATENCY_BUCKETS_MS } from '../core/limits.js';
 import { Exposition, type MetricSpec } from './exposition.js';
 import { METRICS } from './metric-specs.js';
 
+/** Sources of one scrape; none of them waits for a worker. */
 export interface MetricsOptions {
   readonly version: string;
-  readonly workers: () => Promise<WorkerStatus[]>;
-  readonly stats: () => Promise<Stats[]>;
-  readonly status: (stats: Stats[]) => Pick<Status, 'revision' | 'endpoints' | 'deployments'>;
+  readonly workers: () => readonly WorkerStatus[];
+  readonly refusals: () => readonly RefusalStats[];
+  readonly stats: () => Pick<Stats, 'entities' | 'addresses'>;
+  readonly status: () => Pick<Status, 'revision' | 'endpoints' | 'deployments'>;
 }
 
 export interface Metrics {
   readonly contentType: string;
-  /** One consistent look at every worker; costs a round trip over the control sockets. */
   render(): Promise<string>;
 }
 
@@ -34,33 +35,39 @@ export function createMetrics(options: MetricsOptions): Metrics {
   return {
     contentType: registry.contentType,
     async render(): Promise<string> {
-      const [workers, stats, own] = await Promise.all([
-        options.workers(),
-        options.stats(),
-        registry.metrics(),
-      ]);
+      const own = await registry.metrics();
+      const { entities, addresses } = options.stats();
       const text = new Exposition();
       text.family(METRICS.info).sample([options.version], 1);
-      writeWorkers(text, workers, stats);
-      writeEntities(text, mergeEntities(stats));
-      writeRefusals(text, stats);
-      writeState(text, options.status(stats));
-      writeAddresses(text, mergeAddresses(stats));
+      writeWorkers(text, options.workers());
+      writeEntities(text, entities);
+      writeRefusals(text, options.refusals());
+      writeState(text, options.status());
+      writeAddresses(text, addresses);
       return text.toText() + own;
     },
   };
 }
 
-function writeWorkers(text: Exposition, workers: WorkerStatus[], stats: readonly Stats[]): void {
-  const up = text.family(METRICS.workerUp);
-  for (const worker of workers)
-    up.sample([String(worker.slot)], worker.state === 'SERVING' ? 1 : 0);
-  const revision = text.family(METRICS.workerRevision);
-  for (const worker of workers) revision.sample([String(worker.slot)], worker.revision);
-  text.family(METRICS.openConnections).sample(
-    [],
-    sum(stats, (worker) => worker.connectionsOpen),
-  );
+const WORKER_SERIES: readonly (readonly [MetricSpec, (worker: WorkerStatus) => number | null])[] = [
+  [METRICS.workerUp, ({ state }) => (state === 'SERVING' ? 1 : 0)],
+  [METRICS.workerRevision, ({ revision }) => revision],
+  [METRICS.workerHeartbeatAge, ({ heartbeat_age_ms: age }) => (age === null ? null : age / 1000)],
+  [METRICS.workerRevisionsHeld, ({ revisions_held: held }) => held],
+  [METRICS.workerRestarts, ({ restarts }) => restarts],
+  [METRICS.workerDegraded, ({ degraded }) => (degraded ? 1 : 0)],
+];
+
+function writeWorkers(text: Exposition, workers: readonly WorkerStatus[]): void {
+  for (const [spec, read] of WORKER_SERIES) {
+    const family = text.family(spec);
+    for (const worker of workers) {
+      const value = read(worker);
+      if (value !== null) family.sample([String(worker.slot)], value);
+    }
+  }
+  const connections = workers.reduce((sum, worker) => sum + worker.connections, 0);
+  text.family(METRICS.openConnections).sample([], connections);
 }
 
 function writeEntities(text: Exposition, entities: readonly EntityStats[]): void {
@@ -79,13 +86,9 @@ function writeEntities(text: Exposition, entities: readonly EntityStats[]): void
     inFlight.sample([endpoint, entity], count);
 }
 
-function writeRefusals(text: Exposition, stats: readonly Stats[]): void {
-  const totals = new Map<string, number>();
-  for (const { code, count } of stats.flatMap((worker) => worker.refusals)) {
-    totals.set(code, (totals.get(code) ?? 0) + count);
-  }
+function writeRefusals(text: Exposition, refusals: readonly RefusalStats[]): void {
   const refused = text.family(METRICS.refused);
-  for (const [code, count] of totals) refused.sample([code], count);
+  for (const { code, count } of refusals) refused.sample([code], count);
 }
 
 function writeState(text: Exposition, state: ReturnType<MetricsOptions['status']>): void {
@@ -128,55 +131,4 @@ function writeAddresses(text: Exposition, addresses: readonly AddressStats[]): v
     const family = text.family(spec);
     for (const stats of addresses) family.sample([stats.deployment, stats.address], read(stats));
   }
-}
-
-function mergeEntities(stats: readonly Stats[]): EntityStats[] {
-  const merged = new Map<string, EntityStats>();
-  for (const one of stats.flatMap((worker) => worker.entities)) {
-    const key = `${one.endpoint}/${one.entity}`;
-    const sofar = merged.get(key);
-    merged.set(key, sofar === undefined ? one : addEntities(sofar, one));
-  }
-  return [...merged.values()];
-}
-
-function addEntities(a: EntityStats, b: EntityStats): EntityStats {
-  return {
-    endpoint: a.endpoint,
-    entity: a.entity,
-    statusClasses: addEach(a.statusClasses, b.statusClasses),
-    latencyBuckets: addEach(a.latencyBuckets, b.latencyBuckets),
-    latencySumMs: a.latencySumMs + b.latencySumMs,
-    inFlight: a.inFlight + b.inFlight,
-  };
-}
-
-function mergeAddresses(stats: readonly Stats[]): AddressStats[] {
-  const merged = new Map<string, AddressStats>();
-  for (const one of stats.flatMap((worker) => worker.addresses)) {
-    const key = `${one.deployment}/${one.address}`;
-    const sofar = merged.get(key);
-    merged.set(key, sofar === undefined ? one : addAddresses(sofar, one));
-  }
-  return [...merged.values()];
-}
-
-function addAddresses(a: AddressStats, b: AddressStats): AddressStats {
-  return {
-    deployment: a.deployment,
-    address: a.address,
-    inFlight: a.inFlight + b.inFlight,
-    idleConnections: a.idleConnections + b.idleConnections,
-    connects: a.connects + b.connects,
-    connectFailures: a.connectFailures + b.connectFailures,
-    requests: a.requests + b.requests,
-  };
-}
-
-function addEach(a: readonly number[], b: readonly number[]): number[] {
-  return Array.from({ length: Math.max(a.length, b.length) }, (_, i) => (a[i] ?? 0) + (b[i] ?? 0));
-}
-
-function sum<T>(items: readonly T[], read: (item: T) => number): number {
-  return items.reduce((total, item) => total + read(item), 0);
 }

@@ -1,67 +1,104 @@
 /**
- * A worker: the data-plane process of one slot. Composition root; started by the supervisor with the slot's
- * listening sockets as descriptors from 3 on and a WorkerLaunch in its environment.
+ * A worker: the data-plane process of one slot. Composition root; started by the supervisor with the shared
+ * memory and the slot's listening sockets as descriptors from 3 on and a WorkerLaunch in its environment.
  *
  *   connect control.sock -> hello -> setup -> prepare, commit (first revision) -> accept
  *
- * Ends itself when the supervisor is gone, and after a drain.
+ * Before it accepts it ends with its supervisor; from then on it outlives it: it serves the revision it has until
+ * a supervisor comes, takes the listening sockets and lets it finish.
  */
-import { connect } from 'node:net';
 import { CredentialChecker } from '../auth/credentials.js';
 import { messageOf } from '../core/errors.js';
-import { ControlChannel, controlSocketPath } from '../control/control-socket.js';
-import type { Envelope, Setup } from '../control/messages.js';
+import { unixSocketPath } from '../control/control-socket.js';
+import type { DeploymentAddresses, Envelope, Setup, SnapshotDelta } from '../control/messages.js';
 import {
+  COLUMNS_DESCRIPTOR,
+  CONTROL_PAGE_DESCRIPTOR,
   FIRST_LISTEN_DESCRIPTOR,
   WORKER_LAUNCH_VARIABLE,
   type WorkerLaunch,
 } from '../control/worker-launch.js';
 import { loadAddon } from '../native/addon.js';
+import { WORKER_NUMBERS } from '../native/shared-block.js';
 import { createLogger } from '../telemetry/logger.js';
+import { ControlLink } from './control-link.js';
 import { Door, type DoorSettings } from './door.js';
+import { Ending, type Load } from './ending.js';
 import { createApp } from './uws.js';
 
-/** How often a draining worker looks whether it is idle. */
-const DRAIN_POLL_MS = 25;
+const BEAT_MS = 100;
+/** Drain time of a worker whose supervisor died and whose state directory was removed. */
+const HOPELESS_DRAIN_MS = 30_000;
+/** Far below what one message can carry; a socket that was taken over twice is rare. */
+const DESCRIPTORS_PER_MESSAGE = 32;
 
 const launch = JSON.parse(process.env[WORKER_LAUNCH_VARIABLE] ?? '{}') as WorkerLaunch;
 const { slot } = launch;
 const logger = createLogger({ level: launch.logLevel, readable: launch.logReadable }).child({
   slot,
 });
+const listenDescriptors = Array.from(
+  { length: launch.listeners },
+  (_, index) => FIRST_LISTEN_DESCRIPTOR + index,
+);
 
 let settings: DoorSettings | null = null;
 let maxConnections = 0;
 let accepting = false;
-const door = new Door(loadAddon(), () => {
+let orphaned = false;
+
+const addon = loadAddon();
+const block = addon.openSharedBlock(CONTROL_PAGE_DESCRIPTOR, COLUMNS_DESCRIPTOR);
+const door = new Door(addon, block, slot, () => {
   // Nothing is accepted before the setup has come.
   if (settings === null) throw new Error('no setup yet');
   return settings;
 });
-
-const channel = new ControlChannel(connect(controlSocketPath(launch.stateDir)), onEnvelope, () => {
-  exit(1, 'the supervisor is gone');
+const ending = new Ending(door, load, (reason) => {
+  exit(0, reason);
 });
-channel.send({ hello: { slot, pid: process.pid } });
 
+// The supervisor decides when a worker ends: signals to the whole process group are its business alone.
 process.on('SIGINT', () => undefined);
-// The supervisor decides when a worker ends: a signal to the whole process group drains once, by its word.
 process.on('SIGTERM', () => undefined);
-process.on('uncaughtException', (error) => {
+process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
+  // Whoever read the log has ended with the supervisor.
+  if (error.code === 'EPIPE') return;
   logger.fatal({ error: error.stack }, 'uncaught exception');
   process.exit(1);
+});
+setInterval(() => {
+  door.engine.beat();
+}, BEAT_MS);
+
+const link = new ControlLink({
+  stateDir: launch.stateDir,
+  hello: { slot, pid: process.pid, blockId: block.id },
+  onEnvelope,
+  onLost() {
+    if (!accepting) exit(1, 'the supervisor is gone');
+    if (!orphaned && !ending.begun) logger.warn('the supervisor is gone; serving on');
+    orphaned = true;
+  },
+  onHopeless() {
+    if (ending.begun) return;
+    logger.error({ stateDir: launch.stateDir }, 'the state directory is gone: draining');
+    ending.drain(0, HOPELESS_DRAIN_MS);
+  },
 });
 
 function onEnvelope(envelope: Envelope): void {
   if (envelope.setup !== undefined) setUp(envelope.setup);
-  if (envelope.prepare !== undefined) prepare(envelope.prepare.snapshot);
+  if (envelope.prepare !== undefined) prepare(envelope.prepare.delta);
+  if (envelope.discard !== undefined) door.engine.discard(envelope.discard.revision);
   if (envelope.commit !== undefined) commit(envelope.commit.revision);
   if (envelope.addresses !== undefined) setAddresses(envelope.addresses);
-  if (envelope.statsRequest !== undefined) sendStats(envelope.statsRequest.requestId);
-  if (envelope.drain !== undefined) drain(envelope.drain);
+  if (envelope.drain !== undefined) ending.drain(envelope.drain.delayMs, envelope.drain.timeoutMs);
+  if (envelope.handover !== undefined) handOver(envelope.handover);
 }
 
 function setUp(setup: Setup): void {
+  const first = settings === null;
   settings = {
     workspaceId: setup.workspaceId,
     authRequired: setup.authRequired,
@@ -70,36 +107,36 @@ function setUp(setup: Setup): void {
     maxHeaderBytes: setup.maxHeaderBytes,
   };
   maxConnections = setup.maxConnections;
+  if (!first) return;
   createApp({
     engine: door.engine,
     maxHeaderBytes: setup.maxHeaderBytes,
-    onRequest: door.onRequest,
+    onRequest: ending.onRequest,
   });
 }
 
-function prepare(snapshot: Parameters<typeof door.engine.prepare>[0]): void {
+function prepare(delta: SnapshotDelta): void {
   let error = '';
   try {
-    door.engine.prepare(snapshot);
+    door.prepare(delta);
   } catch (thrown) {
     error = messageOf(thrown);
   }
-  channel.send({ prepared: { revision: snapshot.revision, error } });
+  link.send({ prepared: { revision: delta.revision, error } });
 }
 
+/** The shared memory names the revision already; the first one opens the door. */
 function commit(revision: number): void {
-  door.engine.commit(revision);
-  door.notReady = '';
-  channel.send({ committed: { revision } });
+  door.engine.commit();
+  link.send({ committed: { revision } });
   if (accepting) return;
   accepting = true;
-  for (let index = 0; index < launch.listeners; index += 1) {
-    door.engine.accept(FIRST_LISTEN_DESCRIPTOR + index, maxConnections);
-  }
+  door.notReady = '';
+  for (const descriptor of listenDescriptors) door.engine.accept(descriptor, maxConnections);
   logger.info({ revision }, 'accepting');
 }
 
-function setAddresses(update: Parameters<typeof door.engine.setAddresses>[0]): void {
+function setAddresses(update: DeploymentAddresses): void {
   try {
     door.engine.setAddresses(update);
   } catch (error) {
@@ -107,23 +144,31 @@ function setAddresses(update: Parameters<typeof door.engine.setAddresses>[0]): v
   }
 }
 
-function sendStats(requestId: number): void {
-  channel.send({ stats: { requestId, refusals: door.refusals(), ...door.engine.stats() } });
+/** To the supervisor that came after a dead one. A worker that was ending already may have no sockets left. */
+function handOver(handover: { socketPath: string; drainTimeoutMs: number }): void {
+  logger.info('handing the listening sockets over');
+  try {
+    if (ending.accepts) sendSockets(unixSocketPath(handover.socketPath));
+  } catch (error) {
+    logger.error({ error: messageOf(error) }, 'nobody takes the sockets; serving on');
+    return;
+  }
+  ending.handOver(handover.drainTimeoutMs, () => {
+    link.send({ handedOver: {} });
+  });
 }
 
-/** Accepts on for a while, then no more; ends when nothing is in flight, or when the time is over. */
-function drain(times: { delayMs: number; timeoutMs: number }): void {
-  door.notReady = 'draining';
-  setTimeout(() => {
-    door.draining = true;
-    door.engine.stopAccepting();
-    const deadline = Date.now() + times.timeoutMs;
-    setInterval(() => {
-      const { requestsInFlight } = door.engine.stats();
-      if (requestsInFlight > 0 && Date.now() < deadline) return;
-      exit(0, requestsInFlight > 0 ? 'drain time is over' : 'drained');
-    }, DRAIN_POLL_MS);
-  }, times.delayMs);
+function sendSockets(target: string): void {
+  for (let at = 0; at < listenDescriptors.length; at += DESCRIPTORS_PER_MESSAGE) {
+    const part = listenDescriptors.slice(at, at + DESCRIPTORS_PER_MESSAGE);
+    addon.sendDescriptors(target, part);
+  }
+}
+
+function load(): Load {
+  const numbers = new Float64Array(WORKER_NUMBERS);
+  block.readWorker(slot, numbers);
+  return { connections: numbers[4] ?? 0, inFlight: numbers[5] ?? 0 };
 }
 
 function exit(code: number, reason: string): void {

@@ -5,7 +5,7 @@ import type { ManifestOptions } from '../../control/control-plane.js';
 import { invalidField } from '../../core/errors.js';
 import { nearestOf } from '../../core/nearest.js';
 import { YAML_TYPES } from '../body-parser.js';
-import { changeOptions, requireBody, sendTagged } from '../context.js';
+import { requireBody, sendTagged, updateOptions } from '../context.js';
 import type { AdminOptions } from '../contract.js';
 
 const PATH = '/api/2.0/pointsman/manifest';
@@ -34,7 +34,7 @@ async function apply(
 ): Promise<object> {
   const { dryRun, waitAll } = readQuery(request.query as Record<string, unknown>);
   const body = requireBody(request);
-  const change = { ...changeOptions(request), mode, dryRun };
+  const change = { ...updateOptions(request), mode, dryRun };
   const result = await options.control.applyManifest(body, change);
   if (!waitAll || dryRun) return result;
   const settled = await options.control.waitSettled(options.updateDeadlineMs + WAIT_MARGIN_MS);

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { ControlPlane } from '../../control/control-plane.js';
 import { invalidField } from '../../core/errors.js';
-import { changeOptions, pathParam, requireBody, sendTagged } from '../context.js';
+import { changeOptions, pathParam, requireBody, sendTagged, updateOptions } from '../context.js';
 
 /** Segments that other calls use in an endpoint's place. */
 const RESERVED_NAMES: ReadonlySet<unknown> = new Set(['pt', 'get-model-optimization-info']);
@@ -25,7 +25,7 @@ export function servingEndpointRoutes(app: FastifyInstance, control: ControlPlan
   app.put('/api/2.0/serving-endpoints/:name/config', async (request, reply) => {
     const name = pathParam(request, 'name');
     const body = requireBody(request);
-    return sendTagged(reply, await control.updateConfig(name, body, changeOptions(request)));
+    return sendTagged(reply, await control.updateConfig(name, body, updateOptions(request)));
   });
 
   app.delete('/api/2.0/serving-endpoints/:name', async (request) => {

@@ -7,10 +7,10 @@ type StatusOptions = Pick<AdminOptions, 'control' | 'supervisor' | 'version'>;
 
 export function statusRoutes(app: FastifyInstance, options: StatusOptions): void {
   const { control, supervisor, version } = options;
-  app.get('/api/2.0/pointsman/status', async (): Promise<Status> => {
-    const [workers, stats] = await Promise.all([supervisor.workers(), supervisor.stats()]);
-    const { revision, endpoints, deployments } = control.status(stats);
+  app.get('/api/2.0/pointsman/status', (): Status => {
+    const { revision, endpoints, deployments } = control.status();
     const uptime = Math.floor(process.uptime());
+    const workers = supervisor.workers();
     return { version, revision, uptime_s: uptime, workers, endpoints, deployments };
   });
 }

@@ -55,6 +55,43 @@ t.test(
   },
 );
 
+t.test('rollback, cancel and history; preempt is a field', async (t) => {
+  const admin = await startAdmin(t);
+  const { changes } = admin.control;
+  await call(admin, 'POST', ENDPOINTS, { body: '{"name":"a"}', headers: JSON_TYPE });
+  const own = '/api/2.0/pointsman/endpoints/a';
+  const body = '{"config_version":1}';
+  const back = await call(admin, 'POST', `${own}/rollback`, {
+    body,
+    headers: { ...JSON_TYPE, 'x-pointsman-preempt': 'true', 'if-match': '"2"' },
+  });
+  t.match(back.json, { name: 'a', rolled_back: { config_version: 1 } });
+  t.equal(back.headers.get('etag'), '"3"');
+  t.match(changes.at(-1), { principal: 'admin', preempt: true, ifMatch: '"2"' });
+  t.match((await call(admin, 'POST', `${own}/cancel-update`)).json, { canceled: true });
+  t.strictSame((await call(admin, 'GET', `${own}/history`)).json, { configs: [] });
+  t.equal((await call(admin, 'POST', `${own}/rollback`, { headers: JSON_TYPE })).status, 400);
+  t.equal((await call(admin, 'GET', `${own}/rollback`)).status, 405);
+  t.equal((await call(admin, 'POST', `${own}/cancel-update`, { headers: QUERY })).status, 403);
+
+  for (const [path, method] of [
+    [`${ENDPOINTS}/a/config`, 'PUT'],
+    [MANIFEST, 'PATCH'],
+  ] as const) {
+    const send = (preempt: string) =>
+      call(admin, method, path, {
+        body: '{}',
+        headers: { ...JSON_TYPE, 'x-pointsman-preempt': preempt },
+      });
+    t.equal((await send('true')).status, 200);
+    const mistyped = await send('yes');
+    t.equal(mistyped.status, 400);
+    t.match(mistyped.json, { message: 'X-Pointsman-Preempt: must be true or false' });
+  }
+  t.match(changes.at(-1), { preempt: true });
+  t.match(admin.control.applied, [{ options: { preempt: true } }]);
+});
+
 t.test('the paths of other calls are not endpoint names', async (t) => {
   const admin = await startAdmin(t);
   for (const name of ['pt', 'get-model-optimization-info']) {

@@ -28,8 +28,8 @@ t.test('docs/admin-api.md lists exactly the routes', async (t) => {
       control: new MemoryControl(),
       authenticate: () => null,
       supervisor: {
-        workers: () => Promise.resolve([]),
-        stats: () => Promise.resolve([]),
+        workers: () => [],
+        refusals: () => [],
         ready: () => ({ ready: true, reason: '' }),
         dataPlaneUrl: () => '',
       },

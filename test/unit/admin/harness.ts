@@ -12,6 +12,7 @@ import type { AdminOptions, Readiness } from '../../../src/admin/contract.js';
 import { CredentialChecker, hashToken } from '../../../src/auth/credentials.js';
 import type {
   ChangeOptions,
+  ConfigHistoryItem,
   ControlPlane,
   DeploymentView,
   EndpointStatus,
@@ -19,6 +20,7 @@ import type {
   ManifestOptions,
   ManifestResult,
   Tagged,
+  WorkerStatus,
 } from '../../../src/control/control-plane.js';
 import { PointsmanError } from '../../../src/core/errors.js';
 
@@ -26,6 +28,20 @@ export const ADMIN_TOKEN = 'admin-token-of-the-test';
 export const QUERY_TOKEN = 'query-token-of-the-test';
 export const ADMIN = { authorization: `Bearer ${ADMIN_TOKEN}` };
 export const QUERY = { authorization: `Bearer ${QUERY_TOKEN}` };
+
+const WORKER: WorkerStatus = {
+  slot: 0,
+  pid: 7,
+  state: 'SERVING',
+  mode: 'js',
+  revision: 1,
+  heartbeat_age_ms: 3,
+  revisions_held: 0,
+  connections: 0,
+  in_flight: 0,
+  restarts: 0,
+  degraded: false,
+};
 
 /** Remembers what it was called with; keeps endpoints by name with a counter as entity tag. */
 export class MemoryControl implements ControlPlane {
@@ -73,6 +89,25 @@ export class MemoryControl implements ControlPlane {
     this.changes.push(options);
     this.records.delete(name);
     return Promise.resolve();
+  }
+
+  rollbackEndpoint(
+    name: string,
+    body: unknown,
+    options: ChangeOptions,
+  ): Promise<Tagged<JsonObject>> {
+    const { value } = this.getEndpoint(name);
+    return Promise.resolve(this.#store({ ...value, rolled_back: body as JsonObject }, options));
+  }
+
+  async cancelUpdate(name: string, options: ChangeOptions): Promise<Tagged<JsonObject>> {
+    const { value } = this.getEndpoint(name);
+    return Promise.resolve(this.#store({ ...value, canceled: true }, options));
+  }
+
+  endpointHistory(name: string): ConfigHistoryItem[] {
+    this.getEndpoint(name);
+    return [];
   }
 
   listDeployments(): DeploymentView[] {
@@ -130,6 +165,10 @@ export class MemoryControl implements ControlPlane {
     return { revision, endpoints, deployments };
   }
 
+  stats(): ReturnType<ControlPlane['stats']> {
+    return { entities: [], addresses: [] };
+  }
+
   #store(value: JsonObject, options: ChangeOptions): Tagged<JsonObject> {
     this.revision += 1;
     this.changes.push(options);
@@ -161,11 +200,8 @@ export async function startAdmin(t: Test, options: Partial<AdminOptions> = {}): 
       return name === null ? null : { name, role: name === 'query' ? 'query' : 'admin' };
     },
     supervisor: {
-      workers: () =>
-        Promise.resolve([
-          { slot: 0, pid: 7, state: 'SERVING', revision: 1, connections: 0, in_flight: 0 },
-        ]),
-      stats: () => Promise.resolve([]),
+      workers: () => [WORKER],
+      refusals: () => [],
       ready: () => readiness,
       dataPlaneUrl: () => 'http://127.0.0.1:1',
     },

@@ -26,8 +26,8 @@ async function startRelay(
   });
   const admin = await startAdmin(t, {
     supervisor: {
-      workers: () => Promise.resolve([]),
-      stats: () => Promise.resolve([]),
+      workers: () => [],
+      refusals: () => [],
       ready: () => ({ ready: true, reason: '' }),
       dataPlaneUrl: () => dataUrl,
     },

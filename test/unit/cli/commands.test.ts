@@ -113,6 +113,68 @@ t.test('split refuses what is wrong without changing anything', async (t) => {
   t.equal(daemon.control.revision, revision);
 });
 
+t.test('rollback goes to what served before, or to a version; --list shows them', async (t) => {
+  const { daemon, local } = await startSession(t);
+  const none = await local(['rollback', 'iris']);
+  t.equal(none.code, 1);
+  t.match(none.err, /iris has no config that served before.*\nSee what is kept with .*--list/);
+  await local(['split', 'iris', 'current=50', 'challenger=50', '--watch', '0']);
+  const list = await local(['rollback', 'iris', '--list']);
+  t.match(list.out, /^version +state +accepted +by +split\n +2 +active .* admin +current 50 %, ch/);
+  t.match(list.out, /\n +1 {2}.* admin +current 90 %, challenger 10 %$/);
+  const back = await local(['rollback', 'iris']);
+  t.equal(back.code, 0, back.err);
+  t.match(back.out, /^iris: config version 1 again\.\nLive after \d+ ms: config version 3, /);
+  t.match(back.out, /\nUndo: pointsman rollback iris 2$/);
+  const shares = daemon.dataPlane.last.endpoints[0]?.entities.map(({ sharePpm }) => sharePpm);
+  t.strictSame(shares, [900_000, 100_000]);
+  const chosen = await local(['rollback', 'iris', '2', '--json']);
+  t.match(JSON.parse(chosen.out), { rolled_back_to: 2, config_version: 4, undo: /iris 3$/ });
+  t.match(
+    (await local(['rollback', 'iris', '9'])).err,
+    /no config version 9; the newest kept are 4/,
+  );
+  t.equal((await local(['rollback', 'iris', 'x'])).code, 2);
+  t.equal((await local(['rollback', 'nope'])).code, 1);
+});
+
+t.test('an update that waits: seen, in the way, preempted, canceled', async (t) => {
+  const { daemon, local, write } = await startSession(t);
+  const waiting = {
+    served_entities: [{ name: 'next', entity_name: 'demo.models.iris', entity_version: '9' }],
+  };
+  const options = { principal: 'mia' };
+  await daemon.control.updateConfig('iris', waiting, options);
+  const shown = await local(['endpoints', 'iris']);
+  t.match(shown.out, /config version 1 \(2 waits\)/);
+  t.match(
+    shown.out,
+    /\nConfig version 2 waits, since .*:\nentity .*\nnext +100 % +none +no deployment/,
+  );
+  const split = ['split', 'iris', 'current=50', 'challenger=50', '--watch', '0'];
+  t.match((await local(split)).err, /is being updated.*\(RESOURCE_CONFLICT\)/);
+  const preempted = await local([...split, '--preempt']);
+  t.equal(preempted.code, 0, preempted.err);
+  t.match(preempted.out, /Live after \d+ ms: config version 3/);
+
+  await daemon.control.updateConfig('iris', waiting, options);
+  const canceled = await local(['cancel-update', 'iris']);
+  t.equal(canceled.code, 0, canceled.err);
+  t.equal(
+    canceled.out,
+    'iris: the update to config version 4 is canceled; config version 3 goes on serving.',
+  );
+  t.match((await local(['cancel-update', 'iris'])).err, /no update in progress/);
+  t.match((await local(['endpoints'])).out, /UPDATE_CANCELED +3 \(4 was canceled\)/);
+
+  await daemon.control.updateConfig('iris', waiting, options);
+  const manifest = write(irisManifest(daemon.replica.url));
+  t.equal((await local(['apply', '-f', manifest])).code, 1);
+  const applied = await local(['apply', '-f', manifest, '--preempt']);
+  t.equal(applied.code, 0, applied.err);
+  t.match(daemon.control.getEndpoint('iris').value, { config: { config_version: 6 } });
+});
+
 t.test('apply shows each change and what is waited for, then that it is true', async (t) => {
   const { daemon, local, write } = await startSession(t, false);
   const port = await reservePort(t);
@@ -125,7 +187,7 @@ t.test('apply shows each change and what is waited for, then that it is true', a
   let started: Promise<unknown> | null = null;
   const result = await local(['apply', '-f', file], {
     onSleep: () => {
-      const { message } = daemon.control.status([]).endpoints[0] ?? { message: '' };
+      const { message } = daemon.control.status().endpoints[0] ?? { message: '' };
       if (message.includes(String(port))) started ??= startReplica(t, port);
     },
   });
@@ -186,7 +248,7 @@ t.test('endpoints, deployments and status: tables for people, JSON for scripts',
     /^endpoint +ready +update +version +split\niris +READY +NOT_UPDATING +1 +current 90 %, ch/,
   );
   const one = await local(['endpoints', 'iris']);
-  t.match(one.out, /\ncurrent +90 % +iris +10 +1 +0 /);
+  t.match(one.out, /\ncurrent +90 % +iris +10 +1 +0 +0\.5 ms +0\.9 ms +0\.99 ms/);
   t.match(JSON.parse((await local(['endpoints', 'iris', '--json'])).out), { name: 'iris' });
   t.match(
     (await local(['endpoints', 'nope'])).err,
@@ -200,7 +262,7 @@ t.test('endpoints, deployments and status: tables for people, JSON for scripts',
   t.match((await local(['deployments', 'x'])).err, /There is no deployment x\./);
   const status = await local(['status']);
   t.match(status.out, /^pointsman 9\.9\.9 at http:\/\/127\.0\.0\.1:\d+, up /);
-  t.match(status.out, /\n {5}0 {3}42 +SERVING/);
+  t.match(status.out, /\n {5}0 {3}42 +SERVING degraded +js +1 +2 +12 ms +3 +1 +4\n/);
   t.match(JSON.parse((await local(['status', '--json'])).out), { version: '9.9.9', workers: [{}] });
 });
 
@@ -295,11 +357,23 @@ t.test('check finds what is wrong with a configuration and a manifest', async (t
   t.match(flag.err, /data_plane\.workers \(--data-plane-workers\): must be an integer/);
 });
 
+const COMMANDS = [
+  'serve',
+  'check',
+  'apply',
+  'split',
+  'rollback',
+  'cancel-update',
+  'endpoints',
+  'deployments',
+  'status',
+];
+
 t.test('usage: help has examples for every command, mistakes end in 2', async (t) => {
   const help = await run(['--help']);
   t.equal(help.code, 0);
   t.match(help.out, /Exit codes: 0 done, 1 failed, 2 wrong usage/);
-  for (const name of ['serve', 'check', 'apply', 'split', 'endpoints', 'deployments', 'status']) {
+  for (const name of COMMANDS) {
     t.match(help.out, new RegExp(`\n  ${name} `));
     t.match((await run([name, '--help'])).out, new RegExp(`Examples:\n.*pointsman ${name}`));
   }

@@ -12,16 +12,20 @@ import { createAdminApp } from '../../../src/admin/app.js';
 import type { Io } from '../../../src/cli/io.js';
 import { runCli } from '../../../src/cli/program.js';
 import { STATE_FILES } from '../../../src/config/state-files.js';
-import type { EntityStats, Stats } from '../../../src/control/messages.js';
-import { LATENCY_BUCKETS_MS } from '../../../src/core/limits.js';
-import { startControl, startReplica, type Harness, type Replica } from '../control/harness.js';
+import {
+  entityCounts,
+  startControl,
+  startReplica,
+  type Harness,
+  type Replica,
+} from '../control/harness.js';
 
 export const TOKEN = 'token-of-the-test-daemon';
 
 export interface Daemon extends Harness {
   readonly url: string;
   readonly replica: Replica;
-  /** What the workers will report. */
+  /** What the workers have counted for the endpoint `iris`. */
   setCounters(entities: readonly { entity: string; ok: number; failed: number }[]): void;
   close(): Promise<void>;
 }
@@ -30,17 +34,27 @@ export interface Daemon extends Harness {
 export async function startDaemon(t: Test): Promise<Daemon> {
   const harness = await startControl(t);
   const replica = await startReplica(t);
-  let stats: Stats[] = [];
   const app = createAdminApp({
     control: harness.control,
     authenticate: (authorization) =>
       authorization === `Bearer ${TOKEN}` ? { name: 'admin', role: 'admin' } : null,
     supervisor: {
-      workers: () =>
-        Promise.resolve([
-          { slot: 0, pid: 42, state: 'SERVING', revision: 1, connections: 3, in_flight: 1 },
-        ]),
-      stats: () => Promise.resolve(stats),
+      workers: () => [
+        {
+          slot: 0,
+          pid: 42,
+          state: 'SERVING',
+          mode: 'js',
+          revision: 1,
+          heartbeat_age_ms: 12,
+          revisions_held: 2,
+          connections: 3,
+          in_flight: 1,
+          restarts: 4,
+          degraded: true,
+        },
+      ],
+      refusals: () => [],
       ready: () => ({ ready: true, reason: '' }),
       dataPlaneUrl: () => 'http://127.0.0.1:1',
     },
@@ -59,35 +73,15 @@ export async function startDaemon(t: Test): Promise<Daemon> {
     ...harness,
     url,
     replica,
-    setCounters: (entities) => {
-      stats = [statsOf(entities.map(toEntityStats))];
+    setCounters: (counters) => {
+      const iris = harness.dataPlane.last.endpoints.find(({ name }) => name === 'iris');
+      for (const { entity, ok, failed } of counters) {
+        const slot = iris?.entities.find(({ name }) => name === entity)?.statsSlot;
+        if (slot === undefined) throw new Error(`${entity} is not served`);
+        harness.dataPlane.counters.entities.set(slot, entityCounts(ok, failed));
+      }
     },
     close: () => app.close(),
-  };
-}
-
-function toEntityStats(counters: { entity: string; ok: number; failed: number }): EntityStats {
-  const latencyBuckets = new Array<number>(LATENCY_BUCKETS_MS.length + 1).fill(0);
-  latencyBuckets[0] = counters.ok + counters.failed;
-  return {
-    endpoint: 'iris',
-    entity: counters.entity,
-    statusClasses: [0, counters.ok, 0, 0, counters.failed],
-    latencyBuckets,
-    latencySumMs: 1,
-    inFlight: 0,
-  };
-}
-
-function statsOf(entities: EntityStats[]): Stats {
-  return {
-    requestId: 1,
-    revision: 1,
-    entities,
-    addresses: [],
-    refusals: [],
-    connectionsOpen: 0,
-    requestsInFlight: 0,
   };
 }
 

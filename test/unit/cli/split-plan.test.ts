@@ -63,6 +63,7 @@ t.test('observation counts since the change, and anew after a worker was replace
     deployment: '',
     in_flight: 0,
     latency_p50_ms: null,
+    latency_p90_ms: null,
     latency_p99_ms: null,
   });
   const base = [entity('a', 100, 5), entity('b', 50, 0)];

@@ -15,26 +15,78 @@ import {
   type ControlPlaneOptions,
   type RunningControlPlane,
 } from '../../../src/control/create-control-plane.js';
-import type { DataPlane } from '../../../src/control/data-plane.js';
-import type { DeploymentAddresses, Snapshot, Stats } from '../../../src/control/messages.js';
+import type { Counters, DataPlane } from '../../../src/control/data-plane.js';
+import type { DeploymentAddresses, Snapshot } from '../../../src/control/messages.js';
+import { LATENCY_BUCKETS_MS } from '../../../src/core/limits.js';
 import { Store } from '../../../src/store/store.js';
 
 export const MIA: ChangeOptions = { principal: 'mia@example.org' };
 export const REPLACE = { ...MIA, mode: 'replace', dryRun: false } as const;
 export const UPSERT = { ...MIA, mode: 'upsert', dryRun: false } as const;
 
+type EntityCounts = ReturnType<Counters['entity']>;
+type AddressCounts = ReturnType<Counters['address']>;
+
+/** Counters by slot that a test fills in; a slot that is cleared counts from zero. */
+export class MemoryCounters implements Counters {
+  entitySlotsMax = 1_000_000;
+  addressSlotsMax = 1_000_000;
+  oldest = 0;
+  readonly entities = new Map<number, EntityCounts>();
+  readonly addresses = new Map<number, AddressCounts>();
+  readonly clearedEntities: number[] = [];
+  readonly clearedAddresses: number[] = [];
+
+  entity(slot: number): EntityCounts {
+    return this.entities.get(slot) ?? entityCounts(0, 0);
+  }
+
+  address(slot: number): AddressCounts {
+    return this.addresses.get(slot) ?? addressCounts(0);
+  }
+
+  oldestRevision(): number {
+    return this.oldest;
+  }
+
+  clearEntity(slot: number): void {
+    this.clearedEntities.push(slot);
+    this.entities.delete(slot);
+  }
+
+  clearAddress(slot: number): void {
+    this.clearedAddresses.push(slot);
+    this.addresses.delete(slot);
+  }
+}
+
+/** Answers of less than a millisecond. */
+export function entityCounts(ok: number, failed: number): EntityCounts {
+  const latencyBuckets = new Array<number>(LATENCY_BUCKETS_MS.length + 1).fill(0);
+  latencyBuckets[0] = ok + failed;
+  return { statusClasses: [0, ok, 0, 0, failed], latencyBuckets, latencySumMs: 1, inFlight: 0 };
+}
+
+export function addressCounts(requests: number): AddressCounts {
+  return { inFlight: 0, idleConnections: 0, connects: 0, connectFailures: 0, requests };
+}
+
 export class MemoryDataPlane implements DataPlane {
+  readonly counters = new MemoryCounters();
   readonly published: Snapshot[] = [];
   readonly updates: DeploymentAddresses[] = [];
   trials = 0;
   failTrial: Error | null = null;
+  /** Decides per snapshot, after `failTrial`. */
+  refuse: (snapshot: Snapshot) => Error | null = () => null;
   failPublish: Error | null = null;
   /** Called inside publish, before it resolves. */
   duringPublish: (snapshot: Snapshot) => Promise<void> = () => Promise.resolve();
 
-  trialBuild(): void {
+  trialBuild(snapshot: Snapshot): void {
     this.trials += 1;
-    if (this.failTrial !== null) throw this.failTrial;
+    const failure = this.failTrial ?? this.refuse(snapshot);
+    if (failure !== null) throw failure;
   }
 
   async publish(snapshot: Snapshot): Promise<void> {
@@ -45,10 +97,6 @@ export class MemoryDataPlane implements DataPlane {
 
   updateAddresses(update: DeploymentAddresses): void {
     this.updates.push(update);
-  }
-
-  stats(): Promise<Stats[]> {
-    return Promise.resolve([]);
   }
 
   get last(): Snapshot {

@@ -4,6 +4,7 @@ import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { PointsmanError } from '../../../src/core/errors.js';
 import type { JsonObject } from '../../../src/control/control-plane.js';
+import type { EndpointRoutes } from '../../../src/control/messages.js';
 import { STORE_FILE } from '../../../src/store/store.js';
 import {
   deployment,
@@ -107,7 +108,7 @@ t.test(
     };
     const ready = { deployment: 'DEPLOYMENT_READY', deployment_state_message: '' };
     await until(() => JSON.stringify(states()) === JSON.stringify([waits, ready]), 'both messages');
-    t.match(control.status([]).endpoints[0], {
+    t.match(control.status().endpoints[0], {
       config_update: 'IN_PROGRESS',
       config_version: null,
       pending_config_version: 1,
@@ -178,7 +179,7 @@ t.test('an update that waits leaves the active config serving, also while it fai
       ],
     },
   });
-  t.match(control.status([]).endpoints[0]?.message, /not ready within 540 s: no deployment serves/);
+  t.match(control.status().endpoints[0]?.message, /not ready within 540 s: no deployment serves/);
   t.equal(await control.waitSettled(0), true);
   const again = await control.updateConfig('e', config(20, 80), MIA);
   t.strictSame(again.value['state'], READY);
@@ -297,6 +298,14 @@ t.test('readers see the old content until a publish is through; changes wait for
   });
 });
 
+/** Where entities are counted is decided anew by every supervisor. */
+function withoutSlots(endpoints: readonly EndpointRoutes[]): unknown {
+  return endpoints.map(({ entities, ...rest }) => ({
+    ...rest,
+    entities: entities.map(({ name, sharePpm, deployment }) => ({ name, sharePpm, deployment })),
+  }));
+}
+
 t.test(
   'a restart keeps ids, versions, shares and pendings, and serves whatever the health',
   async (t) => {
@@ -314,7 +323,7 @@ t.test(
     const second = await startControl(t, { dir });
     t.equal(second.control.revision, revision);
     t.strictSame(second.dataPlane.published.length, 1);
-    t.strictSame(second.dataPlane.last.endpoints, routes);
+    t.strictSame(withoutSlots(second.dataPlane.last.endpoints), withoutSlots(routes));
     t.match(second.dataPlane.last.addresses, [{ deployment: 'm', addresses: [{ ready: true }] }]);
     const after = ['e', 'waiting'].map((name) => second.control.getEndpoint(name).value);
     t.match(after[0], { id: views[0]?.['id'], config: { config_version: 2 } });

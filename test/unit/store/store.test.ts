@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import Database from 'better-sqlite3';
-import { FIRST_REVISION, REVISIONS_KEPT, Store, STORE_FILE } from '../../../src/store/store.js';
+import {
+  CONFIGS_KEPT,
+  FIRST_REVISION,
+  REVISIONS_KEPT,
+  Store,
+  STORE_FILE,
+} from '../../../src/store/store.js';
 
 function tempDir(test: Test): string {
   const dir = mkdtempSync(join(tmpdir(), 'pointsman-store-'));
@@ -103,5 +109,82 @@ t.test('a store of a newer version and a damaged file are refused', (t) => {
     'this is no database, whatever its name says'.repeat(40),
   );
   t.throws(() => Store.open(damaged), /not a database/);
+  t.end();
+});
+
+function accepted(endpointId: string, version: number) {
+  const kind = 'accepted' as const;
+  return { kind, endpointId, version, acceptedAt: version, principal: 'mia', json: '{}' };
+}
+
+t.test('accepted configs: newest first, bounded, replaced, activated', (t) => {
+  const store = Store.open(tempDir(t));
+  t.teardown(() => {
+    store.close();
+  });
+  for (let version = 1; version <= CONFIGS_KEPT + 5; version += 1) {
+    store.commit({ records: [], configs: [accepted('a', version)] });
+  }
+  store.commit({ records: [], configs: [accepted('b', 1)] });
+  const rows = store.configs('a');
+  t.equal(rows.length, CONFIGS_KEPT + 1);
+  t.match(rows[0], { version: CONFIGS_KEPT + 5, activatedAt: null });
+  const version = CONFIGS_KEPT + 5;
+  const activated = { kind: 'activated', endpointId: 'a', version, at: 7 } as const;
+  store.commit({ records: [], configs: [activated] });
+  t.match(store.configs('a')[0], { version, activatedAt: 7 });
+  store.commit({ records: [], configs: [{ ...accepted('a', version), json: '{"x":1}' }] });
+  t.match(store.configs('a')[0], { version, json: '{"x":1}', activatedAt: null });
+  t.equal(store.configs('b').length, 1);
+  t.end();
+});
+
+t.test('configs go with their endpoint', (t) => {
+  const store = Store.open(tempDir(t));
+  t.teardown(() => {
+    store.close();
+  });
+  const configs = ['a', 'b', 'c'].map((id) => accepted(id, 1));
+  store.commit({ records: [], configs });
+  store.forgetConfigsOf('a');
+  t.strictSame(
+    ['a', 'b', 'c'].map((id) => store.configs(id).length),
+    [0, 1, 1],
+  );
+  store.keepConfigsOf(['c']);
+  t.strictSame(
+    ['a', 'b', 'c'].map((id) => store.configs(id).length),
+    [0, 0, 1],
+  );
+  t.end();
+});
+
+t.test('a store of the first schema keeps its endpoints and gets their active configs', (t) => {
+  const dir = tempDir(t);
+  Store.open(dir).close();
+  const db = new Database(join(dir, STORE_FILE));
+  db.exec('DROP TABLE configs');
+  db.pragma('user_version = 1');
+  const put = db.prepare("INSERT INTO records VALUES ('endpoint', ?, ?)");
+  const active = { version: 3, entities: [], routes: [], autoCapture: null };
+  const common = { creator: 'mia', updatedAt: 5 };
+  put.run('e', JSON.stringify({ ...common, id: 'f00', active }));
+  put.run('shell', JSON.stringify({ ...common, id: 'f01', active: null }));
+  db.close();
+  const store = Store.open(dir);
+  t.teardown(() => {
+    store.close();
+  });
+  t.equal(store.records('endpoint').length, 2);
+  t.strictSame(store.configs('f00'), [
+    {
+      version: 3,
+      acceptedAt: 5,
+      principal: 'mia',
+      activatedAt: 5,
+      json: JSON.stringify(active),
+    },
+  ]);
+  t.strictSame(store.configs('f01'), []);
   t.end();
 });

@@ -1,20 +1,20 @@
-/** The exposition text: valid lines, merged workers, and agreement with docs/metrics.md. */
+/** The exposition text: valid lines, and agreement with docs/metrics.md. */
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import type { Stats } from '../../../src/control/messages.js';
+import type { EndpointStatus, WorkerStatus } from '../../../src/control/control-plane.js';
+import { NO_TRAFFIC } from '../../../src/control/status.js';
+import type { Stats } from '../../../src/control/stats.js';
 import { LATENCY_BUCKETS_MS } from '../../../src/core/limits.js';
 import { METRICS } from '../../../src/telemetry/metric-specs.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { projectFile } from '../project-file.js';
 
 /** One request of 3 ms answered 200, one of 400 s answered 503. */
-function statsOfOneWorker(): Stats {
+function someStats(): Pick<Stats, 'entities' | 'addresses'> {
   const latencyBuckets = new Array<number>(LATENCY_BUCKETS_MS.length + 1).fill(0);
   latencyBuckets[2] = 1;
   latencyBuckets[LATENCY_BUCKETS_MS.length] = 1;
   return {
-    requestId: 1,
-    revision: 4,
     entities: [
       {
         endpoint: 'iris',
@@ -36,45 +36,56 @@ function statsOfOneWorker(): Stats {
         requests: 7,
       },
     ],
-    refusals: [{ code: 'UNAUTHENTICATED', count: 6 }],
-    connectionsOpen: 10,
-    requestsInFlight: 2,
   };
 }
 
-function metricsOf(stats: Stats[]): ReturnType<typeof createMetrics> {
+const SERVING: WorkerStatus = {
+  slot: 0,
+  pid: 1,
+  state: 'SERVING',
+  mode: 'js',
+  revision: 4,
+  heartbeat_age_ms: 15,
+  revisions_held: 2,
+  connections: 8,
+  in_flight: 0,
+  restarts: 3,
+  degraded: true,
+};
+
+const DEAD: WorkerStatus = {
+  ...SERVING,
+  slot: 1,
+  pid: null,
+  state: 'DEAD',
+  heartbeat_age_ms: null,
+  connections: 1,
+  restarts: 0,
+  degraded: false,
+};
+
+const IRIS: EndpointStatus = {
+  name: 'iris',
+  id: 'x',
+  ready: 'READY',
+  config_update: 'IN_PROGRESS',
+  config_version: 2,
+  pending_config_version: 3,
+  message: '',
+  ...NO_TRAFFIC,
+  entities: [],
+  pending: null,
+};
+
+function someMetrics(): ReturnType<typeof createMetrics> {
   return createMetrics({
     version: '1.2.3',
-    workers: () =>
-      Promise.resolve([
-        { slot: 0, pid: 1, state: 'SERVING', revision: 4, connections: 1, in_flight: 0 },
-        { slot: 1, pid: null, state: 'DEAD', revision: 0, connections: 0, in_flight: 0 },
-      ]),
-    stats: () => Promise.resolve(stats),
+    workers: () => [SERVING, DEAD],
+    refusals: () => [{ code: 'UNAUTHENTICATED', count: 6 }],
+    stats: someStats,
     status: () => ({
       revision: 4,
-      endpoints: [
-        {
-          name: 'iris',
-          id: 'x',
-          ready: 'READY',
-          config_update: 'IN_PROGRESS',
-          config_version: 2,
-          pending_config_version: 3,
-          message: '',
-          entities: [],
-        },
-        {
-          name: 'new',
-          id: 'y',
-          ready: 'NOT_READY',
-          config_update: 'IN_PROGRESS',
-          config_version: null,
-          pending_config_version: 1,
-          message: '',
-          entities: [],
-        },
-      ],
+      endpoints: [IRIS, { ...IRIS, name: 'new', ready: 'NOT_READY', config_version: null }],
       deployments: [
         {
           name: 'm',
@@ -96,27 +107,32 @@ function metricsOf(stats: Stats[]): ReturnType<typeof createMetrics> {
   });
 }
 
-t.test('counters of all workers are summed', async (t) => {
-  const text = await metricsOf([statsOfOneWorker(), statsOfOneWorker()]).render();
+t.test('every source has its lines', async (t) => {
+  const text = await someMetrics().render();
   const entity = String.raw`endpoint="iris",served_entity="we\"ird\\"`;
   for (const line of [
     'pointsman_info{version="1.2.3"} 1',
     'pointsman_active_revision 4',
     'pointsman_worker_up{slot="0"} 1',
     'pointsman_worker_up{slot="1"} 0',
-    'pointsman_open_connections 20',
-    `pointsman_requests_total{${entity},status_class="2xx",path="js"} 2`,
-    `pointsman_requests_total{${entity},status_class="5xx",path="js"} 2`,
+    'pointsman_worker_heartbeat_age_seconds{slot="0"} 0.015',
+    'pointsman_worker_revisions_held{slot="0"} 2',
+    'pointsman_worker_restarts_total{slot="0"} 3',
+    'pointsman_worker_degraded{slot="0"} 1',
+    'pointsman_worker_degraded{slot="1"} 0',
+    'pointsman_open_connections 9',
+    `pointsman_requests_total{${entity},status_class="2xx",path="js"} 1`,
+    `pointsman_requests_total{${entity},status_class="5xx",path="js"} 1`,
     `pointsman_request_duration_seconds_bucket{${entity},le="0.002"} 0`,
-    `pointsman_request_duration_seconds_bucket{${entity},le="0.005"} 2`,
-    `pointsman_request_duration_seconds_bucket{${entity},le="300"} 2`,
-    `pointsman_request_duration_seconds_bucket{${entity},le="+Inf"} 4`,
-    `pointsman_request_duration_seconds_sum{${entity}} 800.006`,
-    `pointsman_request_duration_seconds_count{${entity}} 4`,
-    `pointsman_in_flight_requests{${entity}} 4`,
-    'pointsman_refused_requests_total{code="UNAUTHENTICATED"} 12',
-    'pointsman_address_requests_total{deployment="m",address="127.0.0.1:9001"} 14',
-    'pointsman_address_connect_failures_total{deployment="m",address="127.0.0.1:9001"} 2',
+    `pointsman_request_duration_seconds_bucket{${entity},le="0.005"} 1`,
+    `pointsman_request_duration_seconds_bucket{${entity},le="300"} 1`,
+    `pointsman_request_duration_seconds_bucket{${entity},le="+Inf"} 2`,
+    `pointsman_request_duration_seconds_sum{${entity}} 400.003`,
+    `pointsman_request_duration_seconds_count{${entity}} 2`,
+    `pointsman_in_flight_requests{${entity}} 2`,
+    'pointsman_refused_requests_total{code="UNAUTHENTICATED"} 6',
+    'pointsman_address_requests_total{deployment="m",address="127.0.0.1:9001"} 7',
+    'pointsman_address_connect_failures_total{deployment="m",address="127.0.0.1:9001"} 1',
     'pointsman_address_ready{deployment="m",address="127.0.0.1:9001"} 1',
     'pointsman_endpoint_ready{endpoint="new"} 0',
     'pointsman_endpoint_config_version{endpoint="iris"} 2',
@@ -125,10 +141,11 @@ t.test('counters of all workers are summed', async (t) => {
     t.ok(text.includes(`${line}\n`), line);
   }
   t.notMatch(text, /config_version\{endpoint="new"\}/);
+  t.notMatch(text, /heartbeat_age_seconds\{slot="1"\}/);
 });
 
 t.test('the text is a valid exposition', async (t) => {
-  const metrics = metricsOf([statsOfOneWorker()]);
+  const metrics = someMetrics();
   t.match(metrics.contentType, /^text\/plain; version=0\.0\.4/);
   const lines = (await metrics.render()).trimEnd().split('\n');
   const value = String.raw`[-+0-9.e]+|[Nn]a[Nn]|\+Inf`;

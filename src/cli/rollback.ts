@@ -1,0 +1,115 @@
+/**
+ * `pointsman rollback ENDPOINT [VERSION]`: has an earlier config accepted again and waits until it
+ * serves. Without a version it is the one that served before the active one.
+ */
+import { InvalidArgumentError, type Command } from 'commander';
+import type { ConfigHistoryItem } from '../control/control-plane.js';
+import { API, createClient, type AdminClient } from './client.js';
+import { CliError, EXIT_OK, type Io } from './io.js';
+import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from './options.js';
+import { renderTable } from './table.js';
+import type { TargetOptions } from './target.js';
+import { describeLive, waitLive } from './wait-live.js';
+
+interface RollbackOptions extends TargetOptions {
+  readonly json?: true;
+  readonly list?: true;
+  readonly preempt?: true;
+  readonly timeout: number;
+}
+
+export function addRollbackCommand(program: Command, io: Io, onExit: (code: number) => void): void {
+  const command = program
+    .command('rollback')
+    .description('Bring an endpoint back to an earlier config')
+    .argument('<endpoint>')
+    .argument('[version]', 'config version; default: the one that served before', parseVersion)
+    .option('--list', 'show the config versions that are kept, change nothing')
+    .option('--timeout <seconds>', 'wait this long for the change to be live', parseSeconds, 60)
+    .action(async (name: string, version: number | undefined, options: RollbackOptions) => {
+      onExit(await runRollback(name, version, options, io));
+    });
+  addPreemptOption(command);
+  addTargetOptions(command);
+  addExamples(command, [
+    'pointsman rollback iris',
+    'pointsman rollback iris --list',
+    'pointsman rollback iris 3 --preempt',
+  ]);
+}
+
+function parseVersion(text: string): number {
+  if (/^[1-9][0-9]{0,14}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('must be a config version, e.g. 3');
+}
+
+async function runRollback(
+  name: string,
+  given: number | undefined,
+  options: RollbackOptions,
+  io: Io,
+): Promise<number> {
+  const client = await createClient(options, io);
+  const path = `${API}/pointsman/endpoints/${encodeURIComponent(name)}`;
+  const history = await readHistory(client, path);
+  if (options.list) {
+    io.out(options.json ? JSON.stringify({ configs: history }, null, 2) : describe(history));
+    return EXIT_OK;
+  }
+  const say = options.json ? (): void => undefined : io.out.bind(io);
+  const version = given ?? previousVersion(name, history);
+  const before = history.find(({ active }) => active)?.config_version ?? null;
+  const startMs = io.nowMs();
+  await client.call('POST', `${path}/rollback`, {
+    body: { config_version: version },
+    preempt: options.preempt ?? false,
+  });
+  say(`${name}: config version ${String(version)} again.`);
+  const live = await waitLive(client, name, startMs, options.timeout * 1000, io);
+  say(describeLive(live));
+  const undo = before === null ? null : `pointsman rollback ${name} ${String(before)}`;
+  if (undo !== null) say(`Undo: ${undo}`);
+  if (options.json) {
+    const report = {
+      endpoint: name,
+      rolled_back_to: version,
+      config_version: live.endpoint.config_version,
+      revision: live.status.revision,
+      live_after_ms: live.liveAfterMs,
+      undo,
+    };
+    io.out(JSON.stringify(report, null, 2));
+  }
+  return EXIT_OK;
+}
+
+async function readHistory(client: AdminClient, path: string): Promise<ConfigHistoryItem[]> {
+  const { body } = await client.call('GET', `${path}/history`);
+  return (body as { configs: ConfigHistoryItem[] }).configs;
+}
+
+/** What served last before the active config; versions that never served are passed over. */
+function previousVersion(name: string, history: readonly ConfigHistoryItem[]): number {
+  const served = history.filter(({ active, activated_at: at }) => !active && at !== null);
+  served.sort((a, b) => Number(b.activated_at) - Number(a.activated_at));
+  const [previous] = served;
+  if (previous !== undefined) return previous.config_version;
+  throw new CliError(
+    `${name} has no config that served before the active one.`,
+    `See what is kept with "pointsman rollback ${name} --list".`,
+  );
+}
+
+function describe(history: readonly ConfigHistoryItem[]): string {
+  if (history.length === 0) return 'No config was accepted yet.';
+  const rows = history.map((item) => [
+    String(item.config_version),
+    item.active ? 'active' : item.pending ? 'waits' : '',
+    new Date(item.accepted_at).toISOString(),
+    item.principal,
+    item.split
+      .map(({ name, traffic_percentage: share }) => `${name} ${String(share)} %`)
+      .join(', '),
+  ]);
+  return renderTable(['version', 'state', 'accepted', 'by', 'split'], rows);
+}

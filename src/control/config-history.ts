@@ -1,0 +1,111 @@
+/**
+ * What a change means for the history of accepted configs that the store keeps, and how that history
+ * is shown. Derived from the records before and after, so that no kind of change can forget it.
+ */
+import { CONFIGS_KEPT, type ConfigChange, type StoredConfig } from '../store/store.js';
+import type { Draft } from './content.js';
+import type { ConfigHistoryItem } from './control-plane.js';
+import type { ConfigRecord, Content, EndpointRecord } from './records.js';
+
+export interface ChangeOrigin {
+  readonly nowMs: number;
+  readonly principal: string;
+}
+
+export function historyOf(draft: Draft, before: Content, origin: ChangeOrigin): ConfigChange[] {
+  const changes: ConfigChange[] = [];
+  for (const [name, record] of draft.endpoints) {
+    if (record === null) continue;
+    const old = sameEndpoint(record, before.endpoints.get(name));
+    const endpointId = record.id;
+    const accepted = newestConfig(record);
+    if (accepted !== null && record.lastVersion !== (old?.lastVersion ?? 0)) {
+      changes.push({
+        kind: 'accepted',
+        endpointId,
+        version: accepted.version,
+        acceptedAt: origin.nowMs,
+        principal: origin.principal,
+        json: JSON.stringify(accepted),
+      });
+    }
+    const activated = activatedVersion(record, old);
+    if (activated === null) continue;
+    changes.push({ kind: 'activated', endpointId, version: activated, at: origin.nowMs });
+  }
+  return changes;
+}
+
+/**
+ * Undoes the activations of a draft that was stored and could not be published. Acceptances need no
+ * undoing: a version above the record's last one is not shown, and the next acceptance replaces it.
+ */
+export function revertedHistory(draft: Draft, before: Content): ConfigChange[] {
+  const changes: ConfigChange[] = [];
+  for (const [name, record] of draft.endpoints) {
+    if (record === null) continue;
+    const version = activatedVersion(record, sameEndpoint(record, before.endpoints.get(name)));
+    if (version !== null) {
+      changes.push({ kind: 'activated', endpointId: record.id, version, at: null });
+    }
+  }
+  return changes;
+}
+
+/** Ids of endpoints that the draft deletes. */
+export function deletedIds(draft: Draft, before: Content): string[] {
+  const ids: string[] = [];
+  for (const [name, record] of draft.endpoints) {
+    const old = before.endpoints.get(name);
+    if (old !== undefined && record?.id !== old.id) ids.push(old.id);
+  }
+  return ids;
+}
+
+export function viewHistory(
+  record: EndpointRecord,
+  stored: readonly StoredConfig[],
+): ConfigHistoryItem[] {
+  return acceptedOf(record, stored).map((row) => {
+    const config = JSON.parse(row.json) as ConfigRecord;
+    const percentages = new Map(config.routes.map((route) => [route.entity, route.percentage]));
+    return {
+      config_version: row.version,
+      accepted_at: row.acceptedAt,
+      principal: row.principal,
+      activated_at: row.activatedAt,
+      active: row.version === record.active?.version,
+      pending: record.update === 'IN_PROGRESS' && row.version === record.pending?.config.version,
+      split: config.entities.map(({ name }) => ({
+        name,
+        traffic_percentage: percentages.get(name) ?? 0,
+      })),
+    };
+  });
+}
+
+/** Without versions of changes that were taken back. */
+export function acceptedOf(
+  record: EndpointRecord,
+  stored: readonly StoredConfig[],
+): readonly StoredConfig[] {
+  return stored.filter(({ version }) => version <= record.lastVersion).slice(0, CONFIGS_KEPT);
+}
+
+function sameEndpoint(
+  record: EndpointRecord,
+  old: EndpointRecord | undefined,
+): EndpointRecord | null {
+  return old?.id === record.id ? old : null;
+}
+
+function newestConfig(record: EndpointRecord): ConfigRecord | null {
+  const { pending, active, lastVersion } = record;
+  if (pending?.config.version === lastVersion) return pending.config;
+  return active?.version === lastVersion ? active : null;
+}
+
+function activatedVersion(record: EndpointRecord, old: EndpointRecord | null): number | null {
+  const { active } = record;
+  return active === null || active.version === old?.active?.version ? null : active.version;
+}

@@ -1,0 +1,196 @@
+/**
+ * Workers that an earlier supervisor left behind: it was killed, they serve on. Their listening sockets are taken
+ * over, then they finish what is in flight and end.
+ *
+ *   hello -> handover -> sockets arrive -> handedOver (starts no more requests) -> ended
+ *
+ * They count in a memory block of their own, so nothing may become active while one of them starts requests:
+ * `quiet` resolves when none does any more.
+ */
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { ListenAddress } from '../config/listen-address.js';
+import { unixSocketPath, type ControlChannel } from '../control/control-socket.js';
+import type { Envelope } from '../control/messages.js';
+import { messageOf } from '../core/errors.js';
+import type { Addon } from '../native/contract.js';
+import type { BoundSocket } from './listeners.js';
+import { isAlive, survivors, type WorkerRecord } from './worker-file.js';
+
+/** How long an orphan may take to connect, and to send its sockets; it tries ten times a second. */
+const ANSWER_TIMEOUT_MS = 5_000;
+/** How long it may take to start no more requests; it promises one second. */
+const QUIET_TIMEOUT_MS = 10_000;
+/** Beyond its own deadline. */
+const END_GRACE_MS = 1_000;
+const POLL_MS = 10;
+
+export interface OrphansOptions {
+  readonly addon: Pick<
+    Addon,
+    'listenForDescriptors' | 'receiveDescriptors' | 'closeDescriptor' | 'portOf'
+  >;
+  readonly stateDir: string;
+  readonly drainTimeoutMs: number;
+  readonly logger: Logger;
+}
+
+interface Orphan {
+  readonly record: WorkerRecord;
+  channel: ControlChannel | null;
+  handedOver: boolean;
+}
+
+export class Orphans {
+  readonly #options: OrphansOptions;
+  readonly #orphans: Map<number, Orphan>;
+
+  /** Call with the state directory locked. */
+  constructor(options: OrphansOptions) {
+    this.#options = options;
+    this.#orphans = new Map(
+      survivors(options.stateDir).map((record) => [
+        record.pid,
+        { record, channel: null, handedOver: false },
+      ]),
+    );
+  }
+
+  /** Those that live, without the sockets, which they have no more: for the next worker file. */
+  records(): WorkerRecord[] {
+    return this.#living().map(({ record }) => ({ ...record, listeners: [] }));
+  }
+
+  /** What they listen on, as recorded. */
+  addresses(): ListenAddress[] {
+    return this.#living().flatMap(({ record }) => record.listeners);
+  }
+
+  /** Answers what takes the process's further messages; null when it is not known. */
+  greet(pid: number, channel: ControlChannel): ((envelope: Envelope) => void) | null {
+    const orphan = this.#orphans.get(pid);
+    if (orphan === undefined) return null;
+    orphan.channel = channel;
+    return (envelope) => {
+      if (envelope.handedOver !== undefined) orphan.handedOver = true;
+    };
+  }
+
+  /** Their listening sockets; whoever does not answer is killed. The control socket must be open. */
+  async takeSockets(): Promise<BoundSocket[]> {
+    const { logger } = this.#options;
+    const orphans = [...this.#orphans.values()];
+    if (orphans.length === 0) return [];
+    const pids = orphans.map(({ record }) => record.pid);
+    logger.info({ pids }, 'workers of an earlier supervisor serve on; taking their sockets over');
+    const taken = await Promise.all(orphans.map((orphan) => this.#takeFrom(orphan)));
+    return taken.flat();
+  }
+
+  /** Resolves when no orphan starts requests any more. Call after `takeSockets`. */
+  async quiet(): Promise<void> {
+    const deadline = performance.now() + QUIET_TIMEOUT_MS;
+    const loud = (): Orphan[] => this.#living().filter(({ handedOver }) => !handedOver);
+    while (loud().length > 0) {
+      if (performance.now() > deadline) await Promise.all(loud().map((one) => this.#kill(one)));
+      else await sleep(POLL_MS);
+    }
+  }
+
+  /** Resolves when all have ended; those that outlive the drain time are killed. Call after `takeSockets`. */
+  async ended(): Promise<void> {
+    const deadline = performance.now() + this.#options.drainTimeoutMs + END_GRACE_MS;
+    while (this.#living().length > 0) {
+      if (performance.now() > deadline) {
+        await Promise.all(this.#living().map((one) => this.#kill(one)));
+      } else {
+        await sleep(POLL_MS * 5);
+      }
+    }
+  }
+
+  #living(): Orphan[] {
+    return [...this.#orphans.values()].filter(({ record }) => isAlive(record));
+  }
+
+  async #takeFrom(orphan: Orphan): Promise<BoundSocket[]> {
+    const { logger, stateDir, addon } = this.#options;
+    const { pid, listeners } = orphan.record;
+    const deadline = performance.now() + ANSWER_TIMEOUT_MS;
+    while (orphan.channel === null && isAlive(orphan.record) && performance.now() < deadline) {
+      await sleep(POLL_MS);
+    }
+    if (orphan.channel === null) {
+      logger.warn({ pid }, 'a worker of an earlier supervisor does not answer');
+      await this.#kill(orphan);
+      return [];
+    }
+    const socketFile = path.join(stateDir, `handover-${String(pid)}.sock`);
+    rmSync(socketFile, { force: true });
+    const listener = addon.listenForDescriptors(unixSocketPath(socketFile));
+    try {
+      const { drainTimeoutMs } = this.#options;
+      orphan.channel.send({ handover: { socketPath: socketFile, drainTimeoutMs } });
+      const descriptors = await this.#receive(orphan, listener, listeners.length);
+      return this.#checked(descriptors, orphan.record);
+    } catch (error) {
+      logger.error({ pid, error: messageOf(error) }, 'a worker does not hand its sockets over');
+      await this.#kill(orphan);
+      return [];
+    } finally {
+      addon.closeDescriptor(listener);
+      rmSync(socketFile, { force: true });
+    }
+  }
+
+  /** Until all have come or no more will. */
+  async #receive(orphan: Orphan, listener: number, expected: number): Promise<number[]> {
+    const descriptors: number[] = [];
+    const deadline = performance.now() + ANSWER_TIMEOUT_MS;
+    for (let last = false; descriptors.length < expected;) {
+      const batch = this.#options.addon.receiveDescriptors(listener);
+      descriptors.push(...(batch ?? []));
+      if (batch !== null) continue;
+      if (last) break;
+      // What was sent before the end is still there.
+      last = orphan.handedOver || !isAlive(orphan.record);
+      if (last) continue;
+      if (performance.now() > deadline) throw new Error('they do not come in time');
+      await sleep(POLL_MS);
+    }
+    return descriptors;
+  }
+
+  /** Pairs descriptors with the recorded addresses; those that do not fit are closed. */
+  #checked(descriptors: readonly number[], record: WorkerRecord): BoundSocket[] {
+    const { addon, logger } = this.#options;
+    const sockets: BoundSocket[] = [];
+    for (const [index, descriptor] of descriptors.entries()) {
+      const address = record.listeners[index];
+      if (address !== undefined && addon.portOf(descriptor) === address.port) {
+        sockets.push({ address, descriptor });
+      } else {
+        logger.warn({ pid: record.pid }, 'a worker sent a socket that it is not known to have');
+        addon.closeDescriptor(descriptor);
+      }
+    }
+    return sockets;
+  }
+
+  async #kill({ record }: Orphan): Promise<void> {
+    if (!isAlive(record)) return;
+    this.#options.logger.warn({ pid: record.pid }, 'killing a worker of an earlier supervisor');
+    signal(record.pid);
+    while (isAlive(record)) await sleep(POLL_MS);
+  }
+}
+
+function signal(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has just ended.
+  }
+}

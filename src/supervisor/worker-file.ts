@@ -1,0 +1,72 @@
+/**
+ * `workers.json` in the state directory: which processes serve the data port, so that the supervisor that comes
+ * after a dead one knows who may still live. Process ids are reused; with the start time and the boot they are
+ * not. It need not survive a power failure, which no worker survives either.
+ */
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type { ListenAddress } from '../config/listen-address.js';
+
+export interface WorkerRecord {
+  readonly pid: number;
+  /** Clock ticks from boot to the start of the process. */
+  readonly startTime: number;
+  /** What its listening sockets are bound to (IP literals), in the order in which it holds them. */
+  readonly listeners: readonly ListenAddress[];
+}
+
+interface WorkerFile {
+  readonly boot: string;
+  readonly workers: readonly WorkerRecord[];
+}
+
+const FILE = 'workers.json';
+const BOOT_ID = '/proc/sys/kernel/random/boot_id';
+/** Place of the start time among the fields behind the command's closing parenthesis; proc(5) counts from 1. */
+const STATE_FIELD = 0;
+const START_TIME_FIELD = 22 - 3;
+
+export function writeWorkerFile(stateDir: string, workers: readonly WorkerRecord[]): void {
+  const file = path.join(stateDir, FILE);
+  const content: WorkerFile = { boot: bootId(), workers };
+  writeFileSync(`${file}.new`, `${JSON.stringify(content)}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+export function removeWorkerFile(stateDir: string): void {
+  rmSync(path.join(stateDir, FILE), { force: true });
+}
+
+/** The recorded workers that still live. An unreadable file counts as none: it is written whole or not at all. */
+export function survivors(stateDir: string): WorkerRecord[] {
+  let content: WorkerFile;
+  try {
+    content = JSON.parse(readFileSync(path.join(stateDir, FILE), 'utf8')) as WorkerFile;
+  } catch {
+    return [];
+  }
+  if (content.boot !== bootId()) return [];
+  return content.workers.filter(isAlive);
+}
+
+export function isAlive(worker: Pick<WorkerRecord, 'pid' | 'startTime'>): boolean {
+  return startTimeOf(worker.pid) === worker.startTime;
+}
+
+/** Null when there is no such process, or only what its parent has not reaped. */
+export function startTimeOf(pid: number): number | null {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${String(pid)}/stat`, 'latin1');
+  } catch {
+    return null;
+  }
+  // The command may contain spaces and parentheses.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  if (fields[STATE_FIELD] === 'Z' || fields[STATE_FIELD] === 'X') return null;
+  return Number(fields[START_TIME_FIELD]);
+}
+
+function bootId(): string {
+  return readFileSync(BOOT_ID, 'utf8').trim();
+}
