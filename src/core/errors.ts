@@ -41,7 +41,10 @@ export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 /** Numbers of the codes in the catalogue's order, by which shared memory counts them. */
 export function errorCodeNumbers(): Record<ErrorCode, number> {
   const codes = Object.keys(ERROR_CATALOGUE);
-  return Object.fromEntries(codes.map((code, number) => [code, number])) as Record<ErrorCode, number>;
+  return Object.fromEntries(codes.map((code, number) => [code, number])) as Record<
+    ErrorCode,
+    number
+  >;
 }
 
 export interface ErrorOptions {

@@ -47,6 +47,10 @@ export class Door {
   notReady = 'no configuration yet';
   /** Connections are closed behind their answers. */
   draining = false;
+  /** Another process has taken over: requests are refused, those with a head but no body yet too. */
+  startsNothing = false;
+  /** Relays whose answer is not yet with uWebSockets.js whole. */
+  unfinished = 0;
 
   constructor(addon: Addon, block: SharedBlock, slot: number, settings: () => DoorSettings) {
     this.#settings = settings;
@@ -115,6 +119,7 @@ export class Door {
       return new PointsmanError('NOT_IMPLEMENTED', `${head.method} is not served`);
     }
     if (!isInvocation) return judgeHealth(head);
+    if (this.startsNothing) return takenOver();
     if (settings.authRequired && settings.checker.check(head.authorization) === null) {
       return new PointsmanError(
         'UNAUTHENTICATED',
@@ -172,6 +177,17 @@ function headTooLarge(maxHeaderBytes: number): PointsmanError {
     'INVALID_PARAMETER_VALUE',
     `The request head is larger than data_plane.max_header_bytes (${String(maxHeaderBytes)})`,
     { status: 431 },
+  );
+}
+
+/** Seconds after which a client should try again: it only needs a new connection. */
+const TAKEN_OVER_RETRY_S = 1;
+
+export function takenOver(): PointsmanError {
+  return new PointsmanError(
+    'TEMPORARILY_UNAVAILABLE',
+    'Another process has taken over; send the request again on a new connection',
+    { retryAfterS: TAKEN_OVER_RETRY_S },
   );
 }
 

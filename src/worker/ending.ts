@@ -3,16 +3,12 @@
  * a dead one. Both stop accepting, close connections behind their next answer, and end the process when
  * nothing is in flight.
  */
-import { randomUUID } from 'node:crypto';
-import { PointsmanError } from '../core/errors.js';
-import { endWithError, type Door } from './door.js';
-import type { HttpRequest, HttpResponse } from './uws.js';
+import type { Door } from './door.js';
 
 /** How often an ending worker looks whether it is idle. */
 const POLL_MS = 25;
 /** A connection without a request in flight may be about to bring one: for this long it may. */
 const LINGER_MS = 1_000;
-const RETRY_AFTER_S = 1;
 
 export interface Load {
   readonly connections: number;
@@ -58,15 +54,9 @@ export class Ending {
   handOver(timeoutMs: number, onQuiet: () => void): void {
     this.#onQuiet = onQuiet;
     this.#door.notReady = 'another process has taken over';
-    if (this.#quiet) onQuiet();
+    if (this.#quiet) this.#becomeQuiet();
     this.#finish(timeoutMs);
   }
-
-  /** What uWebSockets.js calls for a request. */
-  readonly onRequest = (response: HttpResponse, request: HttpRequest): void => {
-    if (this.#quiet && this.#onQuiet !== null) refuseLate(response, request);
-    else this.#door.onRequest(response, request);
-  };
 
   #finish(timeoutMs: number): void {
     if (this.#state === 'finishing') return;
@@ -88,31 +78,11 @@ export class Ending {
   }
 
   #becomeQuiet(): void {
-    if (this.#quiet) return;
     this.#quiet = true;
-    this.#onQuiet?.();
+    if (this.#onQuiet === null) return;
+    // Requests that come now, or whose body comes now, belong to the process that took over.
+    this.#door.startsNothing = true;
+    this.#onQuiet();
+    this.#onQuiet = null;
   }
-}
-
-/** A request on a connection that had been idle for longer than the handover waits. */
-function refuseLate(response: HttpResponse, request: HttpRequest): void {
-  const method = request.getCaseSensitiveMethod();
-  const id = randomUUID();
-  const ids = { databricksRequestId: id, requestId: id, revision: 0, servedModel: '' };
-  const error = new PointsmanError(
-    'TEMPORARILY_UNAVAILABLE',
-    'Another process has taken over; send the request again on a new connection',
-    { retryAfterS: RETRY_AFTER_S },
-  );
-  let gone = false;
-  response.onAborted(() => {
-    gone = true;
-  });
-  // Not inside the handler: bytes behind the request in the same packet would be taken for the next one.
-  setImmediate(() => {
-    if (gone) return;
-    response.cork(() => {
-      endWithError(response, method, ids, error, true);
-    });
-  });
 }

@@ -12,7 +12,7 @@ import { FailureCode, EventFlag, StartRefusal } from '../native/contract.js';
 import { READ_BUFFER_BYTES, REQUEST_BUFFER_BYTES_MAX } from '../native/addon.js';
 import { PointsmanError } from '../core/errors.js';
 import { beginAnswer, type AnswerIds } from './answer.js';
-import { endWithError, tooLarge, type Door } from './door.js';
+import { endWithError, takenOver, tooLarge, type Door } from './door.js';
 import type { InvocationPath } from './invocation-path.js';
 import type { RequestHead } from './request-head.js';
 import type { HttpResponse } from './uws.js';
@@ -65,14 +65,13 @@ export class Relay {
   }
 
   begin(): void {
+    this.#door.unfinished += 1;
     this.#response.onAborted(this.#onAborted);
     this.#response.onData(this.#onData);
   }
 
   readonly #onAborted = (): void => {
-    this.#gone = true;
-    this.#endExchange();
-    this.#releaseStall();
+    this.#finish();
   };
 
   readonly #onData = (chunk: ArrayBuffer, isLast: boolean): void => {
@@ -94,6 +93,10 @@ export class Relay {
 
   #start(chunk: ArrayBuffer, isLast: boolean): void {
     const { engine, dispatched } = this.#door;
+    if (this.#door.startsNothing) {
+      this.#failLater(takenOver());
+      return;
+    }
     const client = Buffer.from(this.#response.getRemoteAddressAsText()).toString('latin1');
     const id = engine.start(
       this.#path.endpoint,
@@ -164,7 +167,7 @@ export class Relay {
   ): void {
     const response = this.#response;
     // An answer that came before the whole request: what is left of the request would be read as the next one.
-    const close = this.#head.close || !this.#requestComplete;
+    const close = this.#closesBehind();
     this.#answered = true;
     this.#resumeRequest();
     beginAnswer(response, status, fields, this.#ids);
@@ -182,6 +185,10 @@ export class Relay {
     }
   }
 
+  #closesBehind(): boolean {
+    return this.#head.close || this.#door.draining || !this.#requestComplete;
+  }
+
   #writeBody(body: Uint8Array): void {
     if (this.#total >= 0) {
       this.#writeCounted(body);
@@ -189,7 +196,7 @@ export class Relay {
     }
     const out = body.length === 0 || this.#response.write(body);
     if (this.#complete) {
-      this.#response.end(undefined, this.#head.close || !this.#requestComplete);
+      this.#response.end(undefined, this.#closesBehind());
       this.#finish();
     } else if (!out) {
       this.#door.engine.pause(this.#id);
@@ -229,9 +236,11 @@ export class Relay {
     return ok;
   };
 
-  /** The answer is with uWebSockets.js, which from now on owns the response. */
+  /** The answer is with uWebSockets.js, which from now on owns the response, or the client is gone. */
   #finish(): void {
+    if (this.#gone) return;
     this.#gone = true;
+    this.#door.unfinished -= 1;
     this.#endExchange();
     this.#releaseStall();
   }
@@ -256,7 +265,7 @@ export class Relay {
   #fail(error: PointsmanError): void {
     if (this.#gone) return;
     this.#answered = true;
-    const close = this.#head.close || !this.#requestComplete;
+    const close = this.#closesBehind();
     this.#response.cork(() => {
       endWithError(this.#response, this.#head.method, this.#ids, error, close);
     });
