@@ -38,8 +38,7 @@ export function readHead(request: HttpRequest): RequestHead {
   const head: RequestHead = {
     method: request.getCaseSensitiveMethod(),
     path: request.getUrl(),
-    // Undefined without a '?', whatever the type says.
-    query: (request.getQuery() as string | undefined) ?? '',
+    query: queryOf(request),
     fields: '',
     authorization: undefined,
     requestId: '',
@@ -88,4 +87,10 @@ export function readHead(request: HttpRequest): RequestHead {
     head.refusal = 'the request target has a character that none may have';
   if (encodings > 0) head.contentLength = -1;
   return head;
+}
+
+/** uWebSockets.js answers undefined without a '?', whatever its type declarations say. */
+function queryOf(request: HttpRequest): string {
+  const query: unknown = request.getQuery();
+  return typeof query === 'string' ? query : '';
 }
