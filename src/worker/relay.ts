@@ -166,25 +166,29 @@ export class Relay {
     body: Uint8Array,
   ): void {
     const response = this.#response;
-    // An answer that came before the whole request: what is left of the request would be read as the next one.
     const close = this.#closesBehind();
     this.#answered = true;
     this.#resumeRequest();
-    beginAnswer(response, status, fields, this.#ids);
     if ((flags & EventFlag.NO_BODY) !== 0) {
-      endBodiless(response, contentLength, close);
+      beginAnswer(response, status, fields, this.#ids);
+      response.endWithoutBody(contentLength >= 0 ? contentLength : undefined, close);
       this.#finish();
     } else if (this.#complete) {
+      beginAnswer(response, status, fields, this.#ids);
       response.end(body, close);
       this.#finish();
     } else {
-      // tryEnd cannot close the connection behind itself, so such an answer goes out chunked.
-      this.#total = close ? -1 : contentLength;
-      this.#response.onWritable(this.#onWritable);
+      // uWebSockets.js writes its own "Connection: close" where it is asked to close, which here would be behind
+      // the body. So the client is told by us and closes; failing that the idle timeout does.
+      const closing = close ? `${fields}connection: close\r\n` : fields;
+      beginAnswer(response, status, closing, this.#ids);
+      this.#total = contentLength;
+      response.onWritable(this.#onWritable);
       this.#writeBody(body);
     }
   }
 
+  /** An answer that came before the whole request: what is left of the request must not be read as the next one. */
   #closesBehind(): boolean {
     return this.#head.close || this.#door.draining || !this.#requestComplete;
   }
@@ -196,7 +200,7 @@ export class Relay {
     }
     const out = body.length === 0 || this.#response.write(body);
     if (this.#complete) {
-      this.#response.end(undefined, this.#closesBehind());
+      this.#response.end();
       this.#finish();
     } else if (!out) {
       this.#door.engine.pause(this.#id);

@@ -185,23 +185,3 @@ t.test('a second daemon is refused and the first goes on', async (t) => {
   t.equal((await daemon.admin('GET', '/api/2.0/serving-endpoints/s')).status, 200);
   t.equal(daemon.process.exitCode, null);
 });
-
-t.test('a supervisor that is killed takes its worker along', async (t) => {
-  const { daemon, open } = await startGated(t);
-  open();
-  const pid = await daemon.workerPid();
-  await daemon.stop('SIGKILL');
-  await until(() => {
-    try {
-      process.kill(pid, 0);
-      return false;
-    } catch {
-      return true;
-    }
-  });
-  const again = await startDaemon(t, {
-    stateDir: daemon.stateDir,
-    flags: { 'data-plane-listen': new URL(daemon.dataUrl).host },
-  });
-  t.equal((await again.invoke(INVOKE, {})).status, 200, 'on the same port and state');
-});
