@@ -171,7 +171,7 @@ export class Relay {
     this.#resumeRequest();
     if ((flags & EventFlag.NO_BODY) !== 0) {
       beginAnswer(response, status, fields, this.#ids);
-      response.endWithoutBody(contentLength >= 0 ? contentLength : undefined, close);
+      endBodiless(response, contentLength, close);
       this.#finish();
     } else if (this.#complete) {
       beginAnswer(response, status, fields, this.#ids);
@@ -180,8 +180,8 @@ export class Relay {
     } else {
       // uWebSockets.js writes its own "Connection: close" where it is asked to close, which here would be behind
       // the body. So the client is told by us and closes; failing that the idle timeout does.
-      const closing = close ? `${fields}connection: close\r\n` : fields;
-      beginAnswer(response, status, closing, this.#ids);
+      beginAnswer(response, status, fields, this.#ids);
+      if (close) response.writeHeader('connection', 'close');
       this.#total = contentLength;
       response.onWritable(this.#onWritable);
       this.#writeBody(body);
