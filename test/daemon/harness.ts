@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Test } from 'tap';
-import { findUp } from '../../src/core/paths.js';
+import { projectFile } from '../unit/project-file.js';
 
 const START_TIMEOUT_MS = 20_000;
 
@@ -249,13 +249,6 @@ export function configOf(split: Readonly<Record<string, number | string>>): unkn
       })),
     },
   };
-}
-
-/** Fetches the repository's file, wherever the compiled test lies. */
-export function projectFile(relative: string): string {
-  const file = findUp(import.meta.dirname, relative);
-  if (file === null) throw new Error(`${relative} is not there`);
-  return file;
 }
 
 function mainFile(): string {

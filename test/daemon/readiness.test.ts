@@ -6,12 +6,12 @@ import t, { type Test } from 'tap';
 import {
   deploymentsOf,
   endpointOf,
-  projectFile,
   startDaemon,
   startNamedReplica,
   startReplica,
   type TestDaemon,
 } from './harness.js';
+import { projectFile } from '../unit/project-file.js';
 import { post, WireClient } from './wire.js';
 
 const MANIFEST = '/api/2.0/pointsman/manifest';

@@ -7,7 +7,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import { deploymentsOf, endpointOf, projectFile, startDaemon } from '../daemon/harness.js';
+import { deploymentsOf, endpointOf, startDaemon } from '../daemon/harness.js';
+import { projectFile } from '../unit/project-file.js';
 import {
   BrokenAnswer,
   ok,
@@ -124,7 +125,8 @@ t.test('cases', async (t) => {
       if (close) socket.end();
     });
   });
-  const daemon = await startDaemon(t);
+  // Pools are a worker's own: with two, whether a connection is used again would be chance.
+  const daemon = await startDaemon(t, { flags: { 'data-plane-workers': '1' } });
   await daemon.admin('PATCH', '/api/2.0/pointsman/manifest', {
     deployments: [
       { ...(deploymentsOf({ s: replica.url })[0] as object), health: { interval_ms: 60_000 } },
