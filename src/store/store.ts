@@ -143,6 +143,8 @@ export class Store {
   readonly #selectRecords: Database.Statement<[RecordKind], StoredRecord>;
   readonly #selectOne: Database.Statement<[RecordKind, string], { json: string }>;
   readonly #commit: (change: StoreCommit) => number;
+  /** Compiled once each: a change runs some ten statements. */
+  readonly #statements = new Map<string, Database.Statement>();
 
   private constructor(db: Database.Database) {
     this.#db = db;
@@ -177,9 +179,9 @@ export class Store {
 
   /** Number of the newest persisted revision. */
   get revision(): number {
-    const row = this.#db
-      .prepare<[], { value: number }>("SELECT value FROM meta WHERE key = 'revision'")
-      .get();
+    const row = this.#prepared<[], { value: number }>(
+      "SELECT value FROM meta WHERE key = 'revision'",
+    ).get();
     if (row === undefined) throw new Error('store: no revision counter');
     return row.value;
   }
@@ -199,13 +201,11 @@ export class Store {
 
   /** The newest revisions first. */
   revisions(limit: number): RevisionRow[] {
-    const rows = this.#db
-      .prepare<[number], RevisionInput & { number: number }>(
-        `SELECT number, created_at AS createdAt, principal, summary FROM revisions
+    const rows = this.#prepared<[number], RevisionInput & { number: number }>(
+      `SELECT number, created_at AS createdAt, principal, summary FROM revisions
          ORDER BY number DESC LIMIT ?`,
-      )
-      .all(limit);
-    const changesOf = this.#db.prepare<[number], RevisionDelta>(
+    ).all(limit);
+    const changesOf = this.#prepared<[number], RevisionDelta>(
       'SELECT kind, name, before, after FROM revision_changes WHERE number = ? ORDER BY kind, name',
     );
     return rows.map((row) => ({ ...row, changes: changesOf.all(row.number) }));
@@ -216,26 +216,22 @@ export class Store {
    * that were taken back: versions above the record's last one are to be passed over.
    */
   configs(endpointId: string): StoredConfig[] {
-    return this.#db
-      .prepare<[string], StoredConfig>(
-        `SELECT version, accepted_at AS acceptedAt, principal, activated_at AS activatedAt, json
+    return this.#prepared<[string], StoredConfig>(
+      `SELECT version, accepted_at AS acceptedAt, principal, activated_at AS activatedAt, json
          FROM configs WHERE endpoint_id = ? ORDER BY version DESC`,
-      )
-      .all(endpointId);
+    ).all(endpointId);
   }
 
   /** Drops the configs of endpoints that are not named, in a transaction of its own. */
   keepConfigsOf(endpointIds: readonly string[]): void {
-    this.#db
-      .prepare<[string]>(
-        'DELETE FROM configs WHERE endpoint_id NOT IN (SELECT value FROM json_each(?))',
-      )
-      .run(JSON.stringify(endpointIds));
+    this.#prepared<[string]>(
+      'DELETE FROM configs WHERE endpoint_id NOT IN (SELECT value FROM json_each(?))',
+    ).run(JSON.stringify(endpointIds));
   }
 
   /** Drops the configs of a deleted endpoint, in a transaction of its own. */
   forgetConfigsOf(endpointId: string): void {
-    this.#db.prepare<[string]>('DELETE FROM configs WHERE endpoint_id = ?').run(endpointId);
+    this.#prepared<[string]>('DELETE FROM configs WHERE endpoint_id = ?').run(endpointId);
   }
 
   close(): void {
@@ -246,12 +242,12 @@ export class Store {
     const number =
       change.revision === undefined ? this.revision : this.#nextRevision(change.revision);
     this.#writeConfigs(change.configs ?? []);
-    const put = this.#db.prepare(
+    const put = this.#prepared(
       `INSERT INTO records (kind, name, json) VALUES (?, ?, ?)
        ON CONFLICT (kind, name) DO UPDATE SET json = excluded.json`,
     );
-    const remove = this.#db.prepare('DELETE FROM records WHERE kind = ? AND name = ?');
-    const log = this.#db.prepare('INSERT INTO revision_changes VALUES (?, ?, ?, ?, ?)');
+    const remove = this.#prepared('DELETE FROM records WHERE kind = ? AND name = ?');
+    const log = this.#prepared('INSERT INTO revision_changes VALUES (?, ?, ?, ?, ?)');
     for (const { kind, name, json } of change.records) {
       if (change.revision !== undefined) {
         const before = this.#selectOne.get(kind, name)?.json ?? null;
@@ -265,9 +261,9 @@ export class Store {
 
   #writeConfigs(changes: readonly ConfigChange[]): void {
     if (changes.length === 0) return;
-    const put = this.#db.prepare('INSERT OR REPLACE INTO configs VALUES (?, ?, ?, ?, NULL, ?)');
-    const prune = this.#db.prepare('DELETE FROM configs WHERE endpoint_id = ? AND version <= ?');
-    const activate = this.#db.prepare(
+    const put = this.#prepared('INSERT OR REPLACE INTO configs VALUES (?, ?, ?, ?, NULL, ?)');
+    const prune = this.#prepared('DELETE FROM configs WHERE endpoint_id = ? AND version <= ?');
+    const activate = this.#prepared(
       'UPDATE configs SET activated_at = ? WHERE endpoint_id = ? AND version = ?',
     );
     for (const change of changes) {
@@ -283,12 +279,24 @@ export class Store {
 
   #nextRevision(input: RevisionInput): number {
     const number = this.revision + 1;
-    this.#db.prepare("UPDATE meta SET value = ? WHERE key = 'revision'").run(number);
-    this.#db
-      .prepare('INSERT INTO revisions VALUES (?, ?, ?, ?)')
-      .run(number, input.createdAt, input.principal, input.summary);
-    this.#db.prepare('DELETE FROM revisions WHERE number <= ?').run(number - REVISIONS_KEPT);
+    this.#prepared("UPDATE meta SET value = ? WHERE key = 'revision'").run(number);
+    this.#prepared('INSERT INTO revisions VALUES (?, ?, ?, ?)').run(
+      number,
+      input.createdAt,
+      input.principal,
+      input.summary,
+    );
+    this.#prepared('DELETE FROM revisions WHERE number <= ?').run(number - REVISIONS_KEPT);
     return number;
+  }
+
+  #prepared<Bind extends unknown[], Row = unknown>(sql: string): Database.Statement<Bind, Row> {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement as Database.Statement<Bind, Row>;
   }
 }
 
