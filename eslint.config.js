@@ -18,7 +18,6 @@ const ROOM_RANKS = [
   ['store'],
   ['control'],
   ['auth'],
-  ['backends'],
   ['telemetry'],
   ['worker', 'supervisor', 'admin'],
   ['cli'],

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "net/deferred.h"
+
 namespace pointsman {
 
 constexpr uint32_t kReadable = 1;
@@ -19,18 +21,6 @@ class IoWatcher {
 
  protected:
   ~IoWatcher() = default;
-};
-
-// Runs once in the next turn of the loop, outside every other callback. Intrusive: owned by whoever
-// defers it.
-class Deferred {
- public:
-  virtual void onDeferred() noexcept = 0;
-  Deferred* nextDeferred = nullptr;
-  bool isDeferred = false;
-
- protected:
-  ~Deferred() = default;
 };
 
 class TickListener {

@@ -36,13 +36,13 @@ UvLoop::UvLoop(uv_loop_t* loop) noexcept : loop_(loop) {
 }
 
 UvLoop::~UvLoop() {
-  runDeferred();
+  deferred_.run();
 }
 
 void UvLoop::close(void (*onClosed)(void*), void* argument) noexcept {
   onClosed_ = onClosed;
   onClosedArgument_ = argument;
-  runDeferred();
+  deferred_.run();
   uv_close(asHandle(&timer_), onHandleClosed);
   uv_close(asHandle(&idle_), onHandleClosed);
 }
@@ -74,22 +74,13 @@ void UvLoop::unwatch(Watch* watch) noexcept {
 }
 
 void UvLoop::defer(Deferred* task) noexcept {
-  if (task->isDeferred) return;
-  task->isDeferred = true;
-  task->nextDeferred = nullptr;
-  (deferredLast_ != nullptr ? deferredLast_->nextDeferred : deferredFirst_) = task;
-  deferredLast_ = task;
+  deferred_.add(*task);
   // libuv ignores the start of a handle that is closing or active.
   if (onClosed_ == nullptr) uv_idle_start(&idle_, onIdle);
 }
 
 void UvLoop::undefer(Deferred* task) noexcept {
-  if (!task->isDeferred) return;
-  task->isDeferred = false;
-  Deferred* before = nullptr;
-  for (Deferred* at = deferredFirst_; at != task; at = at->nextDeferred) before = at;
-  (before != nullptr ? before->nextDeferred : deferredFirst_) = task->nextDeferred;
-  if (deferredLast_ == task) deferredLast_ = before;
+  deferred_.remove(*task);
 }
 
 uint64_t UvLoop::nowMs() const noexcept {
@@ -134,25 +125,11 @@ void UvLoop::onTimer(uv_timer_t* handle) {
 
 void UvLoop::onIdle(uv_idle_t* handle) {
   uv_idle_stop(handle);
-  static_cast<UvLoop*>(handle->data)->runDeferred();
+  static_cast<UvLoop*>(handle->data)->deferred_.run();
 }
 
 void UvLoop::onHandleClosed(uv_handle_t* handle) {
   static_cast<UvLoop*>(handle->data)->handleClosed();
-}
-
-// Tasks deferred by the tasks themselves run in the next turn.
-void UvLoop::runDeferred() noexcept {
-  Deferred* last = deferredLast_;
-  while (deferredFirst_ != nullptr) {
-    Deferred* task = deferredFirst_;
-    deferredFirst_ = task->nextDeferred;
-    if (deferredFirst_ == nullptr) deferredLast_ = nullptr;
-    task->isDeferred = false;
-    const bool wasLast = task == last;
-    task->onDeferred();
-    if (wasLast) return;
-  }
 }
 
 void UvLoop::handleClosed() noexcept {

@@ -39,15 +39,13 @@ class UvLoop final : public Loop {
   static void onTimer(uv_timer_t* handle);
   static void onIdle(uv_idle_t* handle);
   static void onHandleClosed(uv_handle_t* handle);
-  void runDeferred() noexcept;
   void handleClosed() noexcept;
 
   uv_loop_t* loop_;
   uv_timer_t timer_{};
   uv_idle_t idle_{};
   TickListener* ticks_ = nullptr;
-  Deferred* deferredFirst_ = nullptr;
-  Deferred* deferredLast_ = nullptr;
+  DeferredQueue deferred_;
   // Handles libuv still holds: timer, idle and watches on their way out.
   size_t openHandles_ = 2;
   void (*onClosed_)(void*) = nullptr;

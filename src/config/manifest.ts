@@ -219,7 +219,6 @@ export const ManifestSchema = Type.Object(
 
 export type DeploymentInput = Static<typeof DeploymentSchema>;
 export type ManifestEndpointInput = Static<typeof ManifestEndpointSchema>;
-export type ManifestInput = Static<typeof ManifestSchema>;
 
 export const validateManifest = compileValidator(ManifestSchema);
 export const validateDeployment = compileValidator(DeploymentSchema);

@@ -6,6 +6,7 @@
 import type { DeploymentInput } from '../config/manifest.js';
 import { joinPath } from '../config/validate.js';
 import { invalidField } from '../core/errors.js';
+import { CONNECTION_FIELDS } from '../core/http-fields.js';
 import { DEPLOYMENT_HEADERS_MAX } from '../config/manifest.js';
 import { checkName, checkText } from './input.js';
 import { entityKey, type DeploymentRecord, type ServedBy, type Serving } from './records.js';
@@ -13,17 +14,8 @@ import { parseReplicaUrl } from './replica-url.js';
 
 /** Fields that belong to the connection or to pointsman, never to a manifest. */
 const REFUSED_HEADERS = new Set([
-  'connection',
+  ...CONNECTION_FIELDS,
   'content-length',
-  'expect',
-  'host',
-  'http2-settings',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
   'x-databricks-request-id',
   'x-request-id',
 ]);

@@ -29,8 +29,5 @@ export const PPM = 1_000_000;
 /** How long every worker may take to build a revision before the change is refused, in milliseconds. */
 export const PREPARE_TIMEOUT_MS = 10_000;
 
-/** How long a worker may take to answer a question about its counters, in milliseconds. */
-export const STATS_TIMEOUT_MS = 1_000;
-
 /** Connections that may wait in a listening socket. */
 export const LISTEN_BACKLOG = 4_096;

@@ -66,38 +66,16 @@ void EpollLoop::unwatch(Watch* watch) noexcept {
 }
 
 void EpollLoop::defer(Deferred* task) noexcept {
-  if (task->isDeferred) return;
-  task->isDeferred = true;
-  task->nextDeferred = nullptr;
-  (deferredLast_ != nullptr ? deferredLast_->nextDeferred : deferredFirst_) = task;
-  deferredLast_ = task;
+  deferred_.add(*task);
 }
 
 void EpollLoop::undefer(Deferred* task) noexcept {
-  if (!task->isDeferred) return;
-  task->isDeferred = false;
-  Deferred* before = nullptr;
-  for (Deferred* at = deferredFirst_; at != task; at = at->nextDeferred) before = at;
-  (before != nullptr ? before->nextDeferred : deferredFirst_) = task->nextDeferred;
-  if (deferredLast_ == task) deferredLast_ = before;
-}
-
-size_t EpollLoop::deferredCount() const noexcept {
-  size_t count = 0;
-  for (const Deferred* at = deferredFirst_; at != nullptr; at = at->nextDeferred) count++;
-  return count;
+  deferred_.remove(*task);
 }
 
 bool EpollLoop::runDeferred() {
-  size_t left = deferredCount();
-  const bool isAny = left > 0;
-  while (left-- > 0 && deferredFirst_ != nullptr) {
-    Deferred* task = deferredFirst_;
-    deferredFirst_ = task->nextDeferred;
-    if (deferredFirst_ == nullptr) deferredLast_ = nullptr;
-    task->isDeferred = false;
-    task->onDeferred();
-  }
+  const bool isAny = !deferred_.empty();
+  deferred_.run();
   return isAny;
 }
 
@@ -105,7 +83,7 @@ bool EpollLoop::turn(int waitMs) {
   const bool hasRun = runDeferred();
   std::array<epoll_event, 64> events{};
   const int count = epoll_wait(epollFd_, events.data(), static_cast<int>(events.size()),
-                               hasRun || deferredFirst_ != nullptr ? 0 : waitMs);
+                               hasRun || !deferred_.empty() ? 0 : waitMs);
   for (int i = 0; i < count; i++) {
     const epoll_event& event = events[static_cast<size_t>(i)];
     const auto* watch = static_cast<const Watch*>(event.data.ptr);

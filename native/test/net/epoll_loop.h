@@ -46,7 +46,7 @@ class EpollLoop final : public Loop {
   void jump(uint64_t ms);
 
   size_t watchCount() const noexcept { return watches_; }
-  size_t deferredCount() const noexcept;
+  size_t deferredCount() const noexcept { return deferred_.size(); }
   bool isTicking() const noexcept { return ticks_ != nullptr; }
 
  private:
@@ -56,8 +56,7 @@ class EpollLoop final : public Loop {
   int epollFd_;
   uint64_t nowMs_ = 1'000'003;
   TickListener* ticks_ = nullptr;
-  Deferred* deferredFirst_ = nullptr;
-  Deferred* deferredLast_ = nullptr;
+  DeferredQueue deferred_;
   size_t watches_ = 0;
   // Unwatched while events are being handed out; those may point at them.
   std::vector<std::unique_ptr<Watch>> dead_;

@@ -12,6 +12,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Agent, type Dispatcher } from 'undici';
 import { ADMIN_RELAY_IN_FLIGHT_MAX } from '../../core/limits.js';
 import { PointsmanError } from '../../core/errors.js';
+import { CONNECTION_FIELDS } from '../../core/http-fields.js';
 import type { SupervisorView } from '../contract.js';
 
 const CONNECT_TIMEOUT_MS = 2000;
@@ -19,18 +20,7 @@ const CONNECT_TIMEOUT_MS = 2000;
 /**
  * Fields of one connection only (RFC 9110, 7.6.1), and those that the relay's own client writes.
  */
-const NOT_FORWARDED: ReadonlySet<string> = new Set([
-  'connection',
-  'expect',
-  'host',
-  'http2-settings',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
+const NOT_FORWARDED: ReadonlySet<string> = new Set(CONNECTION_FIELDS);
 
 const FORMS = [
   '/serving-endpoints/:name/invocations',
