@@ -51,7 +51,7 @@ await runMain(async () => {
     '--allow-empty-coverage',
     '--jobs=2',
     '--timeout=120',
-    '--reporter=min',
+    '--reporter=base',
     ...files,
   ]);
   process.stdout.write(`${String(files.length)} passed, 0 failed\n`);

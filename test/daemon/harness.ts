@@ -255,10 +255,14 @@ function mainFile(): string {
   return projectFile('dist/main.js');
 }
 
-/** Without what would configure a daemon or a client from outside the test. */
+/**
+ * Without what would configure a daemon or a client from outside the test, and without the test runner's loader:
+ * its hooks run on a thread of their own in every process that inherits it, and one that dies with a
+ * waiting main thread hangs for ever.
+ */
 function cleanEnv(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
-    ([name]) => !/^(?:POINTSMAN|DATABRICKS)_/.test(name),
+    ([name]) => !/^(?:POINTSMAN_|DATABRICKS_|TAP|NODE_OPTIONS$)/.test(name),
   );
   return Object.fromEntries(kept);
 }
