@@ -2,7 +2,7 @@
  * The daemon's own two tokens: files of mode 0600 in the state directory, made on first start. The variable
  * POINTSMAN_ADMIN_TOKEN is valid beside them while it is set and is never stored.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { createTokenText } from '../core/ids.js';
 import { STATE_FILES } from '../config/state-files.js';
@@ -44,6 +44,8 @@ function readOrCreate(file: string): string {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     const token = readFileSync(file, 'latin1').trim();
+    // Copies and restores loosen it; whoever reads it may do all.
+    chmodSync(file, 0o600);
     if (token.length < TOKEN_CHARS_MIN)
       throw new Error(`${file} holds no token; remove it to get a new one`);
     return token;

@@ -13,6 +13,7 @@ import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createAdminApp } from '../admin/app.js';
+import type { Readiness } from '../admin/contract.js';
 import { CredentialChecker, type TokenCredential } from '../auth/credentials.js';
 import { ADMIN_PRINCIPAL, loadLocalTokens } from '../auth/local-tokens.js';
 import type { Config } from '../config/config.js';
@@ -20,7 +21,7 @@ import { formatListenAddress, isLoopback, type ListenAddress } from '../config/l
 import { STATE_FILES } from '../config/state-files.js';
 import { createControlPlane, type RunningControlPlane } from '../control/create-control-plane.js';
 import { systemClock } from '../core/clock.js';
-import { invalidField } from '../core/errors.js';
+import { invalidField, messageOf, PointsmanError } from '../core/errors.js';
 import { loadAddon } from '../native/addon.js';
 import type { Addon } from '../native/contract.js';
 import { Store } from '../store/store.js';
@@ -28,10 +29,17 @@ import { lockStateDir, Supervisor } from '../supervisor/supervisor.js';
 import { createMetrics } from '../telemetry/metrics.js';
 import { applyFirstManifest } from './first-manifest.js';
 
+/** A worker whose loop has not turned for this long does not count as serving. */
+const HEARTBEAT_FRESH_MS = 2_000;
+/** Calls that are being answered when the admin port closes may take this long. */
+const ADMIN_CLOSE_MS = 500;
+
 export interface DaemonOptions {
   readonly logger: Logger;
   readonly logReadable: boolean;
   readonly version: string;
+  /** Aborts at the first signal to end. */
+  readonly signal: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -50,11 +58,15 @@ export interface Daemon {
 /** @throws PointsmanError or Error that says what is wrong and where. */
 export async function startDaemon(config: Config, options: DaemonOptions): Promise<Daemon> {
   const { logger } = options;
-  mkdirSync(config.state_dir, { recursive: true, mode: 0o700 });
   const addon = loadAddon();
-  const lock = lockStateDir(addon, config.state_dir);
-  const credentials = loadLocalTokens(config.state_dir, options.env);
-  const store = Store.open(config.state_dir);
+  const { lock, credentials, store } = inStateDir(config.state_dir, () => {
+    mkdirSync(config.state_dir, { recursive: true, mode: 0o700 });
+    return {
+      lock: lockStateDir(addon, config.state_dir),
+      credentials: loadLocalTokens(config.state_dir, options.env),
+      store: Store.open(config.state_dir),
+    };
+  });
   checkAdminAddresses(addon, config.admin.listen);
   const supervisor = new Supervisor({
     config,
@@ -63,12 +75,31 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
     logger,
     logReadable: options.logReadable,
   });
+  // A second signal ends this process at once; its workers must not go on as those of a crashed one do.
+  options.signal.addEventListener('abort', () => {
+    process.once('exit', () => {
+      supervisor.abort();
+    });
+  });
   try {
     await supervisor.open();
     return await startOn({ supervisor, store, lock, addon, credentials }, config, options);
   } catch (error) {
     supervisor.abort();
     throw error;
+  }
+}
+
+/** What goes wrong with files says which folder it is about, and what to do. */
+function inStateDir<T>(stateDir: string, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    if (error instanceof PointsmanError) throw error;
+    throw invalidField(
+      'state_dir',
+      `cannot use ${stateDir}: ${messageOf(error)}. Make it readable and writable for this user, or choose another`,
+    );
   }
 }
 
@@ -112,8 +143,9 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
     async stop() {
       const { drain_delay_ms: delayMs, drain_timeout_ms: timeoutMs } = config.data_plane;
       await supervisor.stop(delayMs, timeoutMs);
-      await admin.close();
+      // Wakes calls that wait for an update, so that they are answered before the port closes.
       await control.stop();
+      await admin.close();
       supervisor.close();
       store.close();
       rmSync(path.join(config.state_dir, STATE_FILES.adminUrl), { force: true });
@@ -157,10 +189,7 @@ function createAdmin(
     supervisor: {
       workers: () => supervisor.workers(),
       refusals: () => supervisor.refusals(),
-      ready: () => ({
-        ready: !supervisor.stopping,
-        reason: supervisor.stopping ? 'the daemon is draining' : '',
-      }),
+      ready: () => readinessOf(supervisor),
       dataPlaneUrl: () => dataUrl,
     },
     metrics: createMetrics({
@@ -176,6 +205,17 @@ function createAdmin(
     allowedHosts: config.admin.allowed_hosts,
     updateDeadlineMs: config.update_deadline_ms,
   });
+}
+
+function readinessOf(supervisor: Supervisor): Readiness {
+  if (supervisor.stopping) return { ready: false, reason: 'the daemon is draining' };
+  const serves = supervisor
+    .workers()
+    .some(
+      ({ state, heartbeat_age_ms: ageMs }) =>
+        state === 'SERVING' && (ageMs ?? 0) < HEARTBEAT_FRESH_MS,
+    );
+  return { ready: serves, reason: serves ? '' : 'no worker serves' };
 }
 
 interface AdminListeners {
@@ -205,13 +245,12 @@ async function listenAdmin(
     url: urlOf(addresses),
     addresses,
     async close() {
-      await Promise.all(
-        servers.map((server) => {
-          const closed = new Promise((resolve) => server.close(resolve));
-          server.closeAllConnections();
-          return closed;
-        }),
-      );
+      const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
+      const timer = setTimeout(() => {
+        for (const server of servers) server.closeAllConnections();
+      }, ADMIN_CLOSE_MS);
+      await Promise.all(closed);
+      clearTimeout(timer);
       await app.close();
     },
   };
@@ -238,7 +277,10 @@ function listenOn(server: Server, address: ListenAddress): Promise<void> {
 }
 
 function cannotListen(address: ListenAddress, error: NodeJS.ErrnoException): Error {
-  const problem = error.code === 'EADDRINUSE' ? 'another process listens there' : error.message;
+  const problem =
+    error.code === 'EADDRINUSE'
+      ? 'another process listens there; stop it or choose another port'
+      : error.message;
   const where = formatListenAddress(address);
   return invalidField('admin.listen', `cannot listen on ${where}: ${problem}`);
 }

@@ -81,7 +81,7 @@ function invitation(daemon: Daemon, stateDir: string): string[] {
   const token = path.relative(process.cwd(), path.join(stateDir, STATE_FILES.queryToken));
   return [
     '',
-    `pointsman serves the endpoint "iris": 90 % of the requests go to version 1, 10 % to version 2.`,
+    'pointsman serves the endpoint "iris": its requests are split between two versions of a model.',
     'Ask it for a prediction (from another terminal, in this folder):',
     '',
     `  curl -si ${daemon.dataUrl}/serving-endpoints/iris/invocations \\`,

@@ -57,13 +57,10 @@ async function runServe(config: Config, demo: boolean, version: string, io: Io):
     logReadable: io.interactive,
     version,
     env: io.env,
+    signal: io.signal,
   });
   const stopDemo = demo ? await startDemo(daemon, config.state_dir, io).catch(abandon) : null;
   await aborted(io.signal);
-  // A second signal ends this process at once; its workers must not go on as those of a crashed one do.
-  process.once('exit', () => {
-    daemon.abort();
-  });
   logger.info('draining');
   await daemon.stop();
   await stopDemo?.();

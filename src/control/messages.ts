@@ -120,8 +120,10 @@ export interface Envelope {
   addresses?: DeploymentAddresses;
   /** Say "not ready" but accept for `delayMs`, then finish what is in flight within `timeoutMs`. */
   drain?: { delayMs: number; timeoutMs: number };
-  /** To a worker of an earlier supervisor: give the listening sockets back, finish what is in flight. */
-  handover?: { socketPath: string; drainTimeoutMs: number };
+  /** To a worker of an earlier supervisor: send copies of the listening sockets, and go on accepting. */
+  lendSockets?: { socketPath: string };
+  /** To the same: others serve now; finish what is in flight and end. */
+  handover?: { drainTimeoutMs: number };
   /** The worker starts no more requests. */
   handedOver?: Record<string, never>;
   /** What was prepared with this number will not become active. */

@@ -2,7 +2,9 @@
  * Workers that an earlier supervisor left behind: it was killed, they serve on. Their listening sockets are taken
  * over, then they finish what is in flight and end.
  *
- *   hello -> handover -> sockets arrive -> handedOver (starts no more requests) -> ended
+ *   hello -> lendSockets -> sockets arrive -> handover -> handedOver (starts no more requests) -> ended
+ *
+ * They accept until workers of this supervisor do, so a supervisor that dies in between leaves no gap.
  *
  * They count in a memory block of their own, so nothing may become active while one of them starts requests:
  * `quiet` resolves when none does any more.
@@ -45,6 +47,7 @@ interface Orphan {
 
 export class Orphans {
   readonly #options: OrphansOptions;
+  #handingOver = false;
   readonly #orphans: Map<number, Orphan>;
 
   /** Call with the state directory locked. */
@@ -58,9 +61,10 @@ export class Orphans {
     );
   }
 
-  /** Those that live, without the sockets, which they have no more: for the next worker file. */
+  /** Those that live, for the next worker file; without the sockets once they have been told to let go of them. */
   records(): WorkerRecord[] {
-    return this.#living().map(({ record }) => ({ ...record, listeners: [] }));
+    const records = this.#living().map(({ record }) => record);
+    return this.#handingOver ? records.map((record) => ({ ...record, listeners: [] })) : records;
   }
 
   /** What they listen on, as recorded. */
@@ -73,12 +77,18 @@ export class Orphans {
     const orphan = this.#orphans.get(pid);
     if (orphan === undefined) return null;
     orphan.channel = channel;
+    if (this.#handingOver) {
+      channel.send({ handover: { drainTimeoutMs: this.#options.drainTimeoutMs } });
+    }
     return (envelope) => {
       if (envelope.handedOver !== undefined) orphan.handedOver = true;
     };
   }
 
-  /** Their listening sockets; whoever does not answer is killed. The control socket must be open. */
+  /**
+   * Copies of their listening sockets, from which they go on accepting; whoever does not answer is killed. The control
+   * socket must be open.
+   */
   async takeSockets(): Promise<BoundSocket[]> {
     const { logger } = this.#options;
     const orphans = [...this.#orphans.values()];
@@ -89,8 +99,11 @@ export class Orphans {
     return taken.flat();
   }
 
-  /** Resolves when no orphan starts requests any more. Call after `takeSockets`. */
-  async quiet(): Promise<void> {
+  /** Tells them that others serve now; resolves when none starts requests any more. */
+  async handOver(): Promise<void> {
+    this.#handingOver = true;
+    const { drainTimeoutMs } = this.#options;
+    for (const { channel } of this.#living()) channel?.send({ handover: { drainTimeoutMs } });
     const deadline = performance.now() + QUIET_TIMEOUT_MS;
     const loud = (): Orphan[] => this.#living().filter(({ handedOver }) => !handedOver);
     while (loud().length > 0) {
@@ -99,7 +112,7 @@ export class Orphans {
     }
   }
 
-  /** Resolves when all have ended; those that outlive the drain time are killed. Call after `takeSockets`. */
+  /** Resolves when all have ended; those that outlive the drain time are killed. Call after `handOver`. */
   async ended(): Promise<void> {
     const deadline = performance.now() + this.#options.drainTimeoutMs + END_GRACE_MS;
     while (this.#living().length > 0) {
@@ -131,8 +144,7 @@ export class Orphans {
     rmSync(socketFile, { force: true });
     const listener = addon.listenForDescriptors(unixSocketPath(socketFile));
     try {
-      const { drainTimeoutMs } = this.#options;
-      orphan.channel.send({ handover: { socketPath: socketFile, drainTimeoutMs } });
+      orphan.channel.send({ lendSockets: { socketPath: socketFile } });
       const descriptors = await this.#receive(orphan, listener, listeners.length);
       return this.#checked(descriptors, orphan.record);
     } catch (error) {

@@ -119,8 +119,6 @@ export class Supervisor implements DataPlane {
     });
     await checkListenable(addon, config.data_plane.listen, this.#orphans.addresses());
     const received = await this.#orphans.takeSockets();
-    void this.#exclusive(() => this.#orphans.quiet());
-    void this.#orphans.ended();
     const { workers } = this.#block;
     this.#listeners = await openListeners(addon, config.data_plane.listen, workers, received);
     this.#spawnWorkers();
@@ -194,12 +192,15 @@ export class Supervisor implements DataPlane {
         this.#trial.discard();
         throw error;
       }
+      const isFirst = this.#active === null;
       this.#block.setActiveRevision(revision);
       this.#active = snapshot;
       this.#addresses.clear();
       for (const update of snapshot.addresses) this.#addresses.set(update.deployment, update);
       for (const worker of this.#slots) worker.commit(revision);
       this.#trial.follow(snapshot);
+      // Queued before any other change can be: until then the orphans serve what this revision serves.
+      if (isFirst) void this.#exclusive(() => this.#relieveOrphans());
     });
   }
 
@@ -233,6 +234,17 @@ export class Supervisor implements DataPlane {
         degraded: worker.degraded,
       };
     });
+  }
+
+  /** Ends the orphans as soon as a worker of this supervisor accepts; resolves when they start nothing more. */
+  async #relieveOrphans(): Promise<void> {
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    while (!this.#slots.some(({ state }) => state === 'SERVING')) {
+      if (this.#stopping || performance.now() > deadline) break;
+      await sleep(5);
+    }
+    await this.#orphans.handOver();
+    void this.#orphans.ended();
   }
 
   #spawnWorkers(): void {

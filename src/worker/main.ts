@@ -94,7 +94,8 @@ function onEnvelope(envelope: Envelope): void {
   if (envelope.commit !== undefined) commit(envelope.commit.revision);
   if (envelope.addresses !== undefined) setAddresses(envelope.addresses);
   if (envelope.drain !== undefined) ending.drain(envelope.drain.delayMs, envelope.drain.timeoutMs);
-  if (envelope.handover !== undefined) handOver(envelope.handover);
+  if (envelope.lendSockets !== undefined) lendSockets(envelope.lendSockets.socketPath);
+  if (envelope.handover !== undefined) handOver(envelope.handover.drainTimeoutMs);
 }
 
 function setUp(setup: Setup): void {
@@ -145,15 +146,18 @@ function setAddresses(update: DeploymentAddresses): void {
 }
 
 /** To the supervisor that came after a dead one. A worker that was ending already may have no sockets left. */
-function handOver(handover: { socketPath: string; drainTimeoutMs: number }): void {
-  logger.info('handing the listening sockets over');
+/** Goes on accepting from them: whoever asked may die before its own workers do. */
+function lendSockets(socketPath: string): void {
   try {
-    if (ending.accepts) sendSockets(unixSocketPath(handover.socketPath));
+    if (ending.accepts) sendSockets(unixSocketPath(socketPath));
   } catch (error) {
     logger.error({ error: messageOf(error) }, 'nobody takes the sockets; serving on');
-    return;
   }
-  ending.handOver(handover.drainTimeoutMs, () => {
+}
+
+function handOver(drainTimeoutMs: number): void {
+  logger.info('other workers serve now');
+  ending.handOver(drainTimeoutMs, () => {
     link.send({ handedOver: {} });
   });
 }

@@ -113,7 +113,7 @@ export async function startDaemon(t: Test, options: DaemonOptions = {}): Promise
     ...options.flags,
   };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-  const child = spawn(process.execPath, [mainFile(), 'serve', ...args], {
+  const child = spawn('env', pointsmanCommand(['serve', ...args]), {
     // A folder without a manifest or configuration of somebody else's.
     cwd: stateDir,
     env: { ...cleanEnv(), ...options.env },
@@ -161,7 +161,7 @@ export function runCommand(
   env: Readonly<Record<string, string>> = {},
 ): Promise<Command> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [mainFile(), ...args], {
+    const child = spawn('env', pointsmanCommand(args), {
       cwd: tmpdir(),
       env: { ...cleanEnv(), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -256,13 +256,18 @@ function mainFile(): string {
 }
 
 /**
- * Without what would configure a daemon or a client from outside the test, and without the test runner's loader:
- * its hooks run on a thread of their own in every process that inherits it, and one that dies with a
- * waiting main thread hangs for ever.
+ * Arguments of env(1). The test runner puts a loader into the environment of every child, whatever `env` says; its hooks
+ * run on a thread of their own in each process that inherits it, and a main thread that waits for one that is
+ * gone hangs for ever. env(1) takes it out and then is the process itself.
  */
+function pointsmanCommand(args: readonly string[]): string[] {
+  return ['-u', 'NODE_OPTIONS', process.execPath, mainFile(), ...args];
+}
+
+/** Without what would configure a daemon or a client from outside the test. */
 function cleanEnv(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
-    ([name]) => !/^(?:POINTSMAN_|DATABRICKS_|TAP|NODE_OPTIONS$)/.test(name),
+    ([name]) => !/^(?:POINTSMAN|DATABRICKS)_/.test(name),
   );
   return Object.fromEntries(kept);
 }
