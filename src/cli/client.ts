@@ -24,7 +24,7 @@ export interface CallOptions {
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-/** A change may wait for prepare_timeout_ms behind another one; more means that something hangs. */
+/** A change may wait for PREPARE_TIMEOUT_MS behind another one; more means that something hangs. */
 const CALL_TIMEOUT_MS = 60_000;
 
 export const API = '/api/2.0';

@@ -16,8 +16,6 @@ export interface WorkerLaunch {
   readonly stateDir: string;
   /** Listening sockets, from FIRST_LISTEN_DESCRIPTOR on. */
   readonly listeners: number;
-  /** False: the setting, or the slot's workers have crashed in native code. */
-  readonly fastPath: boolean;
   readonly logLevel: string;
   readonly logReadable: boolean;
 }

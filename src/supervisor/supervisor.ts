@@ -255,7 +255,6 @@ export class Supervisor implements DataPlane {
         launch: {
           slot,
           stateDir: config.state_dir,
-          fastPath: config.data_plane.fast_path,
           logLevel: config.log.level,
           logReadable,
         },

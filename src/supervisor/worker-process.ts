@@ -128,7 +128,6 @@ export class WorkerSlot {
     this.#spawnedAt = performance.now();
     const worker: WorkerLaunch = {
       ...launch,
-      fastPath: launch.fastPath && !this.#policy.degraded,
       listeners: sockets.length,
     };
     const inherited = [...memoryDescriptors, ...sockets.map(({ descriptor }) => descriptor)];

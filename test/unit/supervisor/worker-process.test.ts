@@ -26,7 +26,7 @@ async function startTalk(t: Test): Promise<Talk> {
   let onExit: () => void = () => undefined;
   const slot = new WorkerSlot({
     entry: ['-e', 'setInterval(() => {}, 1000)'],
-    launch: { slot: 0, stateDir: folder, fastPath: true, logLevel: 'info', logReadable: false },
+    launch: { slot: 0, stateDir: folder, logLevel: 'info', logReadable: false },
     memoryDescriptors: [2, 2],
     sockets: [],
     logger: pino({ level: 'silent' }),
