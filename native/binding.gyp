@@ -3,7 +3,7 @@
     {
       "target_name": "pointsman",
       "sources": [
-        "<!@(ls core/*.cc http1/*.cc net/*.cc uws/*.cc binding/*.cc)"
+        "<!@(ls core/*.cc http1/*.cc net/*.cc front/*.cc uws/*.cc binding/*.cc)"
       ],
       "include_dirs": [".", "<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS"],

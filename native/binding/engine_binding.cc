@@ -1,5 +1,11 @@
 #include "binding/engine_binding.h"
 
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
 #include "binding/external.h"
 #include "binding/js.h"
 
@@ -45,6 +51,9 @@ void cleanupHook(napi_async_cleanup_hook_handle handle, void* argument) {
 void EngineCore::shutdownLater() noexcept {
   if (owner != nullptr) owner->core_ = nullptr;
   owner = nullptr;
+  // Answers under way are broken off without a word to anybody.
+  acceptor.reset();
+  front.reset();
   engine->cancelAll();
   loop.defer(this);
 }
@@ -55,6 +64,7 @@ void EngineCore::shutdown() noexcept {
   loop.undefer(this);
   if (owner != nullptr) owner->core_ = nullptr;
   acceptor.reset();
+  front.reset();
   engine.reset();
   loop.close(
       [](void* argument) {
@@ -63,6 +73,20 @@ void EngineCore::shutdown() noexcept {
         delete core;  // NOLINT: the constructor of EngineBinding made it
       },
       this);
+}
+
+bool EngineCore::onAccepted(int fd, const sockaddr_storage& peer) noexcept {
+  if (front) return front->open(fd, peer);
+  const auto* v4 = reinterpret_cast<const sockaddr_in*>(&peer);   // NOLINT: the API's own idiom
+  const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&peer);  // NOLINT: as above
+  std::array<char, sizeof v6->sin6_addr> address{};
+  const bool isV6 = peer.ss_family == AF_INET6;
+  const size_t bytes = isV6 ? sizeof v6->sin6_addr : sizeof v4->sin_addr;
+  const void* from = isV6 ? static_cast<const void*>(&v6->sin6_addr) : &v4->sin_addr;
+  std::memcpy(address.data(), from, bytes);
+  if (attachment.adopt(fd, address.data(), bytes)) return true;
+  ::close(fd);
+  return false;
 }
 
 Napi::Function EngineBinding::define(Napi::Env env) {
@@ -82,6 +106,13 @@ Napi::Function EngineBinding::define(Napi::Env env) {
                       InstanceMethod<&EngineBinding::attach>("attach"),
                       InstanceMethod<&EngineBinding::accept>("accept"),
                       InstanceMethod<&EngineBinding::stopAccepting>("stopAccepting"),
+                      InstanceMethod<&EngineBinding::openFront>("openFront"),
+                      InstanceMethod<&EngineBinding::admit>("admit"),
+                      InstanceMethod<&EngineBinding::reject>("reject"),
+                      InstanceMethod<&EngineBinding::rememberToken>("rememberToken"),
+                      InstanceMethod<&EngineBinding::drainFront>("drainFront"),
+                      InstanceMethod<&EngineBinding::startNothing>("startNothing"),
+                      InstanceMethod<&EngineBinding::busyConnections>("busyConnections"),
                       InstanceMethod<&EngineBinding::connectionClosed>("connectionClosed"),
                       InstanceMethod<&EngineBinding::close>("close")});
 }
@@ -173,25 +204,27 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!usable(info)) return {};
   Engine& engine = *core_->engine;
-  // The moment of dispatch: what this table says holds for the request to its end.
-  const pointsman::Ref<RoutingTable>& table = engine.snapshot();
-  if (!table) return Napi::Number::New(env, kNoSnapshot);
   js::latin1(env, info[0], endpoint_);
   js::latin1(env, info[1], entity_);
-  const EndpointRoutes* routes = table->find(endpoint_);
-  dispatchedData_[0] = static_cast<double>(table->revision());
-  if (routes == nullptr) return Napi::Number::New(env, kNoEndpoint);
-  const EntityTarget* target =
-      entity_.empty() ? &routes->pick(engine.rng().next()) : routes->find(entity_);
-  if (target == nullptr) return Napi::Number::New(env, kNoEntity);
-  dispatchedData_[1] = target->statsSlot;
-  EntityStats& stats = engine.column().entities[target->statsSlot];
-  if (!target->deployment) {
-    stats.recordAnswer(static_cast<uint32_t>(statusOf(Failure::kNoReadyAddress)), 0);
-    return Napi::Number::New(env, kNoDeployment);
+  // The moment of dispatch: what is read here holds for the request to its end.
+  const Engine::Dispatch dispatched = engine.dispatch(endpoint_, entity_, false);
+  dispatchedData_[0] = static_cast<double>(dispatched.revision);
+  if (dispatched.target != nullptr) dispatchedData_[1] = dispatched.target->statsSlot;
+  switch (dispatched.refusal) {
+    case Engine::Dispatch::Refusal::kNone:
+      break;
+    case Engine::Dispatch::Refusal::kNoSnapshot:
+      return Napi::Number::New(env, kNoSnapshot);
+    case Engine::Dispatch::Refusal::kNoEndpoint:
+      return Napi::Number::New(env, kNoEndpoint);
+    case Engine::Dispatch::Refusal::kNoEntity:
+      return Napi::Number::New(env, kNoEntity);
+    case Engine::Dispatch::Refusal::kNoDeployment:
+      return Napi::Number::New(env, kNoDeployment);
   }
+  const EntityTarget& target = *dispatched.target;
   js::latin1(env, info[2], method_);
-  if (target->deployment->protocol == Protocol::kMlflow && method_ != "POST") {
+  if (target.deployment->protocol == Protocol::kMlflow && method_ != "POST") {
     return Napi::Number::New(env, kMethodNotAllowed);
   }
   js::latin1(env, info[3], query_);
@@ -204,8 +237,9 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
                          .clientAddress = client_,
                          .requestId = requestId_,
                          .contentLength = info[7].As<Napi::Number>().Int64Value()};
-  Exchange& exchange = engine.createExchange(table->revision());
-  exchange.start(*this, target->deployment, stats, head, bytesOf(info[8]),
+  Exchange& exchange = engine.createExchange(dispatched.revision);
+  EntityStats& stats = engine.column().entities[target.statsSlot];
+  exchange.start(*this, target.deployment, stats, head, bytesOf(info[8]),
                  info[9].As<Napi::Boolean>().Value());
   return Napi::Number::New(env, exchange.id());
 }
@@ -248,16 +282,107 @@ Napi::Value EngineBinding::accept(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
   const int fd = info[0].As<Napi::Number>().Int32Value();
   const uint32_t connectionsMax = info[1].As<Napi::Number>().Uint32Value();
-  const bool possible = core_->attachment.attached();
+  const bool possible = core_->front.has_value() || core_->attachment.attached();
   if (possible && !core_->acceptor) {
-    core_->acceptor.emplace(core_->loop, core_->engine->wheel(), core_->attachment,
-                            core_->engine->column().header.connectionsOpen);
+    core_->acceptor.emplace(core_->loop, core_->engine->wheel(), *core_,
+                            core_->engine->column().header);
   }
   if (!possible || !core_->acceptor->start(fd, connectionsMax)) {
     Napi::Error::New(info.Env(), "cannot accept from descriptor " + std::to_string(fd))
         .ThrowAsJavaScriptException();
   }
   return info.Env().Undefined();
+}
+
+namespace {
+
+RefusalTexts readRefusals(const Napi::Array& list) {
+  RefusalTexts texts;
+  for (uint32_t index = 0; index < kRefusals && index < list.Length(); index++) {
+    const Napi::Object input = list.Get(index).As<Napi::Object>();
+    texts[index] = {.status = static_cast<int>(js::uint32(input, "status")),
+                    .codeNumber = js::uint32(input, "codeNumber"),
+                    .code = js::string(input, "code"),
+                    .body = js::string(input, "body"),
+                    .retryAfterS = js::uint32(input, "retryAfterS"),
+                    .allow = js::string(input, "allow")};
+  }
+  return texts;
+}
+
+}  // namespace
+
+// openFront(settings, onUnknownToken)
+Napi::Value EngineBinding::openFront(const Napi::CallbackInfo& info) {
+  if (!usable(info)) return {};
+  const Napi::Env env = info.Env();
+  const bool isPossible = core_->attachment.attached() && !core_->front;
+  if (!isPossible || !info[0].IsObject() || !info[1].IsFunction()) {
+    Napi::Error::New(env, "openFront(settings, onUnknownToken) needs an attached engine")
+        .ThrowAsJavaScriptException();
+    return {};
+  }
+  const Napi::Object settings = info[0].As<Napi::Object>();
+  const Napi::Array refusals = js::array(settings, "refusals");
+  if (refusals.Length() != kRefusals) {
+    Napi::Error::New(env, "openFront got another number of refusals").ThrowAsJavaScriptException();
+    return {};
+  }
+  onUnknownToken_ = Napi::Persistent(info[1].As<Napi::Function>());
+  core_->connector.emplace(core_->attachment);
+  FrontHost& host = *this;
+  core_->front.emplace(*core_->engine, *core_->connector, host,
+                       FrontSettings{.workspaceId = js::string(settings, "workspaceId"),
+                                     .authRequired = js::boolean(settings, "authRequired"),
+                                     .fastPath = js::boolean(settings, "fastPath"),
+                                     .requestBytesMax = js::uint64(settings, "maxRequestBytes"),
+                                     .headBytesMax = js::uint32(settings, "maxHeaderBytes"),
+                                     .refusals = readRefusals(refusals)});
+  return env.Undefined();
+}
+
+Napi::Value EngineBinding::admit(const Napi::CallbackInfo& info) {
+  if (core_ != nullptr && core_->front) {
+    core_->front->admit(info[0].As<Napi::Number>().Uint32Value(),
+                        info[1].As<Napi::Number>().Uint32Value());
+  }
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::reject(const Napi::CallbackInfo& info) {
+  const uint32_t refusal = info[2].As<Napi::Number>().Uint32Value();
+  if (core_ != nullptr && core_->front && refusal < kRefusals) {
+    core_->front->reject(info[0].As<Napi::Number>().Uint32Value(),
+                         info[1].As<Napi::Number>().Uint32Value(), static_cast<Refusal>(refusal));
+  }
+  return info.Env().Undefined();
+}
+
+// rememberToken(authorization, epoch, expiresAtS)
+Napi::Value EngineBinding::rememberToken(const Napi::CallbackInfo& info) {
+  if (core_ != nullptr && core_->front) {
+    std::string value;
+    js::latin1(info.Env(), info[0], value);
+    core_->front->tokens().insert(value,
+                                  static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value()),
+                                  static_cast<uint64_t>(info[2].As<Napi::Number>().Int64Value()));
+  }
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::drainFront(const Napi::CallbackInfo& info) {
+  if (core_ != nullptr && core_->front) core_->front->drain();
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::startNothing(const Napi::CallbackInfo& info) {
+  if (core_ != nullptr && core_->front) core_->front->startNothing();
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineBinding::busyConnections(const Napi::CallbackInfo& info) {
+  const bool has = core_ != nullptr && core_->front;
+  return Napi::Number::New(info.Env(), has ? core_->front->busyConnections() : 0);
 }
 
 Napi::Value EngineBinding::stopAccepting(const Napi::CallbackInfo& info) {
@@ -327,8 +452,31 @@ void EngineBinding::callJs(uint32_t id, uint32_t flags, int status, double conte
   napi_create_uint32(env, static_cast<uint32_t>(body.size()), &arguments[6]);
   napi_value receiver = nullptr;
   napi_get_global(env, &receiver);
-  const napi_status done =
-      napi_make_callback(env, asyncContext_, receiver, onEvent_.Value(), 7, arguments, nullptr);
+  finishCall(
+      napi_make_callback(env, asyncContext_, receiver, onEvent_.Value(), 7, arguments, nullptr));
+}
+
+// onUnknownToken(connection, generation, authorization)
+void EngineBinding::onUnknownToken(uint32_t connection, uint32_t generation,
+                                   std::string_view authorization) noexcept {
+  const Napi::Env env = Env();
+  const Napi::HandleScope scope(env);
+  napi_value arguments[3] = {};
+  napi_create_uint32(env, connection, &arguments[0]);
+  napi_create_uint32(env, generation, &arguments[1]);
+  napi_create_string_latin1(env, authorization.data(), authorization.size(), &arguments[2]);
+  napi_value receiver = nullptr;
+  napi_get_global(env, &receiver);
+  finishCall(napi_make_callback(env, asyncContext_, receiver, onUnknownToken_.Value(), 3, arguments,
+                                nullptr));
+}
+
+void EngineBinding::onClientClosed() noexcept {
+  if (core_ != nullptr && core_->acceptor) core_->acceptor->onConnectionClosed();
+}
+
+void EngineBinding::finishCall(napi_status done) noexcept {
+  const Napi::Env env = Env();
   if (done != napi_pending_exception) return;
   // The handler must not throw; if it does, the process learns of it as of any uncaught exception.
   napi_value exception = nullptr;

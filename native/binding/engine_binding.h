@@ -15,16 +15,18 @@
 
 #include "binding/shared_block.h"
 #include "binding/snapshot_builder.h"
+#include "front/front.h"
 #include "net/engine.h"
 #include "net/uv_loop.h"
 #include "uws/acceptor.h"
 #include "uws/attachment.h"
+#include "uws/connector.h"
 
 namespace pointsman {
 
 class EngineBinding;
 
-struct EngineCore final : private Deferred {
+struct EngineCore final : private Deferred, public ConnectionSink {
   EngineCore(uv_loop_t* uvLoop, std::span<char> readBuffer, std::shared_ptr<SharedMapping> memory,
              uint32_t slot)
       : shared(std::move(memory)),
@@ -39,11 +41,16 @@ struct EngineCore final : private Deferred {
   // engine or of a watch may be on the stack.
   void shutdown() noexcept;
 
+  // To the front, or to uWebSockets.js itself where there is none.
+  bool onAccepted(int fd, const sockaddr_storage& peer) noexcept override;
+
   // First, because the engine counts in it to its end.
   std::shared_ptr<SharedMapping> shared;
   UvLoop loop;
   std::optional<Engine> engine;
   Attachment attachment;
+  std::optional<UwsConnector> connector;
+  std::optional<Front> front;
   std::optional<Acceptor> acceptor;
   // Borrowed; null once the JS object is gone or closed.
   EngineBinding* owner = nullptr;
@@ -54,7 +61,9 @@ struct EngineCore final : private Deferred {
   void onDeferred() noexcept override { shutdown(); }
 };
 
-class EngineBinding final : public Napi::ObjectWrap<EngineBinding>, private Door {
+class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
+                            private Door,
+                            private FrontHost {
  public:
   static Napi::Function define(Napi::Env env);
   explicit EngineBinding(const Napi::CallbackInfo& info);
@@ -65,6 +74,10 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>, private Door
   void onAnswer(Exchange& exchange, const AnswerEvent& event) noexcept override;
   void onFailure(Exchange& exchange, Failure failure, bool headRelayed) noexcept override;
   void onRequestDrain(Exchange& exchange) noexcept override;
+  void onUnknownToken(uint32_t connection, uint32_t generation,
+                      std::string_view authorization) noexcept override;
+  void onClientClosed() noexcept override;
+  void finishCall(napi_status done) noexcept;
   void callJs(uint32_t id, uint32_t flags, int status, double contentLength,
               std::string_view fields, std::string_view body) noexcept;
 
@@ -83,6 +96,13 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>, private Door
   Napi::Value attach(const Napi::CallbackInfo& info);
   Napi::Value accept(const Napi::CallbackInfo& info);
   Napi::Value stopAccepting(const Napi::CallbackInfo& info);
+  Napi::Value openFront(const Napi::CallbackInfo& info);
+  Napi::Value admit(const Napi::CallbackInfo& info);
+  Napi::Value reject(const Napi::CallbackInfo& info);
+  Napi::Value rememberToken(const Napi::CallbackInfo& info);
+  Napi::Value drainFront(const Napi::CallbackInfo& info);
+  Napi::Value startNothing(const Napi::CallbackInfo& info);
+  Napi::Value busyConnections(const Napi::CallbackInfo& info);
   Napi::Value connectionClosed(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
@@ -92,6 +112,7 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>, private Door
 
   EngineCore* core_ = nullptr;
   Napi::FunctionReference onEvent_;
+  Napi::FunctionReference onUnknownToken_;
   Napi::AsyncContext asyncContext_;
   // Pin the memory that native code writes into.
   Napi::Reference<Napi::Uint8Array> readBuffer_;

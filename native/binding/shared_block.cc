@@ -115,6 +115,7 @@ Napi::Function SharedBlockBinding::define(Napi::Env env) {
   return DefineClass(env, "SharedBlock",
                      {InstanceMethod<&SharedBlockBinding::activeRevision>("activeRevision"),
                       InstanceMethod<&SharedBlockBinding::setActiveRevision>("setActiveRevision"),
+                      InstanceMethod<&SharedBlockBinding::authEpoch>("authEpoch"),
                       InstanceMethod<&SharedBlockBinding::readEntity>("readEntity"),
                       InstanceMethod<&SharedBlockBinding::readAddress>("readAddress"),
                       InstanceMethod<&SharedBlockBinding::readRefusals>("readRefusals"),
@@ -172,6 +173,13 @@ double* SharedBlockBinding::target(const Napi::CallbackInfo& info, size_t index,
   return nullptr;
 }
 
+Napi::Value SharedBlockBinding::authEpoch(const Napi::CallbackInfo& info) {
+  uint32_t unused = 0;
+  if (!number(info, 0, unused)) return {};
+  const uint64_t epoch = mapping_->control().authEpoch.load(std::memory_order_acquire);
+  return Napi::Number::New(info.Env(), static_cast<double>(epoch));
+}
+
 Napi::Value SharedBlockBinding::activeRevision(const Napi::CallbackInfo& info) {
   uint32_t unused = 0;
   if (!number(info, 0, unused)) return {};
@@ -198,9 +206,10 @@ Napi::Value SharedBlockBinding::readEntity(const Napi::CallbackInfo& info) {
   constexpr size_t kClasses = 5;
   constexpr size_t kBuckets = kLatencyBucketsMs.size() + 1;
   if (!number(info, kEntitySlotsMax, slot)) return {};
-  double* into = target(info, 1, kClasses + kBuckets + 2);
+  constexpr size_t kNumbers = kClasses + kBuckets + 2 + kClasses;
+  double* into = target(info, 1, kNumbers);
   if (into == nullptr) return {};
-  std::fill_n(into, kClasses + kBuckets + 2, 0.0);
+  std::fill_n(into, kNumbers, 0.0);
   for (const Column& column : mapping_->columns()) {
     const EntityStats& stats = column.entities[slot];
     for (size_t i = 0; i < kClasses; ++i) into[i] += static_cast<double>(stats.statusClasses[i]);
@@ -209,6 +218,9 @@ Napi::Value SharedBlockBinding::readEntity(const Napi::CallbackInfo& info) {
     }
     into[kClasses + kBuckets] += static_cast<double>(stats.latency.sumMicroseconds) / 1000.0;
     into[kClasses + kBuckets + 1] += stats.inFlight;
+    for (size_t i = 0; i < kClasses; ++i) {
+      into[kClasses + kBuckets + 2 + i] += static_cast<double>(stats.nativeClasses[i]);
+    }
   }
   return info.Env().Undefined();
 }

@@ -21,18 +21,23 @@ struct EntityStats {
   // Requests dispatched and not yet finished.
   uint32_t inFlight;
   uint32_t reserved;
+  // The part of statusClasses that the native door answered.
+  std::array<uint64_t, 5> nativeClasses;
+  std::array<uint64_t, 3> padding;
 
   // A status outside 100 .. 599 counts as 5xx: that is how a recipient reads it
   // (RFC 9110, section 15).
-  void recordAnswer(uint32_t status, uint64_t microseconds) noexcept {
+  void recordAnswer(uint32_t status, uint64_t microseconds, bool isNative) noexcept {
     const bool isValid = status >= 100 && status <= 599;
-    ++statusClasses[isValid ? status / 100 - 1 : 4];
+    const size_t index = isValid ? status / 100 - 1 : 4;
+    ++statusClasses[index];
+    nativeClasses[index] += isNative ? 1 : 0;
     latency.record(microseconds);
   }
 };
 
 static_assert(std::is_standard_layout_v<EntityStats> && std::is_trivial_v<EntityStats>);
 static_assert(offsetof(EntityStats, latency) == 40 && offsetof(EntityStats, inFlight) == 184);
-static_assert(sizeof(EntityStats) == 192, "three cache lines");
+static_assert(sizeof(EntityStats) == 256, "four cache lines");
 
 }  // namespace pointsman

@@ -9,6 +9,7 @@ namespace {
 void addEntity(EntityStats& from, EntityStats& to) noexcept {
   for (size_t i = 0; i < from.statusClasses.size(); ++i) {
     to.statusClasses[i] += from.statusClasses[i];
+    to.nativeClasses[i] += from.nativeClasses[i];
   }
   for (size_t i = 0; i < from.latency.counts.size(); ++i) {
     to.latency.counts[i] += from.latency.counts[i];
@@ -37,6 +38,8 @@ void retireColumn(Column& dead, Column& retired) noexcept {
     to.connectFailures += from.connectFailures;
     from = AddressStats{};
   }
+  retired.header.connectionsRefused += dead.header.connectionsRefused;
+  dead.header.connectionsRefused = 0;
   for (size_t code = 0; code < kRefusalsMax; ++code) {
     retired.header.refusals[code] += dead.header.refusals[code];
     dead.header.refusals[code] = 0;

@@ -68,6 +68,8 @@ struct ColumnHeader {
   uint32_t connectionsOpen;
   uint32_t exchangesLive;
   uint32_t reserved;
+  // Clients that were sent away because the worker had as many as it may have.
+  uint64_t connectionsRefused;
   std::array<uint64_t, kRefusalsMax> refusals;
 };
 

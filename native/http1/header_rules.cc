@@ -75,6 +75,8 @@ bool isForwardedRequestField(std::string_view name, const ConnectionOptions& opt
 
 bool isRouterResponseField(std::string_view name) noexcept {
   switch (name.size()) {
+    case 4:
+      return equalsLower(name, "date");
     case 12:
       return equalsLower(name, "x-request-id");
     case 17:
@@ -107,17 +109,43 @@ bool takeFieldLine(std::string_view& rest, HeaderField& field) noexcept {
   return isToken(field.name) && isFieldValue(field.value);
 }
 
-// Copies what neither the lists nor `removed` stop, and collects the options it comes across in
-// `found`.
-bool copyRequestFields(std::string_view rawFields, const ConnectionOptions& removed,
-                       ConnectionOptions& found, std::string& out) {
+bool isLocalRequestField(std::string_view name, const ConnectionOptions& options) noexcept {
+  if (isHopField(name) || equalsLower(name, "host") || equalsLower(name, "expect") ||
+      equalsLower(name, "content-length") || equalsLower(name, kClientAddressField)) {
+    return false;
+  }
+  return !options.names(name) || equalsLower(name, "authorization");
+}
+
+using IsWanted = bool (*)(std::string_view name, const ConnectionOptions& removed) noexcept;
+
+// Copies what `isWanted` lets pass and `removed` does not stop, and collects the options it comes
+// across in `found`.
+bool copyRequestFields(std::string_view rawFields, IsWanted isWanted,
+                       const ConnectionOptions& removed, ConnectionOptions& found,
+                       std::string& out) {
   while (!rawFields.empty()) {
     HeaderField field;
     if (!takeFieldLine(rawFields, field)) return false;
     if (isConnection(field.name) && !found.add(field.value)) return false;
-    if (isForwardedRequestField(field.name, removed)) appendField(field, out);
+    if (isWanted(field.name, removed)) appendField(field, out);
   }
   return true;
+}
+
+bool appendRequestFieldsWanted(std::string_view rawFields, IsWanted isWanted, std::string& out) {
+  const size_t start = out.size();
+  ConnectionOptions found;
+  bool isDone = copyRequestFields(rawFields, isWanted, {}, found, out);
+  if (isDone && !found.isEmpty()) {
+    // Connection may stand behind what it names, so the copy is made again with all names known.
+    // Rare: the usual options are on the lists, and such requests are done in one pass.
+    ConnectionOptions sameAgain;
+    out.resize(start);
+    isDone = copyRequestFields(rawFields, isWanted, found, sameAgain, out);
+  }
+  if (!isDone) out.resize(start);
+  return isDone;
 }
 
 }  // namespace
@@ -149,18 +177,11 @@ bool ConnectionOptions::names(std::string_view fieldName) const noexcept {
 }
 
 bool appendForwardedRequestFields(std::string_view rawFields, std::string& out) {
-  const size_t start = out.size();
-  ConnectionOptions found;
-  bool isDone = copyRequestFields(rawFields, {}, found, out);
-  if (isDone && !found.isEmpty()) {
-    // Connection may stand behind what it names, so the copy is made again with all names known.
-    // Rare: the usual options are on the lists, and such requests are done in one pass.
-    ConnectionOptions sameAgain;
-    out.resize(start);
-    isDone = copyRequestFields(rawFields, found, sameAgain, out);
-  }
-  if (!isDone) out.resize(start);
-  return isDone;
+  return appendRequestFieldsWanted(rawFields, isForwardedRequestField, out);
+}
+
+bool appendLocalRequestFields(std::string_view rawFields, std::string& out) {
+  return appendRequestFieldsWanted(rawFields, isLocalRequestField, out);
 }
 
 bool isForwardedResponseField(std::string_view name, const ConnectionOptions& options) noexcept {
@@ -175,6 +196,12 @@ bool appendForwardedResponseFields(std::span<const HeaderField> fields, std::str
     if (isForwardedResponseField(field.name, options)) appendField(field, out);
   }
   return true;
+}
+
+void appendLocalResponseFields(std::span<const HeaderField> fields, std::string& out) {
+  for (const HeaderField& field : fields) {
+    if (!isHopField(field.name) && !equalsLower(field.name, "date")) appendField(field, out);
+  }
 }
 
 }  // namespace pointsman

@@ -60,10 +60,18 @@ class ConnectionOptions {
 // HOT: one pass unless Connection names an end-to-end field; no allocation but the growth of `out`.
 [[nodiscard]] bool appendForwardedRequestFields(std::string_view rawFields, std::string& out);
 
+// Tells the worker's own JS who the client is; a client's field of this name never gets there.
+inline constexpr std::string_view kClientAddressField = "x-pointsman-client";
+
+// As appendForwardedRequestFields for a request that the worker's own JS answers: credentials and
+// all other end-to-end fields stay, also where Connection names Authorization. Left out: hop-by-hop
+// fields, Host, Content-Length and Expect, which the caller answers for, and kClientAddressField.
+[[nodiscard]] bool appendLocalRequestFields(std::string_view rawFields, std::string& out);
+
 // True when the field of a replica's answer belongs to the client. Left out: hop-by-hop fields, the
-// fields that frame the body, and our own names (served-model-name, x-databricks-request-id,
-// x-request-id, x-pointsman-*). Date and Server are the replica's and stay; so do Set-Cookie and
-// whatever else is end-to-end.
+// fields that frame the body, our own names (served-model-name, x-databricks-request-id,
+// x-request-id, x-pointsman-*), and Date, which the router writes itself, so that every answer has
+// one. Server is the replica's and stays; so do Set-Cookie and whatever else is end-to-end.
 bool isForwardedResponseField(std::string_view name, const ConnectionOptions& options) noexcept;
 
 // Appends `name: value\r\n` for every field of a replica's answer that isForwardedResponseField
@@ -71,5 +79,9 @@ bool isForwardedResponseField(std::string_view name, const ConnectionOptions& op
 // was, when Connection has too many options. HOT: as above.
 [[nodiscard]] bool appendForwardedResponseFields(std::span<const HeaderField> fields,
                                                  std::string& out);
+
+// The same for an answer of the worker's own JS, whose word is the router's: only hop-by-hop
+// fields, framing and Date are left out.
+void appendLocalResponseFields(std::span<const HeaderField> fields, std::string& out);
 
 }  // namespace pointsman

@@ -50,4 +50,11 @@ Ref<Address> Address::create(Engine& engine, std::string_view host, uint16_t por
   return {};
 }
 
+Ref<Address> Address::createLocal(Engine& engine, Connector& connector, AddressStats& stats) {
+  auto address = makeRef<Address>(engine, stats);
+  address->connector_ = &connector;
+  address->text_ = "local";
+  return address;
+}
+
 }  // namespace pointsman

@@ -116,13 +116,12 @@ Connection* ConnectionPool::takeIdle() noexcept {
   return nullptr;
 }
 
-Connection* ConnectionPool::connect(int& failedWith) noexcept {
+// A descriptor that is connected or on its way; -1 with errno set.
+int ConnectionPool::openSocket() noexcept {
+  if (Connector* connector = address_.connector()) return connector->connect();
   const int family = address_.socketAddress()->sa_family;
   const int fd = sys::socket(family);
-  if (fd < 0) {
-    failedWith = errno;
-    return nullptr;
-  }
+  if (fd < 0) return -1;
   if (family != AF_UNIX) {
     const int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -131,9 +130,17 @@ Connection* ConnectionPool::connect(int& failedWith) noexcept {
   const int result = sys::connect(fd, address_.socketAddress(), address_.socketAddressBytes());
   // A unix socket or a loopback address may refuse at once; a unix socket whose backlog is full
   // says EAGAIN.
-  if (result != 0 && errno != EINPROGRESS) {
+  if (result == 0 || errno == EINPROGRESS) return fd;
+  const int failedWith = errno;
+  sys::close(fd);
+  errno = failedWith;
+  return -1;
+}
+
+Connection* ConnectionPool::connect(int& failedWith) noexcept {
+  const int fd = openSocket();
+  if (fd < 0) {
     failedWith = errno;
-    sys::close(fd);
     return nullptr;
   }
   std::unique_ptr<Connection> connection(new (std::nothrow) Connection(*this, fd));

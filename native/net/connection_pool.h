@@ -105,6 +105,7 @@ class ConnectionPool {
   friend class Connection;
   Connection* takeIdle() noexcept;
   Connection* connect(int& failedWith) noexcept;
+  int openSocket() noexcept;
   void unlinkIdle(Connection& connection) noexcept;
   void close(Connection& connection) noexcept;
   void finishConnect(Connection& connection, int failedWith) noexcept;

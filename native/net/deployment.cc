@@ -48,6 +48,14 @@ std::string AddressSet::update(Engine& engine, const std::vector<AddressInput>& 
   return {};
 }
 
+void AddressSet::setOnly(Ref<Address> address) {
+  entries_.clear();
+  entries_.push_back(
+      {.address = std::move(address), .target = {}, .hostLine = {}, .weight = 1, .ready = true});
+  ready_ = {0};
+  choice_ = TwoChoices::build(std::vector<uint32_t>{1});
+}
+
 std::optional<uint32_t> AddressSet::pick(Xoshiro256pp& rng) const noexcept {
   if (!choice_) return std::nullopt;
   return ready_[choice_->pick(rng, [this](uint32_t slot) noexcept {

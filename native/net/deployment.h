@@ -22,7 +22,8 @@
 
 namespace pointsman {
 
-enum class Protocol : uint8_t { kMlflow = 0, kRaw = 1 };
+// kLocal: this worker's own JS, which sees the client's request as it is (native/front).
+enum class Protocol : uint8_t { kMlflow = 0, kRaw = 1, kLocal = 2 };
 
 // What an AddressSet is made of, as the control plane knows it.
 struct AddressInput {
@@ -53,6 +54,9 @@ class AddressSet final : public RefCounted<AddressSet> {
   // Takes over the addresses that stay, drains those that go. The text of what cannot be used, or
   // empty.
   std::string update(Engine& engine, const std::vector<AddressInput>& inputs);
+
+  // One address, always ready, whose requests go to the client's own target.
+  void setOnly(Ref<Address> address);
 
   // Index of a ready entry by two random choices, loads compared; nullopt when none is ready.
   std::optional<uint32_t> pick(Xoshiro256pp& rng) const noexcept;

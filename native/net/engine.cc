@@ -5,6 +5,13 @@
 
 namespace pointsman {
 
+namespace {
+
+// Of exchanges that were dispatched under none.
+constexpr uint64_t kNoRevision = 0;
+
+}  // namespace
+
 Engine::Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer, const ControlPage& control,
                Column& column)
     : loop_(loop),
@@ -24,17 +31,27 @@ void Engine::cancelAll() noexcept {
 }
 
 Exchange& Engine::createExchange(uint64_t revision) {
+  Exchange& exchange = takeExchange();
   column_.header.exchangesLive++;
   pins_.pin(revision);
+  exchange.revision_ = revision;
+  return exchange;
+}
+
+Exchange& Engine::createLocalExchange() {
+  Exchange& exchange = takeExchange();
+  exchange.revision_ = kNoRevision;
+  return exchange;
+}
+
+Exchange& Engine::takeExchange() {
   if (freeExchanges_.empty()) {
     const auto id = static_cast<uint32_t>(exchanges_.size());
     exchanges_.push_back(std::make_unique<Exchange>(*this, id));
-    exchanges_.back()->revision_ = revision;
     return *exchanges_.back();
   }
   const uint32_t id = freeExchanges_.back();
   freeExchanges_.pop_back();
-  exchanges_[id]->revision_ = revision;
   return *exchanges_[id];
 }
 
@@ -44,12 +61,33 @@ Exchange* Engine::exchange(uint32_t id) noexcept {
 }
 
 void Engine::recycle(Exchange& exchange) noexcept {
+  freeExchanges_.push_back(exchange.id());
+  if (exchange.revision_ == kNoRevision) {
+    exchange.reset();
+    return;
+  }
   const uint64_t oldest = pins_.oldest(activeRevision_);
   pins_.unpin(exchange.revision_);
   exchange.reset();
   column_.header.exchangesLive--;
-  freeExchanges_.push_back(exchange.id());
   if (pins_.oldest(activeRevision_) != oldest) publishRevisions();
+}
+
+Engine::Dispatch Engine::dispatch(std::string_view endpoint, std::string_view entity,
+                                  bool isNative) noexcept {
+  const Ref<RoutingTable>& table = snapshot();
+  if (!table) return {.refusal = Dispatch::Refusal::kNoSnapshot};
+  const uint64_t revision = table->revision();
+  const EndpointRoutes* routes = table->find(endpoint);
+  if (routes == nullptr) {
+    return {.refusal = Dispatch::Refusal::kNoEndpoint, .revision = revision};
+  }
+  const EntityTarget* target = entity.empty() ? &routes->pick(rng_.next()) : routes->find(entity);
+  if (target == nullptr) return {.refusal = Dispatch::Refusal::kNoEntity, .revision = revision};
+  if (target->deployment) return {.revision = revision, .target = target};
+  const auto unavailable = static_cast<uint32_t>(statusOf(Failure::kNoReadyAddress));
+  column_.entities[target->statsSlot].recordAnswer(unavailable, 0, isNative);
+  return {.refusal = Dispatch::Refusal::kNoDeployment, .revision = revision, .target = target};
 }
 
 Ref<AddressSet> Engine::addressSet(const std::string& deployment, Protocol protocol) {

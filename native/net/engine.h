@@ -61,10 +61,26 @@ class Engine {
   // A free exchange, to be started at once; it counts as dispatched under `revision`. It returns to
   // the engine by itself after its end.
   Exchange& createExchange(uint64_t revision);
+  // For a request to this worker's own JS: under no revision, and not counted as in flight.
+  Exchange& createLocalExchange();
   // No door is called for any request that is in flight now.
   void cancelAll() noexcept;
   // nullptr unless `id` is a live exchange.
   Exchange* exchange(uint32_t id) noexcept;
+
+  // Which served entity gets a request that is dispatched now. `target` is null unless the endpoint
+  // has the entity; with kNoDeployment the request was counted as answered with 503.
+  struct Dispatch {
+    enum class Refusal : uint8_t { kNone, kNoSnapshot, kNoEndpoint, kNoEntity, kNoDeployment };
+    Refusal refusal = Refusal::kNone;
+    uint64_t revision = 0;
+    // Lives as long as the table of the revision: good until the loop turns.
+    const EntityTarget* target = nullptr;
+  };
+  // `entity` empty: drawn by the endpoint's split. The moment of the call decides the revision.
+  // HOT.
+  Dispatch dispatch(std::string_view endpoint, std::string_view entity, bool isNative) noexcept;
+  uint64_t authEpoch() const noexcept { return control_.authEpoch.load(std::memory_order_acquire); }
 
   // The live set of a deployment, made on first use. A protocol of its own makes other request
   // targets, so it is part of the key.
@@ -89,6 +105,7 @@ class Engine {
 
  private:
   friend class Exchange;
+  Exchange& takeExchange();
   void recycle(Exchange& exchange) noexcept;
   void switchTo(uint64_t revision) noexcept;
   void publishRevisions() noexcept;

@@ -75,8 +75,10 @@ void Exchange::start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& st
   startedUs_ = nowUs();
   totalDeadlineMs_ = deployment_->totalMs == 0 ? 0 : engine_.loop().nowMs() + deployment_->totalMs;
   method_.assign(head.method);
-  query_.assign(deployment_->protocol == Protocol::kRaw ? head.query : std::string_view());
+  query_.assign(deployment_->protocol == Protocol::kMlflow ? std::string_view() : head.query);
+  path_.assign(isLocal() ? head.path : std::string_view());
   headMethod_ = head.method == "HEAD";
+  isNative_ = head.isNative;
   idempotent_ = isIdempotent(head.method);
   chunkedRequest_ = head.contentLength < 0;
   requestBytesLeft_ = chunkedRequest_ ? 0 : static_cast<uint64_t>(head.contentLength);
@@ -98,7 +100,7 @@ void Exchange::start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& st
 void Exchange::useAddress(uint32_t index) noexcept {
   const AddressSet::Entry& entry = deployment_->addresses->entry(index);
   address_ = entry.address;
-  prefix_.assign(method_).append(" ").append(entry.target);
+  prefix_.assign(method_).append(" ").append(isLocal() ? path_ : entry.target);
   if (!query_.empty()) prefix_.append("?").append(query_);
   prefix_.append(" HTTP/1.1\r\n").append(entry.hostLine);
 }
@@ -303,7 +305,9 @@ void Exchange::feed(char* data, size_t size) noexcept {
                              (framing == BodyFraming::kNone && event.status != 204);
         if (length && counted) event.contentLength = static_cast<int64_t>(*length);
         answerFields_.clear();
-        if (!appendForwardedResponseFields(parser_.fields(), answerFields_)) {
+        if (isLocal()) {
+          appendLocalResponseFields(parser_.fields(), answerFields_);
+        } else if (!appendForwardedResponseFields(parser_.fields(), answerFields_)) {
           fail(Failure::kBadAnswer);
           return;
         }
@@ -430,7 +434,7 @@ void Exchange::finish(int status, bool reusable) noexcept {
     connection_ = nullptr;
   }
   stats_->inFlight--;
-  stats_->recordAnswer(static_cast<uint32_t>(status), nowUs() - startedUs_);
+  stats_->recordAnswer(static_cast<uint32_t>(status), nowUs() - startedUs_, isNative_);
   state_ = State::kDone;
   engine_.loop().defer(this);
 }

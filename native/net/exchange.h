@@ -134,6 +134,7 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred {
   void armPhase(uint32_t phaseMs) noexcept;
   void watch() noexcept;
   void reportDrain() noexcept;
+  bool isLocal() const noexcept { return deployment_->protocol == Protocol::kLocal; }
   void reset() noexcept;
 
   Engine& engine_;
@@ -151,6 +152,7 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred {
   bool replayed_ = false;
   bool idempotent_ = false;
   bool headMethod_ = false;
+  bool isNative_ = false;
   bool wrote_ = false;
   bool sendBroken_ = false;
   bool answered_ = false;
@@ -173,6 +175,8 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred {
   ResponseParser parser_;
   std::string method_;
   std::string query_;
+  // Of a local deployment's requests only; others go to the address's own target.
+  std::string path_;
   // Request line and Host of this attempt; the rest of the request, the same for every attempt.
   std::string prefix_;
   std::string out_;

@@ -72,12 +72,18 @@ void appendNumber(std::string& out, uint64_t value, int base) {
 bool appendRequestFields(const RequestHead& head, const DeploymentSpec& deployment,
                          std::string& out) {
   out.clear();
-  if (!appendForwardedRequestFields(head.fields, out)) return false;
-  out.append(kVia);
-  out.append("x-forwarded-for: ").append(head.clientAddress).append("\r\n");
-  out.append("x-forwarded-proto: http\r\n");
-  out.append("x-request-id: ").append(head.requestId).append("\r\n");
-  removeFieldsSetBy(deployment.headerLines, out);
+  if (deployment.protocol == Protocol::kLocal) {
+    if (!appendLocalRequestFields(head.fields, out)) return false;
+    out.append("host: ").append(head.host).append("\r\n");
+    out.append(kClientAddressField).append(": ").append(head.clientAddress).append("\r\n");
+  } else {
+    if (!appendForwardedRequestFields(head.fields, out)) return false;
+    out.append(kVia);
+    out.append("x-forwarded-for: ").append(head.clientAddress).append("\r\n");
+    out.append("x-forwarded-proto: http\r\n");
+    out.append("x-request-id: ").append(head.requestId).append("\r\n");
+    removeFieldsSetBy(deployment.headerLines, out);
+  }
   if (head.contentLength < 0) {
     out.append("transfer-encoding: chunked\r\n");
   } else if (head.contentLength > 0 || head.method == "PUT" || !isIdempotent(head.method)) {

@@ -24,6 +24,11 @@ struct RequestHead {
   std::string_view requestId;
   // -1: unknown, sent chunked.
   int64_t contentLength = 0;
+  // Only a local deployment gets these: the path as received, and the authority asked for.
+  std::string_view path{};
+  std::string_view host{};
+  // Counted as served by the native door.
+  bool isNative = false;
 };
 
 // RFC 9110, 9.2.2: may be sent twice without doing more than once.

@@ -38,7 +38,7 @@ void testSumsAdd() {
 void testStatusClasses() {
   EntityStats stats{};
   for (const uint32_t status : {100U, 200U, 204U, 302U, 404U, 499U, 500U, 599U, 0U, 99U, 600U}) {
-    stats.recordAnswer(status, 10);
+    stats.recordAnswer(status, 10, false);
   }
   CHECK((stats.statusClasses == std::array<uint64_t, 5>{1, 2, 1, 2, 5}));
   CHECK_EQUAL(stats.latency.total(), uint64_t{11});

@@ -121,7 +121,7 @@ void testResponseFields() {
                                {"served-model", "x"},
                                {"x-request-idx", "x"},
                                {"under_score", "1"}}),
-              "Content-Type: text/plain\r\nDate: now\r\nServer: uvicorn\r\nSet-Cookie: a=b\r\n"
+              "Content-Type: text/plain\r\nServer: uvicorn\r\nSet-Cookie: a=b\r\n"
               "Set-Cookie: c=d\r\nserved-model: x\r\nx-request-idx: x\r\nunder_score: 1\r\n");
   for (const char* name :
        {"Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding",

@@ -1,6 +1,6 @@
 // Builds and runs the C++ unit tests, without Node-API and without any test framework.
 //
-// Every *.cc of native/core, native/http1 and native/net (those named *uv* apart, they need a libuv
+// Every *.cc of native/core, native/http1, native/net and native/front (those named *uv* apart, they need a libuv
 // to link with) goes into one archive, with the test kit of native/test/net; every
 // native/test/*_test.cc becomes a program linked with it. An archive, so that a test only needs what
 // it uses. All of it runs under AddressSanitizer and UBSan, with warnings as errors and with the
@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 
 const PARALLEL = 2;
 const TEST_TIMEOUT_MS = 120_000;
-const LIBRARY_FOLDERS = ['core', 'http1', 'net', 'test/net'];
+const LIBRARY_FOLDERS = ['core', 'http1', 'net', 'front', 'test/net'];
 const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 const WARNINGS = ['-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion', '-Werror'];
 

@@ -19,10 +19,10 @@ void aDeadWorkersCountersAreKept() {
   Column& dead = makeColumn();
   Column& retired = makeColumn();
   constexpr uint32_t kLast = kEntitySlotsMax - 1;
-  dead.entities[kLast].recordAnswer(200, 1'500);
-  dead.entities[kLast].recordAnswer(503, 10);
+  dead.entities[kLast].recordAnswer(200, 1'500, false);
+  dead.entities[kLast].recordAnswer(503, 10, false);
   dead.entities[kLast].inFlight = 3;
-  retired.entities[kLast].recordAnswer(200, 500);
+  retired.entities[kLast].recordAnswer(200, 500, false);
   dead.addresses[7] = {
       .requests = 5, .connects = 2, .connectFailures = 1, .inFlight = 4, .idleConnections = 9};
   dead.header.refusals[3] = 11;
@@ -48,7 +48,7 @@ void aDeadWorkersCountersAreKept() {
   CHECK_EQUAL(dead.header.revision.load(), 0U);
   CHECK_EQUAL(dead.header.connectionsOpen, 0U);
   // A second death adds, it does not replace.
-  dead.entities[kLast].recordAnswer(200, 1);
+  dead.entities[kLast].recordAnswer(200, 1, false);
   retireColumn(dead, retired);
   CHECK_EQUAL(retired.entities[kLast].statusClasses[1], 3U);
   munmap(&dead, sizeof(Column));

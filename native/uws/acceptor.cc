@@ -2,19 +2,46 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sys/socket.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <string_view>
 
 namespace pointsman {
 
+namespace {
+
+constexpr std::string_view kBusy =
+    "HTTP/1.1 503 Service Unavailable\r\n"
+    "content-type: application/json\r\n"
+    "x-pointsman-error: TEMPORARILY_UNAVAILABLE\r\n"
+    "retry-after: 1\r\n"
+    "content-length: 95\r\n"
+    "connection: close\r\n"
+    "\r\n"
+    R"({"error_code":"TEMPORARILY_UNAVAILABLE","message":"The connection limit is reached; try again"})";
+
+uint32_t withinDescriptors(uint32_t connectionsMax) noexcept {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+    return connectionsMax;
+  }
+  const uint64_t reserved = Acceptor::kDescriptorsReserved;
+  const uint64_t free = limit.rlim_cur > 2 * reserved ? limit.rlim_cur - reserved : reserved;
+  return static_cast<uint32_t>(std::min<uint64_t>(connectionsMax, free / 2));
+}
+
+}  // namespace
+
 bool Acceptor::start(int listenFd, uint32_t connectionsMax) {
-  openMax_ = connectionsMax;
+  openMax_ = withinDescriptors(connectionsMax);
+  refused_.reserve(kRefusedHeldMax);
   if (reserveFd_ < 0) reserveFd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
   listeners_.push_back(std::make_unique<Listener>(*this, listenFd));
-  watchAsNeeded();
-  return open_ >= openMax_ || listeners_.back()->watch != nullptr;
+  setWatched(true);
+  return listeners_.back()->watch != nullptr;
 }
 
 void Acceptor::stop() noexcept {
@@ -22,17 +49,13 @@ void Acceptor::stop() noexcept {
   setWatched(false);
   for (const auto& listener : listeners_) close(listener->fd);
   listeners_.clear();
+  closeRefused();
   if (reserveFd_ >= 0) close(reserveFd_);
   reserveFd_ = -1;
 }
 
 void Acceptor::onConnectionClosed() noexcept {
-  if (open_ > 0) open_--;
-  watchAsNeeded();
-}
-
-void Acceptor::watchAsNeeded() noexcept {
-  if (!armed()) setWatched(open_ < openMax_);
+  if (header_.connectionsOpen > 0) header_.connectionsOpen--;
 }
 
 void Acceptor::setWatched(bool watched) noexcept {
@@ -47,15 +70,15 @@ void Acceptor::setWatched(bool watched) noexcept {
 }
 
 void Acceptor::acceptFrom(Listener& listener) noexcept {
-  for (int accepts = 0; accepts < kAcceptsPerEventMax && open_ < openMax_; accepts++) {
+  for (int accepts = 0; accepts < kAcceptsPerEventMax; accepts++) {
     if (!acceptOne(listener.fd)) break;
   }
-  watchAsNeeded();
 }
 
 void Acceptor::onTimeout() noexcept {
+  closeRefused();
   if (reserveFd_ < 0) reserveFd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  watchAsNeeded();
+  setWatched(true);
 }
 
 // False when there is nothing more to accept now.
@@ -75,24 +98,29 @@ bool Acceptor::acceptOne(int listenFd) noexcept {
     wheel_.arm(*this, loop_.nowMs() + kPauseMs);
     return false;
   }
-  char* address = nullptr;
-  size_t addressBytes = 0;
-  if (peer.ss_family == AF_INET6) {
-    auto* v6 = reinterpret_cast<sockaddr_in6*>(&peer);  // NOLINT: as above
-    address = reinterpret_cast<char*>(&v6->sin6_addr);  // NOLINT: bytes in network order
-    addressBytes = sizeof v6->sin6_addr;
-  } else if (peer.ss_family == AF_INET) {
-    auto* v4 = reinterpret_cast<sockaddr_in*>(&peer);  // NOLINT: as above
-    address = reinterpret_cast<char*>(&v4->sin_addr);  // NOLINT: bytes in network order
-    addressBytes = sizeof v4->sin_addr;
+  if (header_.connectionsOpen >= openMax_) {
+    refuse(fd);
+    return true;
   }
-  // Counted first: the adoption runs the open handler.
-  open_++;
-  if (!attachment_.adopt(fd, address, addressBytes)) {
-    open_--;
-    close(fd);
-  }
+  // Counted first: the hand-over may run handlers.
+  header_.connectionsOpen++;
+  if (!sink_.onAccepted(fd, peer)) header_.connectionsOpen--;
   return true;
+}
+
+// Closing at once would reset the connection when the request comes, and the refusal with it.
+void Acceptor::refuse(int fd) noexcept {
+  header_.connectionsRefused++;
+  (void)send(fd, kBusy.data(), kBusy.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  shutdown(fd, SHUT_WR);
+  if (refused_.size() == kRefusedHeldMax) closeRefused();
+  refused_.push_back(fd);
+  if (!armed()) wheel_.arm(*this, loop_.nowMs() + kPauseMs);
+}
+
+void Acceptor::closeRefused() noexcept {
+  for (const int fd : refused_) close(fd);
+  refused_.clear();
 }
 
 }  // namespace pointsman

@@ -91,7 +91,13 @@ const NO_DATA_PLANE: DataPlane = {
   counters: {
     entitySlotsMax: Number.MAX_SAFE_INTEGER,
     addressSlotsMax: Number.MAX_SAFE_INTEGER,
-    entity: () => ({ statusClasses: [], latencyBuckets: [], latencySumMs: 0, inFlight: 0 }),
+    entity: () => ({
+      statusClasses: [],
+      nativeClasses: [],
+      latencyBuckets: [],
+      latencySumMs: 0,
+      inFlight: 0,
+    }),
     address: () => ({
       inFlight: 0,
       idleConnections: 0,

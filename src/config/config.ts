@@ -258,13 +258,13 @@ function warningsOf(config: ConfigWithoutWarnings): string[] {
   const warnings: string[] = [];
   const isSet = (key: string): boolean => config.sources.get(key) !== 'default';
   const openData = config.data_plane.listen.some((address) => !isLoopback(address.host));
-  if (openData && config.data_plane.guard === 'require') {
+  if (openData && config.data_plane.guard === 'off') {
     warnings.push(
-      'data_plane.guard: the native guard is not built yet; the HTTP server library frames ' +
-        'requests. Put a strict proxy in front of a data port that others can reach.',
+      'data_plane.guard: without the guard the HTTP server library frames requests. Put a strict ' +
+        'proxy in front of a data port that others can reach.',
     );
   }
-  for (const key of ['data_plane.fast_path', 'auth.issuer', 'auth.token_ttl_s'] as const) {
+  for (const key of ['auth.issuer', 'auth.token_ttl_s'] as const) {
     if (isSet(key)) warnings.push(`${key}: accepted, but without effect in this version`);
   }
   if (config.data_plane.serving_domain !== '') {

@@ -149,7 +149,7 @@ export interface WorkerStatus {
   readonly pid: number | null;
   readonly state: 'STARTING' | 'SERVING' | 'DRAINING' | 'DEAD';
   /** Which of the data port's doors the worker has. */
-  readonly mode: 'js';
+  readonly mode: 'native' | 'guarded' | 'js';
   /** Revision that it dispatches under; 0 before the first. */
   readonly revision: number;
   /** Milliseconds since its event loop was last seen turning; null while it is not alive. */

@@ -19,7 +19,12 @@ export interface Setup {
   maxRequestBytes: number;
   maxHeaderBytes: number;
   maxConnections: number;
+  mode: WorkerMode;
 }
+
+/** Who meets the clients: guard and native door, guard and JS door, or the JS door alone. */
+export const WorkerMode = { NATIVE: 0, GUARDED: 1, JS: 2 } as const;
+export type WorkerMode = (typeof WorkerMode)[keyof typeof WorkerMode];
 
 export interface Credential {
   tokenSha256: Uint8Array;

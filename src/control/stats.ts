@@ -15,6 +15,8 @@ export interface EntityStats {
   readonly entity: string;
   /** Counts of 1xx..5xx answers at index 0..4. */
   readonly statusClasses: number[];
+  /** The part of them that the native door answered. */
+  readonly nativeClasses: number[];
   /** Counts per bucket of LATENCY_BUCKETS_MS (the last is +Inf); not cumulative. */
   readonly latencyBuckets: number[];
   readonly latencySumMs: number;

@@ -64,6 +64,35 @@ export type OnEvent = (
   bodyBytes: number,
 ) => void;
 
+/** An answer of the front's own; `body` is JSON with `{endpoint}`, `{served}` and `{reason}` to be filled in. */
+export interface RefusalText {
+  readonly status: number;
+  readonly codeNumber: number;
+  readonly code: string;
+  readonly body: string;
+  /** 0: none. */
+  readonly retryAfterS: number;
+  /** Empty: none. */
+  readonly allow: string;
+}
+
+export interface FrontSettings {
+  readonly workspaceId: string;
+  readonly authRequired: boolean;
+  /** False: every request takes the JS door. */
+  readonly fastPath: boolean;
+  readonly maxRequestBytes: number;
+  readonly maxHeaderBytes: number;
+  /** In the order of native/front/refusal.h. */
+  readonly refusals: readonly RefusalText[];
+}
+
+export type OnUnknownToken = (
+  connection: number,
+  generation: number,
+  authorization: string,
+) => void;
+
 export interface Engine {
   /**
    * Builds the revision aside, from the active or a prepared one. It takes over by itself at the first dispatch after
@@ -117,7 +146,28 @@ export interface Engine {
    */
   accept(descriptor: number, connectionsMax: number): void;
   stopAccepting(): void;
-  /** One accepted connection is closed. */
+  /**
+   * Puts the front before accepted connections: request parser, native door, and uWebSockets.js behind connections of
+   * its own. Call once, attached, before `accept`; without it accepted connections go to uWebSockets.js as they are.
+   * `onUnknownToken` is called from loop events; answer with `admit` or `reject`, now or later.
+   */
+  openFront(settings: FrontSettings, onUnknownToken: OnUnknownToken): void;
+  /** The token of a waiting connection is good. Connections that wait no more are ignored. */
+  admit(connection: number, generation: number): void;
+  /** `refusal`: its number in the list that openFront got. */
+  reject(connection: number, generation: number, refusal: number): void;
+  /**
+   * The Authorization value is good while the block's auth epoch is `epoch`, until `expiresAtS` (Unix seconds;
+   * 0: for ever). The native door asks about no value that it remembers.
+   */
+  rememberToken(authorization: string, epoch: number, expiresAtS: number): void;
+  /** Connections of the front are closed behind their next answer. */
+  drainFront(): void;
+  /** The front refuses every further request: another process has taken over. */
+  startNothing(): void;
+  /** Connections of the front with a request or an answer under way. */
+  busyConnections(): number;
+  /** One accepted connection is closed; not called for those of the front. */
   connectionClosed(): void;
   /** Cancels everything and frees the native parts; later calls throw or do nothing. */
   close(): void;

@@ -12,7 +12,9 @@ export interface SharedBlock {
   activeRevision(): number;
   /** Supervisor only: the store that makes a revision effective. */
   setActiveRevision(revision: number): void;
-  /** Sum over all columns, the retired one included: 5 status classes, 17 latency buckets, latency sum in ms, in flight. */
+  /** Raised by every change of tokens, principals or permissions. */
+  authEpoch(): number;
+  /** Sum over all columns, the retired one included: 5 status classes, 17 latency buckets, latency sum in ms, in flight, and of the classes the part that the native door answered. */
   readEntity(slot: number, into: Float64Array): void;
   /** Sum over all columns: requests, connects, connect failures, in flight, idle connections. */
   readAddress(slot: number, into: Float64Array): void;
@@ -28,7 +30,7 @@ export interface SharedBlock {
 }
 
 /** Numbers that `readEntity` writes. */
-export const ENTITY_NUMBERS = 5 + 17 + 2;
+export const ENTITY_NUMBERS = 5 + 17 + 2 + 5;
 /** Numbers that `readAddress` writes. */
 export const ADDRESS_NUMBERS = 5;
 /** Numbers that `readWorker` writes. */

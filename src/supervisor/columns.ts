@@ -42,6 +42,7 @@ export class Columns implements Counters {
       latencyBuckets: Array.from(numbers.subarray(STATUS_CLASSES, BUCKETS_END)),
       latencySumMs: numbers[BUCKETS_END] ?? 0,
       inFlight: numbers[BUCKETS_END + 1] ?? 0,
+      nativeClasses: Array.from(numbers.subarray(BUCKETS_END + 2)),
     };
   }
 

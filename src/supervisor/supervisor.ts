@@ -28,6 +28,7 @@ import {
   type Hello,
   type Setup,
   type Snapshot,
+  WorkerMode,
 } from '../control/messages.js';
 import type { RefusalStats } from '../control/stats.js';
 import type { Addon } from '../native/contract.js';
@@ -51,6 +52,7 @@ export interface SupervisorOptions {
 
 /** How often heartbeats are looked at. */
 const OBSERVE_INTERVAL_MS = 250;
+const MODE_NAMES = ['native', 'guarded', 'js'] as const;
 /** Workers that die again and again while the daemon starts make the start fail after this time. */
 const START_TIMEOUT_MS = 30_000;
 
@@ -224,7 +226,7 @@ export class Supervisor implements DataPlane {
         slot: worker.slot,
         pid: worker.pid,
         state: worker.state,
-        mode: 'js',
+        mode: MODE_NAMES[this.#modeOf(worker)],
         revision: gauges.revision,
         heartbeat_age_ms: Math.round(worker.heartbeatAgeMs),
         revisions_held: gauges.revisionsHeld,
@@ -330,7 +332,7 @@ export class Supervisor implements DataPlane {
 
   #admit(worker: WorkerSlot, channel: ControlChannel): void {
     worker.join(channel);
-    worker.send({ setup: this.#setup() });
+    worker.send({ setup: this.#setup(worker) });
     void this.#exclusive(() => this.#birth(worker, channel));
   }
 
@@ -360,7 +362,13 @@ export class Supervisor implements DataPlane {
     timer.abort();
   }
 
-  #setup(): Setup {
+  #modeOf(worker: WorkerSlot): WorkerMode {
+    const { guard, fast_path: fastPath } = this.#options.config.data_plane;
+    if (guard === 'off') return WorkerMode.JS;
+    return fastPath && !worker.degraded ? WorkerMode.NATIVE : WorkerMode.GUARDED;
+  }
+
+  #setup(worker: WorkerSlot): Setup {
     const { config, credentials } = this.#options;
     return {
       workspaceId: config.workspace_id,
@@ -369,6 +377,7 @@ export class Supervisor implements DataPlane {
       maxRequestBytes: config.data_plane.max_request_bytes,
       maxHeaderBytes: config.data_plane.max_header_bytes,
       maxConnections: config.data_plane.max_connections,
+      mode: this.#modeOf(worker),
     };
   }
 

@@ -27,7 +27,6 @@ export interface Metrics {
 const LATENCY_BOUNDS_S = LATENCY_BUCKETS_MS.map((bound) => bound / 1000);
 
 /** Only one door serves requests in this version. */
-const DOOR = 'js';
 
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
@@ -72,9 +71,12 @@ function writeWorkers(text: Exposition, workers: readonly WorkerStatus[]): void 
 
 function writeEntities(text: Exposition, entities: readonly EntityStats[]): void {
   const requests = text.family(METRICS.requests);
-  for (const { endpoint, entity, statusClasses } of entities) {
+  for (const { endpoint, entity, statusClasses, nativeClasses } of entities) {
     statusClasses.forEach((count, index) => {
-      requests.sample([endpoint, entity, `${String(index + 1)}xx`, DOOR], count);
+      const native = nativeClasses[index] ?? 0;
+      const statusClass = `${String(index + 1)}xx`;
+      requests.sample([endpoint, entity, statusClass, 'native'], native);
+      requests.sample([endpoint, entity, statusClass, 'js'], count - native);
     });
   }
   const duration = text.family(METRICS.requestDuration);

@@ -16,6 +16,7 @@ import type { Addon, Engine } from '../native/contract.js';
 import type { SharedBlock } from '../native/shared-block.js';
 import { beginAnswer, type AnswerIds } from './answer.js';
 import { parseInvocationPath } from './invocation-path.js';
+import { refusalError } from './refusals.js';
 import { Relay } from './relay.js';
 import { readHead, type RequestHead } from './request-head.js';
 import type { HttpRequest, HttpResponse } from './uws.js';
@@ -26,6 +27,8 @@ export interface DoorSettings {
   readonly checker: CredentialChecker;
   readonly maxRequestBytes: number;
   readonly maxHeaderBytes: number;
+  /** The front stands before it: requests are sound, and say themselves who the client is. */
+  readonly guarded: boolean;
 }
 
 /** Bytes of a refused request that are read and dropped so that its connection can live on. */
@@ -88,7 +91,7 @@ export class Door {
 
   readonly onRequest = (response: HttpResponse, request: HttpRequest): void => {
     const settings = this.#settings();
-    const head = readHead(request);
+    const head = readHead(request, settings.guarded);
     if (this.draining) head.close = true;
     const ids: AnswerIds = {
       databricksRequestId: randomUUID(),
@@ -110,24 +113,22 @@ export class Door {
 
   /** What speaks against the request before anything is relayed. */
   #judge(head: RequestHead, isInvocation: boolean, settings: DoorSettings): PointsmanError | null {
-    if (head.refusal !== '') return new PointsmanError('INVALID_PARAMETER_VALUE', head.refusal);
+    if (head.refusal !== '') return refusalError('malformed', { reason: head.refusal });
     // uWebSockets.js has its eye on heads that come in pieces only.
-    if (head.path.length + head.query.length + head.fields.length > settings.maxHeaderBytes) {
+    const headBytes = head.path.length + head.query.length + head.fields.length;
+    if (!settings.guarded && headBytes > settings.maxHeaderBytes) {
       return headTooLarge(settings.maxHeaderBytes);
     }
     if (head.method === 'CONNECT' || head.method === 'TRACE') {
-      return new PointsmanError('NOT_IMPLEMENTED', `${head.method} is not served`);
+      return refusalError('methodUnknown', { reason: head.method });
     }
     if (!isInvocation) return judgeHealth(head);
-    if (this.startsNothing) return takenOver();
+    if (this.startsNothing) return refusalError('takenOver');
     if (settings.authRequired && settings.checker.check(head.authorization) === null) {
-      return new PointsmanError(
-        'UNAUTHENTICATED',
-        'A credential is needed: Authorization: Bearer <token>, or Basic with user "token"',
-      );
+      return refusalError('unauthenticated');
     }
     if (head.contentLength > settings.maxRequestBytes) {
-      return tooLarge(settings.maxRequestBytes);
+      return refusalError('bodyTooLarge', { limit: settings.maxRequestBytes });
     }
     return null;
   }
@@ -177,25 +178,6 @@ function headTooLarge(maxHeaderBytes: number): PointsmanError {
     'INVALID_PARAMETER_VALUE',
     `The request head is larger than data_plane.max_header_bytes (${String(maxHeaderBytes)})`,
     { status: 431 },
-  );
-}
-
-/** Seconds after which a client should try again: it only needs a new connection. */
-const TAKEN_OVER_RETRY_S = 1;
-
-export function takenOver(): PointsmanError {
-  return new PointsmanError(
-    'TEMPORARILY_UNAVAILABLE',
-    'Another process has taken over; send the request again on a new connection',
-    { retryAfterS: TAKEN_OVER_RETRY_S },
-  );
-}
-
-export function tooLarge(maxRequestBytes: number): PointsmanError {
-  return new PointsmanError(
-    'INVALID_PARAMETER_VALUE',
-    `The request body is larger than data_plane.max_request_bytes (${String(maxRequestBytes)})`,
-    { status: 413 },
   );
 }
 

@@ -62,6 +62,7 @@ export class Ending {
     if (this.#state === 'finishing') return;
     this.#state = 'finishing';
     this.#door.draining = true;
+    this.#door.engine.drainFront();
     this.#door.engine.stopAccepting();
     const startedAt = performance.now();
     let idleSince: number | null = null;
@@ -82,6 +83,7 @@ export class Ending {
     if (this.#onQuiet === null) return;
     // Requests that come now, or whose body comes now, belong to the process that took over.
     this.#door.startsNothing = true;
+    this.#door.engine.startNothing();
     this.#onQuiet();
     this.#onQuiet = null;
   }

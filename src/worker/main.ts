@@ -10,7 +10,13 @@
 import { CredentialChecker } from '../auth/credentials.js';
 import { messageOf } from '../core/errors.js';
 import { unixSocketPath } from '../control/control-socket.js';
-import type { DeploymentAddresses, Envelope, Setup, SnapshotDelta } from '../control/messages.js';
+import {
+  WorkerMode,
+  type DeploymentAddresses,
+  type Envelope,
+  type Setup,
+  type SnapshotDelta,
+} from '../control/messages.js';
 import {
   COLUMNS_DESCRIPTOR,
   CONTROL_PAGE_DESCRIPTOR,
@@ -24,9 +30,12 @@ import { createLogger } from '../telemetry/logger.js';
 import { ControlLink } from './control-link.js';
 import { Door, type DoorSettings } from './door.js';
 import { Ending, type Load } from './ending.js';
+import { refusalNumber, refusalTexts } from './refusals.js';
 import { createApp } from './uws.js';
 
 const BEAT_MS = 100;
+/** More than the front adds to a head that it hands to the JS door. */
+const FRONT_FIELDS_BYTES = 1_024;
 /** Drain time of a worker whose supervisor died and whose state directory was removed. */
 const HOPELESS_DRAIN_MS = 30_000;
 /** Far below what one message can carry; a socket that was taken over twice is rare. */
@@ -106,14 +115,37 @@ function setUp(setup: Setup): void {
     checker: new CredentialChecker(setup.credentials),
     maxRequestBytes: setup.maxRequestBytes,
     maxHeaderBytes: setup.maxHeaderBytes,
+    guarded: setup.mode !== WorkerMode.JS,
   };
   maxConnections = setup.maxConnections;
   if (!first) return;
+  const meetsClients = setup.mode === WorkerMode.JS;
   createApp({
     engine: door.engine,
-    maxHeaderBytes: setup.maxHeaderBytes,
+    meetsClients,
+    // What the front adds must not make a head too large that it let pass.
+    maxHeaderBytes: setup.maxHeaderBytes + (meetsClients ? 0 : FRONT_FIELDS_BYTES),
     onRequest: door.onRequest,
   });
+  if (!meetsClients) openFront(setup);
+}
+
+function openFront(setup: Setup): void {
+  const { workspaceId, authRequired, maxRequestBytes, maxHeaderBytes } = setup;
+  const fastPath = setup.mode === WorkerMode.NATIVE;
+  const refusals = refusalTexts(maxRequestBytes);
+  door.engine.openFront(
+    { workspaceId, authRequired, fastPath, maxRequestBytes, maxHeaderBytes, refusals },
+    (connection, generation, authorization) => {
+      const epoch = block.authEpoch();
+      if (settings?.checker.check(authorization) == null) {
+        door.engine.reject(connection, generation, refusalNumber('unauthenticated'));
+        return;
+      }
+      door.engine.rememberToken(authorization, epoch, 0);
+      door.engine.admit(connection, generation);
+    },
+  );
 }
 
 function prepare(delta: SnapshotDelta): void {
@@ -173,7 +205,8 @@ function load(): Load {
   const numbers = new Float64Array(WORKER_NUMBERS);
   block.readWorker(slot, numbers);
   // An answer can outlast its exchange, while a slow client reads the rest of it.
-  return { connections: numbers[4] ?? 0, inFlight: Math.max(numbers[5] ?? 0, door.unfinished) };
+  const unfinished = Math.max(door.unfinished, door.engine.busyConnections());
+  return { connections: numbers[4] ?? 0, inFlight: Math.max(numbers[5] ?? 0, unfinished) };
 }
 
 function exit(code: number, reason: string): void {

@@ -10,15 +10,13 @@
  */
 import { FailureCode, EventFlag, StartRefusal } from '../native/contract.js';
 import { READ_BUFFER_BYTES, REQUEST_BUFFER_BYTES_MAX } from '../native/addon.js';
-import { PointsmanError } from '../core/errors.js';
+import type { PointsmanError } from '../core/errors.js';
 import { beginAnswer, type AnswerIds } from './answer.js';
-import { endWithError, takenOver, tooLarge, type Door } from './door.js';
+import { endWithError, type Door } from './door.js';
 import type { InvocationPath } from './invocation-path.js';
+import { refusalError } from './refusals.js';
 import type { RequestHead } from './request-head.js';
 import type { HttpResponse } from './uws.js';
-
-/** Seconds a client is asked to wait when nothing is ready: about one probe interval. */
-const RETRY_AFTER_S = 2;
 
 /** Stall buffers kept for reuse; slow readers beyond that allocate theirs. */
 const SPARE_STALL_BUFFERS_MAX = 64;
@@ -80,7 +78,7 @@ export class Relay {
     this.#requestBytes += chunk.byteLength;
     if (this.#requestBytes > this.#bytesMax) {
       this.#endExchange();
-      this.#failLater(tooLarge(this.#bytesMax));
+      this.#failLater(refusalError('bodyTooLarge', { limit: this.#bytesMax }));
       return;
     }
     if (this.#id < 0) {
@@ -94,10 +92,13 @@ export class Relay {
   #start(chunk: ArrayBuffer, isLast: boolean): void {
     const { engine, dispatched } = this.#door;
     if (this.#door.startsNothing) {
-      this.#failLater(takenOver());
+      this.#failLater(refusalError('takenOver'));
       return;
     }
-    const client = Buffer.from(this.#response.getRemoteAddressAsText()).toString('latin1');
+    const client =
+      this.#head.clientAddress === ''
+        ? Buffer.from(this.#response.getRemoteAddressAsText()).toString('latin1')
+        : this.#head.clientAddress;
     const id = engine.start(
       this.#path.endpoint,
       this.#path.served,
@@ -277,25 +278,17 @@ export class Relay {
   }
 
   #refusalError(refusal: number): PointsmanError {
-    const { endpoint, served } = this.#path;
     switch (refusal) {
       case StartRefusal.NO_ENDPOINT:
-        return new PointsmanError(
-          'ENDPOINT_NOT_FOUND',
-          `Endpoint ${endpoint} does not exist or has no active config`,
-        );
+        return refusalError('noEndpoint', this.#path);
       case StartRefusal.NO_ENTITY:
-        return new PointsmanError(
-          'ENDPOINT_NOT_FOUND',
-          `Endpoint ${endpoint} has no served entity ${served}`,
-        );
+        return refusalError('noEntity', this.#path);
       case StartRefusal.METHOD_NOT_ALLOWED:
-        return new PointsmanError('INVALID_PARAMETER_VALUE', 'Invocations are sent with POST', {
-          status: 405,
-          allow: 'POST',
-        });
+        return refusalError('methodNotAllowed');
+      case StartRefusal.NO_SNAPSHOT:
+        return refusalError('noConfiguration');
       default:
-        return failureError(FailureCode.NO_READY_ADDRESS);
+        return refusalError('noReadyAddress');
     }
   }
 
@@ -337,39 +330,22 @@ function endBodiless(response: HttpResponse, contentLength: number, close: boole
   response.endWithoutBody();
 }
 
-/** What a client is told of a failure; nothing of the replica's inner life. */
+/** What a client is told of a failure; nothing of the replica's inner life. Same in native/front/refusal.cc. */
 function failureError(failure: number): PointsmanError {
   switch (failure) {
     case FailureCode.NO_READY_ADDRESS:
     case FailureCode.CONNECT_FAILED:
     case FailureCode.CONNECT_TIMEOUT:
-      return new PointsmanError(
-        'TEMPORARILY_UNAVAILABLE',
-        'The served entity has no replica that is ready',
-        {
-          retryAfterS: RETRY_AFTER_S,
-        },
-      );
+      return refusalError('noReadyAddress');
     case FailureCode.CONNECTION_LIMIT:
-      return new PointsmanError(
-        'TEMPORARILY_UNAVAILABLE',
-        'No connection to a replica can be opened now',
-        {
-          retryAfterS: RETRY_AFTER_S,
-        },
-      );
+      return refusalError('connectionLimit');
     case FailureCode.RESPONSE_HEADER_TIMEOUT:
     case FailureCode.TOTAL_TIMEOUT:
     case FailureCode.BODY_IDLE_TIMEOUT:
-      return new PointsmanError(
-        'DEADLINE_EXCEEDED',
-        'The replica did not answer in the time allowed',
-      );
+      return refusalError('replicaTimeout');
     case FailureCode.BAD_REQUEST:
-      return new PointsmanError('INVALID_PARAMETER_VALUE', 'The header fields cannot be forwarded');
+      return refusalError('fieldsRefused');
     default:
-      return new PointsmanError('INTERNAL_ERROR', 'The replica gave no usable answer', {
-        status: 502,
-      });
+      return refusalError('unusableAnswer');
   }
 }

@@ -18,6 +18,8 @@ export interface RequestHead {
   fields: string;
   authorization: string | undefined;
   requestId: string;
+  /** As the front says it; empty where the client's own connection is served. */
+  clientAddress: string;
   /** -1: chunked; 0: no body. */
   contentLength: number;
   /** The client asked for the connection to be closed, in whatever spelling. */
@@ -34,7 +36,11 @@ const METHOD = /^[A-Z]{1,32}$/;
 const TARGET = /^[\x21\x22\x24-\x7e]+$/;
 const NON_ASCII = /[^\x20-\x7e\r\n\t]/;
 
-export function readHead(request: HttpRequest): RequestHead {
+/** Same as kClientAddressField in native/http1/header_rules.h. */
+const CLIENT_ADDRESS_FIELD = 'x-pointsman-client';
+
+/** `guarded`: the request comes from the front, which alone can set CLIENT_ADDRESS_FIELD then. */
+export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
   const head: RequestHead = {
     method: request.getCaseSensitiveMethod(),
     path: request.getUrl(),
@@ -42,6 +48,7 @@ export function readHead(request: HttpRequest): RequestHead {
     fields: '',
     authorization: undefined,
     requestId: '',
+    clientAddress: '',
     contentLength: 0,
     close: false,
     refusal: '',
@@ -74,6 +81,9 @@ export function readHead(request: HttpRequest): RequestHead {
         break;
       case 'x-request-id':
         head.requestId = value;
+        break;
+      case CLIENT_ADDRESS_FIELD:
+        if (guarded) head.clientAddress = value;
         break;
     }
   });

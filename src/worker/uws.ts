@@ -13,6 +13,8 @@ export type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 
 export interface AppOptions {
   readonly engine: Engine;
+  /** Clients' own connections are handed to it; without, it gets those of the front. */
+  readonly meetsClients: boolean;
   /** Largest head of a request, in bytes; beyond it uWebSockets.js answers 431. */
   readonly maxHeaderBytes: number;
   /** Called for every request; must answer or attach `onAborted` before it returns, and must not throw. */
@@ -28,9 +30,11 @@ export function createApp(options: AppOptions): TemplatedApp {
   // Not in the type declarations. Without it every answer names the library in a field of its own.
   (uws as { _cfg?: (option: string) => void })._cfg?.('silent');
   const app = uws.App();
-  app.filter((_response, count) => {
-    if (Number(count) < 0) options.engine.connectionClosed();
-  });
+  if (options.meetsClients) {
+    app.filter((_response, count) => {
+      if (Number(count) < 0) options.engine.connectionClosed();
+    });
+  }
   app.any('/*', options.onRequest);
   let refusal = 'it cannot listen on 127.0.0.1';
   app.listen('127.0.0.1', 0, (listenSocket) => {

@@ -1,7 +1,15 @@
 /** How requests are framed on the wire: what is refused because it could be read in two ways, and what shares a connection. */
 import t, { type Test } from 'tap';
 import { endpointOf, startDaemon } from './harness.js';
-import { ok, post, startWireReplica, valuesOf, WireClient, type WireRequest } from './wire.js';
+import {
+  jsonOf,
+  ok,
+  post,
+  startWireReplica,
+  valuesOf,
+  WireClient,
+  type WireRequest,
+} from './wire.js';
 
 const INVOKE = '/serving-endpoints/echo/invocations';
 
@@ -58,7 +66,6 @@ await t.test('messages that two parsers could read differently are refused', asy
     'an empty Host': `${start}Host:\r\n${auth}\r\nContent-Length: 2\r\n\r\n{}`,
     'a Host with a path': `${start}Host: a/b\r\n${auth}\r\nContent-Length: 2\r\n\r\n{}`,
     'a Host with a user': `${start}Host: u@a\r\n${auth}\r\nContent-Length: 2\r\n\r\n{}`,
-    'a lower-case method': `post ${INVOKE} HTTP/1.1\r\nHost: a\r\n${auth}\r\nContent-Length: 2\r\n\r\n{}`,
     'a fragment in the target': `POST ${INVOKE}#x HTTP/1.1\r\nHost: a\r\n${auth}\r\nContent-Length: 2\r\n\r\n{}`,
     'HTTP/1.0 with chunks': `POST ${INVOKE} HTTP/1.0\r\nHost: a\r\n${auth}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
     'HTTP/2.0': `POST ${INVOKE} HTTP/2.0\r\nHost: a\r\n${auth}\r\nContent-Length: 2\r\n\r\n{}`,
@@ -124,10 +131,10 @@ await t.test('pipelined requests: no answer is mixed up and the worker lives', a
   for (const count of [2, 3, 50]) {
     const numbers = Array.from({ length: count }, (_, index) => index);
     const bytes = numbers.map((n) => post(daemon, INVOKE, `{"n":${String(n)}}`)).join('');
-    // A second request before the first answer may cost the connection, but nothing else.
-    const said = (await client(t).send(bytes).rest()).toString();
-    const answered = [...said.matchAll(/\{"n":(\d+)\}/g)].map(([, n]) => Number(n));
-    t.same(answered, numbers.slice(0, answered.length), 'answers come in order');
+    const wire = client(t).send(bytes);
+    const answered: unknown[] = [];
+    for (const _ of numbers) answered.push(jsonOf(await wire.answer())['n']);
+    t.same(answered, numbers, 'answers come in order');
     t.equal((await daemon.invoke(INVOKE, {})).status, 200);
   }
   t.equal(await daemon.workerPid(), pid);
@@ -136,17 +143,15 @@ await t.test('pipelined requests: no answer is mixed up and the worker lives', a
 await t.test('Expect: 100-continue', async (t) => {
   const wire = client(t);
   wire.send(post(daemon, INVOKE, '{}', ['Expect: 100-continue']).slice(0, -2));
-  // A client that is not told to go on sends its body after a while.
+  t.equal((await wire.answer()).status, 100);
   wire.send('{}');
-  let reply = await wire.answer();
-  if (reply.status === 100) reply = await wire.answer();
-  t.equal(reply.status, 200);
+  t.equal((await wire.answer()).status, 200);
   t.same(valuesOf(last(), 'expect'), []);
 });
 
 await t.test('HTTP/1.0 gets an answer that it can read', async (t) => {
   const request = post(daemon, INVOKE, '{}').replace('HTTP/1.1', 'HTTP/1.0');
   const said = (await client(t).send(request).rest()).toString();
-  t.match(said, /^HTTP\/1\.[01] (?:200|505) /);
+  t.match(said, /^HTTP\/1\.1 200 /);
   t.notMatch(said, /transfer-encoding/i);
 });

@@ -64,7 +64,13 @@ export class MemoryCounters implements Counters {
 export function entityCounts(ok: number, failed: number): EntityCounts {
   const latencyBuckets = new Array<number>(LATENCY_BUCKETS_MS.length + 1).fill(0);
   latencyBuckets[0] = ok + failed;
-  return { statusClasses: [0, ok, 0, 0, failed], latencyBuckets, latencySumMs: 1, inFlight: 0 };
+  return {
+    nativeClasses: [],
+    statusClasses: [0, ok, 0, 0, failed],
+    latencyBuckets,
+    latencySumMs: 1,
+    inFlight: 0,
+  };
 }
 
 export function addressCounts(requests: number): AddressCounts {

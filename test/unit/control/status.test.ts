@@ -24,6 +24,7 @@ t.test('quantiles lie inside their bucket', (t) => {
 
 t.test("an endpoint's traffic is that of its entities together", (t) => {
   const slow = {
+    nativeClasses: [],
     statusClasses: [0, 5, 0, 1, 2],
     latencyBuckets: buckets([3, 8]),
     latencySumMs: 1,
@@ -87,7 +88,7 @@ t.test('status and stats read the slots that the published snapshot names', asyn
   ]);
   t.match(control.stats(), {
     entities: [
-      { endpoint: 'e', entity: 'v1', statusClasses: [0, 80, 0, 0, 10] },
+      { endpoint: 'e', entity: 'v1', nativeClasses: [], statusClasses: [0, 80, 0, 0, 10] },
       { endpoint: 'e', entity: 'v2' },
     ],
     addresses: [{ deployment: 'm', address: `127.0.0.1:${String(replica.port)}`, requests: 100 }],

@@ -1,0 +1,686 @@
+#include "front/client_connection.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "front/front.h"
+#include "front/invocation_path.h"
+#include "net/request_head.h"
+#include "net/routing_table.h"
+#include "net/sys.h"
+
+namespace pointsman {
+
+namespace {
+
+// Capacity that a connection keeps for its next message, per buffer.
+constexpr size_t kKeptBytesMax = size_t{8} * 1024;
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
+constexpr std::string_view kChunkEnd = "\r\n";
+constexpr std::string_view kChunkEndAndLast = "\r\n0\r\n\r\n";
+
+bool isWouldBlock(int error) noexcept {
+  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+void clearKeeping(std::string& buffer) noexcept {
+  if (buffer.capacity() > kKeptBytesMax) {
+    buffer = std::string();
+  } else {
+    buffer.clear();
+  }
+}
+
+void writeClientAddress(const sockaddr_storage& peer, std::string& out) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (peer.ss_family == AF_INET6) {
+    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&peer);  // NOLINT: the API's own idiom
+    inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
+  } else if (peer.ss_family == AF_INET) {
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&peer);  // NOLINT: as above
+    inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
+  }
+  out.assign(text);
+}
+
+}  // namespace
+
+ClientConnection::ClientConnection(Front& front, uint32_t index)
+    : front_(front),
+      index_(index),
+      parser_(RequestLimits{.headBytesMax = front.settings_.headBytesMax,
+                            .targetBytesMax = front.settings_.headBytesMax,
+                            .fieldsMax = kClientFieldsMax}) {}
+
+ClientConnection::~ClientConnection() {
+  close();
+  front_.engine_.loop().undefer(this);
+}
+
+bool ClientConnection::open(int fd, const sockaddr_storage& peer) noexcept {
+  const int on = 1;
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  watch_ = front_.engine_.loop().watch(fd, kReadable, this);
+  if (watch_ == nullptr) {
+    sys::close(fd);
+    return false;
+  }
+  fd_ = fd;
+  watched_ = kReadable;
+  generation_++;
+  writeClientAddress(peer, client_);
+  pending_.clear();
+  out_.clear();
+  outSent_ = 0;
+  lingerBytes_ = 0;
+  nextMessage();
+  armFor(nextDeadline());
+  return true;
+}
+
+// Ready for the next request on the connection.
+void ClientConnection::nextMessage() noexcept {
+  parser_.reset();
+  state_ = State::kIdle;
+  stateSinceMs_ = front_.engine_.loop().nowMs();
+  route_ = Route::kNone;
+  keepAlive_ = headRequest_ = requestComplete_ = requestPaused_ = saidContinue_ = false;
+  dropsBody_ = answerBegun_ = answerComplete_ = chunkedAnswer_ = closeDelimited_ = false;
+  bodyBytes_ = 0;
+  revision_ = 0;
+  servedModel_.clear();
+  watchAsNeeded();
+  // In a turn of its own: what ended the message before is still on the stack.
+  if (!pending_.empty()) front_.engine_.loop().defer(this);
+}
+
+void ClientConnection::onIo(uint32_t events) noexcept {
+  if ((events & kReadable) != 0 && (watched_ & kReadable) != 0) onReadable();
+  if (isOpen() && (events & kWritable) != 0 && (watched_ & kWritable) != 0) onWritable();
+}
+
+void ClientConnection::onReadable() noexcept {
+  std::vector<char>& buffer = front_.readBuffer_;
+  const bool waits = state_ == State::kParked || (state_ == State::kRelaying && requestComplete_);
+  const size_t room =
+      waits ? std::min(buffer.size(), kPendingBytesMax - pending_.size()) : buffer.size();
+  const ssize_t got = sys::recv(fd_, buffer.data(), room, 0);
+  if (got < 0 && isWouldBlock(errno)) return;
+  if (got <= 0) {
+    close();
+    return;
+  }
+  const std::string_view input(buffer.data(), static_cast<size_t>(got));
+  if (state_ == State::kLingering) {
+    lingerBytes_ += input.size();
+    if (lingerBytes_ > kLingerBytesMax) close();
+    return;
+  }
+  if (waits) {
+    pending_.append(input);
+  } else if (!pending_.empty()) {
+    takePending(input);
+  } else {
+    feed(input);
+  }
+  watchAsNeeded();
+}
+
+// What waited comes first.
+void ClientConnection::takePending(std::string_view input) noexcept {
+  pending_.append(input);
+  std::string all;
+  all.swap(pending_);
+  feed(all);
+}
+
+void ClientConnection::feed(std::string_view input) noexcept {
+  for (;;) {
+    const RequestParser::Step step = parser_.next(input);
+    input.remove_prefix(step.consumed);
+    switch (step.kind) {
+      case RequestStepKind::kNeedMore:
+        if (state_ == State::kIdle && parser_.hasStarted()) {
+          state_ = State::kHead;
+          stateSinceMs_ = front_.engine_.loop().nowMs();
+          armFor(stateSinceMs_ + kHeadMs);
+        } else if (requestStreams()) {
+          expectBody();
+        }
+        return;
+      case RequestStepKind::kHead:
+        onHead();
+        if (state_ == State::kParked) pending_.append(input);
+        if (state_ != State::kRelaying) return;
+        break;
+      case RequestStepKind::kBodyData:
+        onBody(step.body);
+        if (state_ != State::kRelaying) return;
+        break;
+      case RequestStepKind::kEnd:
+        // Before anything is answered: an answer that is written at once leads to the next message.
+        pending_.append(input);
+        requestComplete_ = true;
+        onRequestEnd();
+        return;
+      case RequestStepKind::kError:
+        keepAlive_ = false;
+        refuse(statusOf(step.error) >= 500 ? Refusal::kNotImplemented : Refusal::kMalformed,
+               reasonOf(step.error), statusOf(step.error));
+        return;
+    }
+  }
+}
+
+void ClientConnection::onHead() noexcept {
+  writeRequestId(front_.engine_.rng(), databricksRequestId_);
+  keepAlive_ = parser_.keepAlive();
+  const std::string_view method = parser_.method();
+  headRequest_ = method == "HEAD";
+  state_ = State::kRelaying;
+  windowSinceMs_ = front_.engine_.loop().nowMs();
+  windowBytes_ = 0;
+  if (method == "CONNECT" || method == "TRACE") {
+    refuse(Refusal::kMethodUnknown, method);
+    return;
+  }
+  if (parser_.path() == "*") {
+    answerOptions();
+    return;
+  }
+  const FrontSettings& settings = front_.settings_;
+  InvocationPath invocation;
+  const bool isInvocation = parseInvocationPath(parser_.path(), settings.workspaceId, invocation);
+  route_ = isInvocation && settings.fastPath ? Route::kInvocation : Route::kLocal;
+  if (!isInvocation) return;
+  if (front_.startsNothing_) {
+    refuse(Refusal::kTakenOver);
+    return;
+  }
+  const std::string_view authorization = parser_.authorization();
+  if (settings.authRequired &&
+      !front_.tokens_.contains(authorization, front_.engine_.authEpoch(), front_.unixS())) {
+    if (authorization.empty()) {
+      refuse(Refusal::kUnauthenticated);
+      return;
+    }
+    state_ = State::kParked;
+    stateSinceMs_ = windowSinceMs_;
+    armFor(stateSinceMs_ + kVerdictMs);
+    front_.park(*this);
+    return;
+  }
+  proceed();
+}
+
+// The request may be relayed, as far as its head says.
+void ClientConnection::proceed() noexcept {
+  state_ = State::kRelaying;
+  const int64_t length = parser_.contentLength();
+  if (length > 0 && static_cast<uint64_t>(length) > front_.settings_.requestBytesMax) {
+    refuse(Refusal::kBodyTooLarge);
+  }
+}
+
+void ClientConnection::admit() noexcept {
+  windowSinceMs_ = front_.engine_.loop().nowMs();
+  proceed();
+  if (state_ != State::kRelaying) return;
+  takePending({});
+  if (isOpen()) watchAsNeeded();
+}
+
+void ClientConnection::reject(Refusal refusal) noexcept {
+  state_ = State::kRelaying;
+  refuse(refusal);
+  if (state_ != State::kRelaying) return;
+  takePending({});
+  if (isOpen()) watchAsNeeded();
+}
+
+void ClientConnection::onBody(std::string_view body) noexcept {
+  bodyBytes_ += body.size();
+  windowBytes_ += body.size();
+  if (dropsBody_) return;
+  if (bodyBytes_ > front_.settings_.requestBytesMax) {
+    refuse(Refusal::kBodyTooLarge);
+    return;
+  }
+  const int64_t length = parser_.contentLength();
+  const bool last = length >= 0 && bodyBytes_ == static_cast<uint64_t>(length);
+  if (exchange_ != nullptr) {
+    const size_t waiting = exchange_->sendBody(body, last);
+    if (waiting > kRequestBufferBytesMax && !last) requestPaused_ = true;
+  } else if (!answerBegun_) {
+    dispatch(body, last);
+  }
+}
+
+void ClientConnection::onRequestEnd() noexcept {
+  if (exchange_ != nullptr) {
+    if (parser_.contentLength() < 0) exchange_->sendBody({}, true);
+  } else if (!answerBegun_) {
+    dispatch({}, true);
+    return;
+  }
+  if (answerComplete_ && out_.empty()) answerWritten();
+}
+
+// The head is here, the body is not: who asked for it hears that it may come.
+void ClientConnection::expectBody() noexcept {
+  const bool asks = parser_.expectsContinue() && !saidContinue_ && bodyBytes_ == 0;
+  if (asks && !answerBegun_) {
+    saidContinue_ = true;
+    if (!send(kContinue)) return;
+  }
+  if (!requestPaused_) armFor(windowSinceMs_ + kBodyWindowMs);
+}
+
+void ClientConnection::dispatch(std::string_view body, bool last) noexcept {
+  const RequestHead head{.method = parser_.method(),
+                         .query = parser_.query(),
+                         .fields = parser_.fields(),
+                         .clientAddress = client_,
+                         .requestId = requestId(),
+                         .contentLength = parser_.contentLength(),
+                         .path = parser_.path(),
+                         .host = parser_.host(),
+                         .isNative = route_ == Route::kInvocation};
+  if (route_ == Route::kInvocation) {
+    dispatchInvocation(head, body, last);
+    return;
+  }
+  exchange_ = &front_.engine_.createLocalExchange();
+  exchange_->start(*this, front_.local_, front_.localStats_, head, body, last);
+}
+
+void ClientConnection::dispatchInvocation(const RequestHead& head, std::string_view body,
+                                          bool last) noexcept {
+  Engine& engine = front_.engine_;
+  InvocationPath path;
+  parseInvocationPath(head.path, front_.settings_.workspaceId, path);
+  const Engine::Dispatch dispatched = engine.dispatch(path.endpoint, path.served, true);
+  revision_ = dispatched.revision;
+  if (dispatched.target != nullptr) servedModel_.assign(dispatched.target->name);
+  switch (dispatched.refusal) {
+    case Engine::Dispatch::Refusal::kNone:
+      break;
+    case Engine::Dispatch::Refusal::kNoSnapshot:
+      refuse(Refusal::kNoConfiguration);
+      return;
+    case Engine::Dispatch::Refusal::kNoEndpoint:
+      refuse(Refusal::kNoEndpoint);
+      return;
+    case Engine::Dispatch::Refusal::kNoEntity:
+      refuse(Refusal::kNoEntity);
+      return;
+    case Engine::Dispatch::Refusal::kNoDeployment:
+      refuse(Refusal::kNoReadyAddress);
+      return;
+  }
+  const Ref<DeploymentSpec>& deployment = dispatched.target->deployment;
+  if (deployment->protocol == Protocol::kMlflow && head.method != "POST") {
+    refuse(Refusal::kMethodNotAllowed);
+    return;
+  }
+  exchange_ = &engine.createExchange(dispatched.revision);
+  exchange_->start(*this, deployment, engine.column().entities[dispatched.target->statsSlot], head,
+                   body, last);
+}
+
+std::string_view ClientConnection::requestId() const noexcept {
+  const std::string_view theirs = parser_.headComplete() ? parser_.requestId() : std::string_view();
+  return isEchoedRequestId(theirs) ? theirs
+                                   : std::string_view(databricksRequestId_, kRequestIdBytes);
+}
+
+// Answers by ourselves. `status` 0: the refusal's own.
+void ClientConnection::refuse(Refusal refusal, std::string_view reason, int status) noexcept {
+  if (answerBegun_) {
+    // Too late for words: the client must not take what it has for the whole.
+    if (!answerComplete_)
+      breakOff();
+    else if (!keepAlive_ && out_.empty() && state_ != State::kLingering)
+      end();
+    return;
+  }
+  cancelExchange();
+  if (!parser_.headComplete()) writeRequestId(front_.engine_.rng(), databricksRequestId_);
+  state_ = State::kRelaying;
+  dropsBody_ = true;
+  if (!requestComplete_ && keepAlive_) {
+    const int64_t length = parser_.contentLength();
+    const bool comes = !parser_.expectsContinue() || saidContinue_ || length == 0;
+    keepAlive_ = comes && length >= 0 && static_cast<uint64_t>(length) <= kDroppedBodyBytesMax;
+  }
+  const RefusalText& text = front_.settings_.refusals[static_cast<size_t>(refusal)];
+  front_.engine_.column().header.refusals[text.codeNumber % kRefusalsMax]++;
+  InvocationPath path;
+  if (parser_.headComplete()) {
+    parseInvocationPath(parser_.path(), front_.settings_.workspaceId, path);
+  }
+  fillRefusal(text, {.endpoint = path.endpoint, .served = path.served, .reason = reason},
+              front_.body_);
+  std::string& head = front_.head_;
+  head.clear();
+  appendStatusLine(status != 0 ? status : text.status, head);
+  head.append("content-type: application/json\r\nx-pointsman-error: ").append(text.code);
+  head.append("\r\n");
+  if (text.retryAfterS != 0) {
+    head.append("retry-after: ");
+    appendNumber(head, text.retryAfterS, 10);
+    head.append("\r\n");
+  }
+  if (!text.allow.empty()) head.append("allow: ").append(text.allow).append("\r\n");
+  if (text.status == 401) head.append("www-authenticate: Bearer\r\n");
+  writeOwn(front_.body_);
+}
+
+// RFC 9110, 9.3.7: asks what the server as a whole can do.
+void ClientConnection::answerOptions() noexcept {
+  dropsBody_ = true;
+  const int64_t length = parser_.contentLength();
+  if (length < 0 || static_cast<uint64_t>(length) > kDroppedBodyBytesMax) keepAlive_ = false;
+  front_.head_.clear();
+  appendStatusLine(200, front_.head_);
+  front_.head_.append("allow: GET, HEAD, POST, OPTIONS\r\n");
+  writeOwn({});
+}
+
+// The rest of an answer of our own, whose status line and fields are in front_.head_.
+void ClientConnection::writeOwn(std::string_view body) noexcept {
+  appendIds({.requestId = requestId(),
+             .databricksRequestId = {databricksRequestId_, kRequestIdBytes},
+             .servedModel = servedModel_,
+             .revision = revision_},
+            front_.head_);
+  composeFraming(static_cast<int64_t>(body.size()), true);
+  answerBegun_ = answerComplete_ = true;
+  if (!send(front_.head_, headRequest_ ? std::string_view() : body)) return;
+  if (out_.empty()) answerWritten();
+}
+
+void ClientConnection::onAnswer(Exchange& /*exchange*/, const AnswerEvent& event) noexcept {
+  if (event.end) exchange_ = nullptr;
+  front_.head_.clear();
+  if (event.hasHead) composeHead(event);
+  std::string_view tail;
+  if (chunkedAnswer_) {
+    if (!event.body.empty()) {
+      appendNumber(front_.head_, event.body.size(), 16);
+      front_.head_.append(kChunkEnd);
+      tail = event.end ? kChunkEndAndLast : kChunkEnd;
+    } else if (event.end) {
+      tail = kLastChunk;
+    }
+  }
+  answerBegun_ = true;
+  answerComplete_ = event.end;
+  if (!send(front_.head_, event.body, tail)) return;
+  if (!out_.empty()) {
+    if (exchange_ != nullptr) exchange_->pauseAnswer();
+  } else if (answerComplete_) {
+    answerWritten();
+  }
+}
+
+void ClientConnection::composeHead(const AnswerEvent& event) noexcept {
+  // What is left of a request that was answered early cannot be told from the next one.
+  if (!requestComplete_) keepAlive_ = false;
+  appendStatusLine(event.status, front_.head_);
+  front_.head_.append(event.fields);
+  if (route_ == Route::kInvocation) {
+    appendIds({.requestId = requestId(),
+               .databricksRequestId = {databricksRequestId_, kRequestIdBytes},
+               .servedModel = servedModel_,
+               .revision = revision_},
+              front_.head_);
+  }
+  int64_t length = event.contentLength;
+  // All of it came at once: then its length is known, whatever framing the replica used.
+  if (length < 0 && event.end && event.bodyAllowed)
+    length = static_cast<int64_t>(event.body.size());
+  composeFraming(length, event.bodyAllowed);
+}
+
+// Date, the one field that frames the body, and what becomes of the connection; ends the head.
+void ClientConnection::composeFraming(int64_t contentLength, bool bodyAllowed) noexcept {
+  std::string& head = front_.head_;
+  head.append("date: ").append(front_.date_.at(front_.unixS())).append("\r\n");
+  if (contentLength >= 0) {
+    head.append("content-length: ");
+    appendNumber(head, static_cast<uint64_t>(contentLength), 10);
+    head.append("\r\n");
+  } else if (bodyAllowed) {
+    // RFC 9112, 6.1: a client of HTTP/1.0 does not know chunks.
+    chunkedAnswer_ = !parser_.isHttp10();
+    closeDelimited_ = !chunkedAnswer_;
+    if (chunkedAnswer_) head.append("transfer-encoding: chunked\r\n");
+  }
+  if (front_.draining_ || closeDelimited_) keepAlive_ = false;
+  if (!keepAlive_) {
+    head.append("connection: close\r\n");
+  } else if (parser_.isHttp10()) {
+    head.append("connection: keep-alive\r\n");
+  }
+  head.append("\r\n");
+}
+
+void ClientConnection::onFailure(Exchange& /*exchange*/, Failure failure,
+                                 bool /*headRelayed*/) noexcept {
+  exchange_ = nullptr;
+  if (answerBegun_) {
+    breakOff();
+    return;
+  }
+  refuse(route_ == Route::kLocal ? Refusal::kLocalFailed : refusalOf(failure));
+}
+
+void ClientConnection::onRequestDrain(Exchange& /*exchange*/) noexcept {
+  requestPaused_ = false;
+  windowSinceMs_ = front_.engine_.loop().nowMs();
+  windowBytes_ = 0;
+  watchAsNeeded();
+  if (requestStreams()) armFor(windowSinceMs_ + kBodyWindowMs);
+}
+
+// False when the client is gone, and with it everything of this connection.
+bool ClientConnection::send(std::string_view a, std::string_view b, std::string_view c) noexcept {
+  std::array<std::string_view, 3> parts{a, b, c};
+  if (out_.empty()) {
+    std::array<iovec, 3> vectors{};
+    size_t count = 0;
+    for (const std::string_view part : parts) {
+      if (part.empty()) continue;
+      vectors[count++] = {const_cast<char*>(part.data()), part.size()};  // NOLINT: only read
+    }
+    if (count == 0) return true;
+    const ssize_t sent = sys::sendParts(fd_, vectors.data(), count);
+    if (sent < 0 && !isWouldBlock(errno)) {
+      close();
+      return false;
+    }
+    size_t taken = sent < 0 ? 0 : static_cast<size_t>(sent);
+    for (std::string_view& part : parts) {
+      const size_t skipped = std::min(taken, part.size());
+      part.remove_prefix(skipped);
+      taken -= skipped;
+    }
+  }
+  const bool wasEmpty = out_.empty();
+  for (const std::string_view part : parts) out_.append(part);
+  if (wasEmpty && !out_.empty()) {
+    outSent_ = 0;
+    writtenAtMs_ = front_.engine_.loop().nowMs();
+    armFor(writtenAtMs_ + kWriteStallMs);
+    watchAsNeeded();
+  }
+  return true;
+}
+
+void ClientConnection::onWritable() noexcept {
+  iovec part{out_.data() + outSent_, out_.size() - outSent_};
+  const ssize_t sent = sys::sendParts(fd_, &part, 1);
+  if (sent < 0) {
+    if (!isWouldBlock(errno)) close();
+    return;
+  }
+  outSent_ += static_cast<size_t>(sent);
+  writtenAtMs_ = front_.engine_.loop().nowMs();
+  if (outSent_ < out_.size()) return;
+  clearKeeping(out_);
+  outSent_ = 0;
+  watchAsNeeded();
+  if (answerComplete_) {
+    answerWritten();
+  } else if (exchange_ != nullptr) {
+    exchange_->resumeAnswer();
+  }
+}
+
+// The answer is with the kernel, whole.
+void ClientConnection::answerWritten() noexcept {
+  if (!keepAlive_) {
+    end();
+  } else if (requestComplete_) {
+    nextMessage();
+  }
+}
+
+// Ends in order: the client gets all that was written, then FIN.
+void ClientConnection::end() noexcept {
+  shutdown(fd_, SHUT_WR);
+  state_ = State::kLingering;
+  stateSinceMs_ = front_.engine_.loop().nowMs();
+  pending_.clear();
+  watchAsNeeded();
+  armFor(stateSinceMs_ + kLingerMs);
+}
+
+// The answer cannot be completed. A reset where the client could otherwise take its end for a clean
+// one.
+void ClientConnection::breakOff() noexcept {
+  if (closeDelimited_) {
+    const ::linger now{.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  }
+  close();
+}
+
+void ClientConnection::close() noexcept {
+  if (!isOpen()) return;
+  cancelExchange();
+  state_ = State::kClosed;
+  Engine& engine = front_.engine_;
+  engine.wheel().cancel(*this);
+  engine.loop().unwatch(watch_);
+  watch_ = nullptr;
+  sys::close(fd_);
+  fd_ = -1;
+  front_.host_.onClientClosed();
+  // Recycled outside every callback that might still stand on it.
+  engine.loop().defer(this);
+}
+
+void ClientConnection::cancelExchange() noexcept {
+  if (exchange_ == nullptr) return;
+  exchange_->cancel();
+  exchange_ = nullptr;
+}
+
+void ClientConnection::onDeferred() noexcept {
+  if (!isOpen()) {
+    clearKeeping(pending_);
+    clearKeeping(out_);
+    parser_.reset();
+    front_.recycle(*this);
+  } else if (state_ == State::kIdle && !pending_.empty()) {
+    takePending({});
+    if (isOpen()) watchAsNeeded();
+  }
+}
+
+bool ClientConnection::requestStreams() const noexcept {
+  return state_ == State::kRelaying && !requestComplete_;
+}
+
+void ClientConnection::watchAsNeeded() noexcept {
+  if (!isOpen()) return;
+  bool reads = true;
+  if (state_ == State::kParked || (state_ == State::kRelaying && requestComplete_)) {
+    reads = pending_.size() < kPendingBytesMax;
+  } else if (state_ == State::kRelaying) {
+    reads = !requestPaused_;
+  }
+  const uint32_t events = (reads ? kReadable : 0) | (out_.empty() ? 0 : kWritable);
+  if (events == watched_) return;
+  watched_ = events;
+  front_.engine_.loop().change(watch_, events);
+}
+
+// Deadlines only ever move the timer to earlier here; one that is over when the timer fires is
+// looked up anew, so that a request costs no list work.
+void ClientConnection::armFor(uint64_t deadlineMs) noexcept {
+  if (!armed() || deadlineMs < this->deadlineMs()) front_.engine_.wheel().arm(*this, deadlineMs);
+}
+
+uint64_t ClientConnection::nextDeadline() const noexcept {
+  switch (state_) {
+    case State::kHead:
+      return stateSinceMs_ + kHeadMs;
+    case State::kParked:
+      return stateSinceMs_ + kVerdictMs;
+    case State::kLingering:
+      return stateSinceMs_ + kLingerMs;
+    case State::kRelaying: {
+      uint64_t next = front_.engine_.loop().nowMs() + kClientIdleMs;
+      if (!requestComplete_ && !requestPaused_) next = windowSinceMs_ + kBodyWindowMs;
+      if (!out_.empty()) next = std::min(next, writtenAtMs_ + kWriteStallMs);
+      return next;
+    }
+    default:
+      return stateSinceMs_ + kClientIdleMs;
+  }
+}
+
+void ClientConnection::onTimeout() noexcept {
+  const uint64_t now = front_.engine_.loop().nowMs();
+  if (now >= nextDeadline()) onOverdue(now);
+  if (isOpen()) armFor(nextDeadline());
+}
+
+void ClientConnection::onOverdue(uint64_t now) noexcept {
+  switch (state_) {
+    case State::kHead:
+      keepAlive_ = false;
+      refuse(Refusal::kHeadTimeout);
+      return;
+    case State::kParked:
+      keepAlive_ = false;
+      refuse(Refusal::kNoVerdict);
+      return;
+    case State::kRelaying:
+      if (!out_.empty() && now >= writtenAtMs_ + kWriteStallMs) {
+        breakOff();
+      } else if (windowBytes_ < kBodyWindowBytesMin) {
+        windowSinceMs_ = now;
+        keepAlive_ = false;
+        refuse(Refusal::kBodyTimeout);
+      } else {
+        windowSinceMs_ = now;
+        windowBytes_ = 0;
+      }
+      return;
+    default:
+      close();
+  }
+}
+
+}  // namespace pointsman

@@ -1,0 +1,107 @@
+// The front of the data port: every connection of a client, its guard and its two doors.
+//
+//   accepted ─► ClientConnection ─► request parser ─┬─ invocation ─► native door: token cache,
+//   pick, exchange
+//                                                   └─ the rest ───► JS door: an exchange with
+//                                                   uWebSockets.js
+//
+// The guard is the parser in strict use: nothing that is not one well-formed message gets past a
+// ClientConnection. The JS door is one more address to the exchange engine: requests for it are
+// written anew (origin-form, HTTP/1.1, validated fields, body re-framed) on one end of a socket
+// pair whose other end uWebSockets.js serves. So it never sees a byte of a client's, shares no
+// connection between two clients' messages at once, and needs no knowledge of its inner life.
+// Thread: the loop's. Owns its connections; borrows engine, connector and host, which outlive it.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "front/answer_head.h"
+#include "front/client_connection.h"
+#include "front/refusal.h"
+#include "front/token_cache.h"
+#include "net/engine.h"
+
+namespace pointsman {
+
+// Bytes taken off a client's connection at once.
+constexpr size_t kClientReadBytes = size_t{64} * 1024;
+
+struct FrontSettings {
+  std::string workspaceId;
+  bool authRequired = true;
+  // False: every request takes the JS door.
+  bool fastPath = true;
+  uint64_t requestBytesMax = 0;
+  size_t headBytesMax = 0;
+  RefusalTexts refusals{};
+};
+
+// Who verifies tokens and hears of closed connections.
+class FrontHost {
+ public:
+  // Answer with Front::admit or Front::reject, now or later.
+  virtual void onUnknownToken(uint32_t connection, uint32_t generation,
+                              std::string_view authorization) noexcept = 0;
+  virtual void onClientClosed() noexcept = 0;
+
+ protected:
+  ~FrontHost() = default;
+};
+
+class Front final : private Deferred {
+ public:
+  // `connector` opens connections to the JS door.
+  Front(Engine& engine, Connector& connector, FrontHost& host, FrontSettings settings);
+  ~Front();
+  Front(const Front&) = delete;
+  Front& operator=(const Front&) = delete;
+
+  // Takes the accepted descriptor over. False: it was closed.
+  bool open(int fd, const sockaddr_storage& peer) noexcept;
+  // Connections are closed behind their next answer.
+  void drain() noexcept { draining_ = true; }
+  // Requests are refused: they belong to another process.
+  void startNothing() noexcept { startsNothing_ = true; }
+  void admit(uint32_t connection, uint32_t generation) noexcept;
+  void reject(uint32_t connection, uint32_t generation, Refusal refusal) noexcept;
+  TokenCache& tokens() noexcept { return tokens_; }
+  // Connections with a request or an answer under way.
+  uint32_t busyConnections() const noexcept;
+
+ private:
+  friend class ClientConnection;
+  void recycle(ClientConnection& connection) noexcept;
+  ClientConnection* parkedConnection(uint32_t index, uint32_t generation) noexcept;
+  void park(ClientConnection& connection);
+  void onDeferred() noexcept override;
+  static uint64_t unixS() noexcept;
+
+  Engine& engine_;
+  FrontHost& host_;
+  FrontSettings settings_;
+  TokenCache tokens_;
+  DateText date_;
+  bool draining_ = false;
+  bool startsNothing_ = false;
+  // The JS door is no served entity and no address of a deployment: nobody reads its counters.
+  AddressStats localAddressStats_{};
+  EntityStats localStats_{};
+  Ref<DeploymentSpec> local_;
+  std::vector<char> readBuffer_;
+  // Reused by every answer and every refusal.
+  std::string head_;
+  std::string body_;
+  std::vector<uint32_t> freeConnections_;
+  std::vector<uint32_t> parked_;
+  // Last: they use all the rest to their end.
+  std::vector<std::unique_ptr<ClientConnection>> connections_;
+};
+
+}  // namespace pointsman

@@ -1,0 +1,27 @@
+// Paths of the data port that invoke an endpoint:
+//
+//   /serving-endpoints/{name}/invocations
+//   /serving-endpoints/{name}/served-models/{served}/invocations
+//   /{workspace-id}/serving-endpoints/...            the same two
+//
+// Names are compared byte for byte: no decoding, no case folding, no empty or dot segments, so that
+// the path a permission speaks of and the path that is served can never differ. The JS door has the
+// same rules (src/worker/invocation-path.ts); native/test/invocation_path_test.cc and its unit test
+// share their cases.
+#pragma once
+
+#include <string_view>
+
+namespace pointsman {
+
+struct InvocationPath {
+  std::string_view endpoint;
+  // Empty: routed by the split.
+  std::string_view served;
+};
+
+// False when the path is no invocation; the views lie in `path`.
+bool parseInvocationPath(std::string_view path, std::string_view workspaceId,
+                         InvocationPath& invocation) noexcept;
+
+}  // namespace pointsman

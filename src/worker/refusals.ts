@@ -1,0 +1,153 @@
+/**
+ * What a worker answers by itself instead of relaying, on both doors: one list, in the order of
+ * native/front/refusal.h, which fills in the same texts without JS.
+ *
+ * Words in braces are filled in: `endpoint`, `served`, `reason`.
+ */
+import { errorCodeNumbers, ERROR_CATALOGUE, PointsmanError } from '../core/errors.js';
+import type { ErrorCode } from '../core/errors.js';
+import type { RefusalText } from '../native/contract.js';
+
+interface RefusalEntry {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly status?: number;
+  readonly retryAfterS?: number;
+  readonly allow?: string;
+}
+
+/** Seconds a client is asked to wait when nothing is ready: about one probe interval. */
+const READY_RETRY_S = 2;
+/** When it only needs a new connection. */
+const AGAIN_RETRY_S = 1;
+
+const REFUSALS = {
+  malformed: { code: 'INVALID_PARAMETER_VALUE', message: 'The request is malformed: {reason}' },
+  notImplemented: { code: 'NOT_IMPLEMENTED', message: 'The request is not served: {reason}' },
+  methodUnknown: { code: 'NOT_IMPLEMENTED', message: '{reason} is not served' },
+  unauthenticated: {
+    code: 'UNAUTHENTICATED',
+    message: 'A credential is needed: Authorization: Bearer <token>, or Basic with user "token"',
+  },
+  forbidden: {
+    code: 'PERMISSION_DENIED',
+    message: 'The credential does not allow a query of endpoint {endpoint}',
+  },
+  noConfiguration: {
+    code: 'TEMPORARILY_UNAVAILABLE',
+    message: 'No configuration is active yet',
+    retryAfterS: AGAIN_RETRY_S,
+  },
+  noEndpoint: {
+    code: 'ENDPOINT_NOT_FOUND',
+    message: 'Endpoint {endpoint} does not exist or has no active config',
+  },
+  noEntity: {
+    code: 'ENDPOINT_NOT_FOUND',
+    message: 'Endpoint {endpoint} has no served entity {served}',
+  },
+  methodNotAllowed: {
+    code: 'INVALID_PARAMETER_VALUE',
+    message: 'Invocations are sent with POST',
+    status: 405,
+    allow: 'POST',
+  },
+  bodyTooLarge: {
+    code: 'INVALID_PARAMETER_VALUE',
+    message: 'The request body is larger than data_plane.max_request_bytes ({limit})',
+    status: 413,
+  },
+  takenOver: {
+    code: 'TEMPORARILY_UNAVAILABLE',
+    message: 'Another process has taken over; send the request again on a new connection',
+    retryAfterS: AGAIN_RETRY_S,
+  },
+  headTimeout: {
+    code: 'INVALID_PARAMETER_VALUE',
+    message: 'The head of the request did not come in time',
+    status: 408,
+  },
+  bodyTimeout: {
+    code: 'INVALID_PARAMETER_VALUE',
+    message: 'The body of the request came too slowly',
+    status: 408,
+  },
+  noReadyAddress: {
+    code: 'TEMPORARILY_UNAVAILABLE',
+    message: 'The served entity has no replica that is ready',
+    retryAfterS: READY_RETRY_S,
+  },
+  connectionLimit: {
+    code: 'TEMPORARILY_UNAVAILABLE',
+    message: 'No connection to a replica can be opened now',
+    retryAfterS: READY_RETRY_S,
+  },
+  replicaTimeout: {
+    code: 'DEADLINE_EXCEEDED',
+    message: 'The replica did not answer in the time allowed',
+  },
+  fieldsRefused: {
+    code: 'INVALID_PARAMETER_VALUE',
+    message: 'The header fields cannot be forwarded',
+  },
+  unusableAnswer: {
+    code: 'INTERNAL_ERROR',
+    message: 'The replica gave no usable answer',
+    status: 502,
+  },
+  noVerdict: {
+    code: 'TEMPORARILY_UNAVAILABLE',
+    message: 'The credential could not be checked in time',
+    retryAfterS: AGAIN_RETRY_S,
+  },
+  localFailed: { code: 'INTERNAL_ERROR', message: 'The request could not be handled' },
+} as const satisfies Record<string, RefusalEntry>;
+
+export type Refusal = keyof typeof REFUSALS;
+
+export interface RefusalDetails {
+  readonly endpoint?: string;
+  readonly served?: string;
+  readonly reason?: string;
+  readonly limit?: number;
+}
+
+const NAMES = Object.keys(REFUSALS) as Refusal[];
+
+/** By which native code knows it. */
+export function refusalNumber(refusal: Refusal): number {
+  return NAMES.indexOf(refusal);
+}
+
+export function refusalError(refusal: Refusal, details: RefusalDetails = {}): PointsmanError {
+  const entry: RefusalEntry = REFUSALS[refusal];
+  const { code, status, retryAfterS, allow } = entry;
+  return new PointsmanError(code, fill(entry.message, { ...details }), {
+    ...(status === undefined ? {} : { status }),
+    ...(retryAfterS === undefined ? {} : { retryAfterS }),
+    ...(allow === undefined ? {} : { allow }),
+  });
+}
+
+/** For native code: bodies as JSON, all filled in but what differs from request to request. */
+export function refusalTexts(maxRequestBytes: number): RefusalText[] {
+  const numbers = errorCodeNumbers();
+  return NAMES.map((name) => {
+    const entry: RefusalEntry = REFUSALS[name];
+    const message = fill(entry.message, { limit: maxRequestBytes });
+    return {
+      status: entry.status ?? ERROR_CATALOGUE[entry.code].status,
+      codeNumber: numbers[entry.code],
+      code: entry.code,
+      body: JSON.stringify({ error_code: entry.code, message }),
+      retryAfterS: entry.retryAfterS ?? 0,
+      allow: entry.allow ?? '',
+    };
+  });
+}
+
+function fill(message: string, details: Record<string, string | number | undefined>): string {
+  return message.replace(/\{(\w+)\}/g, (placeholder, word: string) =>
+    String(details[word] ?? placeholder),
+  );
+}
