@@ -163,6 +163,13 @@ void Exchange::beginSending() noexcept {
   flush();
 }
 
+// A replica that waits for a slow client's body is not late: its time begins when it has all that
+// there is to send, and begins again with every byte that it takes.
+void Exchange::armResponseHeader() noexcept {
+  const bool waitsForClient = !requestComplete_ && waitingBytes() == 0;
+  armPhase(waitsForClient ? 0 : deployment_->responseHeaderMs);
+}
+
 size_t Exchange::sendBody(std::string_view body, bool last) {
   if (!live() || requestComplete_ || sendBroken_ || failLater_ != Failure::kNone) return 0;
   if (!appendBody(body, last)) {
@@ -206,6 +213,7 @@ size_t Exchange::waitingBytes() const noexcept {
 }
 
 void Exchange::flush() noexcept {
+  const size_t waitedBefore = waitingBytes();
   while (waitingBytes() > 0 && !sendBroken_) {
     std::array<iovec, 2> parts{{{prefix_.data() + prefixSent_, prefix_.size() - prefixSent_},
                                 {out_.data() + outSent_, out_.size() - outSent_}}};
@@ -221,8 +229,8 @@ void Exchange::flush() noexcept {
     const size_t intoPrefix = std::min(static_cast<size_t>(sent), parts[0].iov_len);
     prefixSent_ += intoPrefix;
     outSent_ += static_cast<size_t>(sent) - intoPrefix;
-    if (state_ == State::kAwaitingHead) armPhase(deployment_->responseHeaderMs);
   }
+  if (state_ == State::kAwaitingHead && waitingBytes() < waitedBefore) armResponseHeader();
   if (!replayable_ && outSent_ > 0) {
     out_.erase(0, outSent_);
     outSent_ = 0;
@@ -259,7 +267,7 @@ void Exchange::resumeAnswer() noexcept {
   if (!live() || !answerPaused_) return;
   answerPaused_ = false;
   if (connection_ != nullptr && connection_->state() == Connection::State::kBusy) watch();
-  if (state_ == State::kAwaitingHead) armPhase(deployment_->responseHeaderMs);
+  if (state_ == State::kAwaitingHead) armResponseHeader();
   if (state_ == State::kBody) armPhase(deployment_->bodyIdleMs);
   if (sendBroken_) engine_.loop().defer(this);
 }

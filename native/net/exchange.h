@@ -132,6 +132,7 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred {
   void failLater(Failure failure) noexcept;
   void finish(int status, bool reusable) noexcept;
   void armPhase(uint32_t phaseMs) noexcept;
+  void armResponseHeader() noexcept;
   void watch() noexcept;
   void reportDrain() noexcept;
   bool isLocal() const noexcept { return deployment_->protocol == Protocol::kLocal; }

@@ -170,7 +170,7 @@ size_t openDescriptors() {
 
 ReplicaScript okForever() {
   ReplicaScript script;
-  for (int i = 0; i < 64; i++) {
+  for (int i = 0; i < 1'000; i++) {
     script.push_back(waitRequest());
     script.push_back(send(kOk));
   }

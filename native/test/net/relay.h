@@ -147,7 +147,7 @@ size_t openDescriptors();
 
 constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-// Answers whole requests with kOk, for ever.
+// Answers whole requests with kOk: a thousand on a connection, for ever on new ones.
 ReplicaScript okForever();
 
 }  // namespace pointsman::test
