@@ -107,6 +107,7 @@ class ConnectionPool {
   Connection* connect(int& failedWith) noexcept;
   void unlinkIdle(Connection& connection) noexcept;
   void close(Connection& connection) noexcept;
+  static void resetIfUnsent(int fd) noexcept;
   void finishConnect(Connection& connection, int failedWith) noexcept;
 
   Engine& engine_;
