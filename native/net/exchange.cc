@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "http1/header_rules.h"
+#include "http1/keep_alive.h"
 #include "net/engine.h"
 #include "net/sys.h"
 
@@ -426,7 +427,8 @@ void Exchange::finish(int status, bool reusable) noexcept {
   engine_.wheel().cancel(*this);
   if (connection_ != nullptr) {
     address_->stats().inFlight--;
-    address_->pool().release(*connection_, reusable, deployment_->keepaliveIdleMs);
+    const uint64_t idleMs = idleBelow(parser_.keepAliveSeconds(), deployment_->keepaliveIdleMs);
+    address_->pool().release(*connection_, reusable && idleMs > 0, idleMs);
     connection_ = nullptr;
   }
   stats_->inFlight--;
