@@ -1,6 +1,7 @@
 #include "net/address_set.h"
 
 #include <algorithm>
+#include <array>
 
 #include "net/engine.h"
 
@@ -114,8 +115,8 @@ std::optional<uint32_t> AddressSet::pick(Xoshiro256pp& rng, uint64_t nowMs) noex
   }
   return chosen_[choice_->pick(rng, [this, &rng, nowMs](uint32_t slot) noexcept {
     Address& address = *entries_[chosen_[slot]].address;
-    // A ramping one takes part in as many draws as its share allows.
-    const uint32_t percent = address.health().rampPercent(nowMs);
+    // It takes part in as many draws as its share allows.
+    const uint32_t percent = address.health().sharePercent(nowMs);
     if (percent < 100 && scaleDraw(rng.next(), 100) >= percent) return kLoadUnavailable;
     return address.load();
   })];
@@ -125,26 +126,25 @@ std::optional<uint32_t> AddressSet::pickOther(Xoshiro256pp& rng,
                                               std::span<const Ref<Address>> tried,
                                               uint64_t nowMs) noexcept {
   if (ready_.empty()) return std::nullopt;
-  std::optional<uint32_t> lastResort;
-  std::optional<uint32_t> found;
+  // Best first: nothing against it, the last attempt failed, failing.
+  constexpr size_t kRanks = 3;
+  std::array<std::optional<uint32_t>, kRanks> found;
   const auto start = static_cast<size_t>(rng.next() % ready_.size());
-  for (size_t step = 0; step < ready_.size() && !found; step++) {
+  for (size_t step = 0; step < ready_.size() && !found[0]; step++) {
     const uint32_t index = ready_[(start + step) % ready_.size()];
     Address* address = entries_[index].address.get();
     const bool isTried = std::any_of(tried.begin(), tried.end(),
                                      [address](const auto& one) { return one.get() == address; });
     if (isTried) continue;
-    if (address->health().isFailing(nowMs)) {
-      lastResort = index;
-    } else {
-      found = index;
-    }
+    const PassiveHealth& health = address->health();
+    const bool isFailing = health.isFailing(nowMs);
+    found[isFailing ? 2 : static_cast<size_t>(health.isDoubtful())] = index;
   }
-  const bool isLastResort = !found;
-  if (isLastResort) found = lastResort;
-  if (!found || !budget_.tryTake(isLastResort)) return std::nullopt;
-  entries_[*found].address->stats().retries++;
-  return found;
+  const auto best = std::find_if(found.begin(), found.end(), [](const auto& one) { return one; });
+  const bool isLastResort = best == found.end() - 1;
+  if (best == found.end() || !budget_.tryTake(isLastResort)) return std::nullopt;
+  entries_[**best].address->stats().retries++;
+  return *best;
 }
 
 void AddressSet::report(Address& address, Verdict verdict, uint64_t startedMs,

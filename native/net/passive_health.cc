@@ -74,7 +74,7 @@ bool PassiveHealth::isWindowBad(uint64_t nowMs) const noexcept {
   return attempts >= kFailureWindowRequestsMin && failures * 100 >= attempts * kFailurePercentMax;
 }
 
-uint32_t PassiveHealth::rampPercentSlow(uint64_t nowMs) noexcept {
+uint32_t PassiveHealth::rampPercent(uint64_t nowMs) noexcept {
   const uint64_t passedMs = nowMs - std::min(nowMs, rampStartMs_);
   if (passedMs >= kRampMs) {
     rampStartMs_ = 0;

@@ -46,12 +46,17 @@ class PassiveHealth {
   bool isFailing(uint64_t nowMs) const noexcept { return nowMs < failingUntilMs_; }
   uint64_t failingSinceMs() const noexcept { return failingSinceMs_; }
   uint64_t failingUntilMs() const noexcept { return failingUntilMs_; }
-  // The last failure was that no connection came about.
+  // No connection came about at the last attempt.
   bool isUnreachable() const noexcept { return isUnreachable_; }
-  // Share of its traffic that it should get, kRampPercentFirst to 100.
-  // HOT: read for both candidates of every pick; one comparison unless it ramps.
-  uint32_t rampPercent(uint64_t nowMs) noexcept {
-    return rampStartMs_ == 0 ? 100 : rampPercentSlow(nowMs);
+  // The last attempt failed.
+  bool isDoubtful() const noexcept { return failuresInRow_ > 0; }
+  // Share of its traffic that it should get, kRampPercentFirst to 100: less while it ramps, and
+  // after no connection came about, or an address that refuses at once, where nothing is ever under
+  // way, would look like the least loaded one.
+  // HOT: read for both candidates of every pick; two comparisons for an address that is well.
+  uint32_t sharePercent(uint64_t nowMs) noexcept {
+    if (isUnreachable_) return kRampPercentFirst;
+    return rampStartMs_ == 0 ? 100 : rampPercent(nowMs);
   }
 
  private:
@@ -66,7 +71,7 @@ class PassiveHealth {
   Bucket& bucketAt(uint64_t nowMs) noexcept;
   bool isWindowBad(uint64_t nowMs) const noexcept;
   void startFailing(uint64_t nowMs) noexcept;
-  uint32_t rampPercentSlow(uint64_t nowMs) noexcept;
+  uint32_t rampPercent(uint64_t nowMs) noexcept;
 
   std::array<Bucket, kBuckets> window_;
   uint32_t failuresInRow_ = 0;

@@ -1,4 +1,5 @@
 // What failures of requests do to the choice of addresses, and what they do not.
+#include <deque>
 #include <string>
 
 #include "test/check.h"
@@ -12,7 +13,7 @@ using namespace pointsman::test;
 
 ReplicaScript answering(std::string_view answer) {
   ReplicaScript script;
-  for (int i = 0; i < 64; i++) {
+  for (int i = 0; i < 512; i++) {
     script.push_back(waitRequest());
     script.push_back(send(answer));
   }
@@ -26,12 +27,38 @@ void ejectsADeadAddress() {
   FakeReplica replica(relay.loop);
   replica.play(answering(kOk));
   relay.setTargets({targetOf(refusing), targetOf(replica)});
-  for (int i = 0; i < 60; i++) CHECK_EQUAL(relay.fetch().body, "ok");
+  for (int i = 0; i < 400; i++) CHECK_EQUAL(relay.fetch().body, "ok");
   const AddressStats& stats = relay.address(0).stats();
   CHECK_EQUAL(stats.failures, kFailuresInRowMax);
   CHECK_EQUAL(stats.ejections, 1U);
   CHECK_EQUAL(stats.connects, kFailuresInRowMax);
   CHECK_EQUAL(relay.address(1).stats().retries, kFailuresInRowMax);
+  relay.checkQuiet();
+}
+
+// Half of many go at once, under way nothing: the budget that good traffic has filled is enough.
+void survivesHalfOfMany() {
+  constexpr size_t kReplicas = 12;
+  Relay relay;
+  std::deque<FakeReplica> replicas;
+  std::vector<Target> targets;
+  for (size_t i = 0; i < kReplicas; i++) {
+    replicas.emplace_back(relay.loop).play(answering(kOk));
+    targets.push_back(targetOf(replicas.back()));
+  }
+  relay.setTargets(targets);
+  for (int i = 0; i < 500; i++) CHECK_EQUAL(relay.fetch().body, "ok");
+  for (size_t i = 0; i < kReplicas; i += 2) {
+    replicas[i].closeListener();
+    for (size_t at = 0; at < replicas[i].connectionCount(); at++) {
+      replicas[i].connection(at).abort();
+    }
+  }
+  relay.loop.settle();
+  for (int i = 0; i < 1'000; i++) CHECK_EQUAL(relay.fetch().body, "ok");
+  for (size_t i = 0; i < kReplicas; i++) {
+    CHECK_EQUAL(relay.address(i).stats().ejections, i % 2 == 0 ? 1U : 0U);
+  }
   relay.checkQuiet();
 }
 
@@ -173,6 +200,7 @@ void excusesReplays() {
 
 int main() {
   ejectsADeadAddress();
+  survivesHalfOfMany();
   boundsAttemptsWhileAllAreDown();
   blamesWhatIsSick();
   blamesTimeouts();

@@ -117,19 +117,32 @@ void learnsFromOtherWorkers() {
   CHECK(health.isUnreachable());
 }
 
+// Until a connection comes about again it gets little, or it would draw all requests.
+void givesUnreachableOnesLess() {
+  PassiveHealth health;
+  fail(health, kStart);
+  CHECK(health.isDoubtful());
+  CHECK_EQUAL(health.sharePercent(kStart), 100U);
+  health.fail(true, false, kStart);
+  CHECK_EQUAL(health.sharePercent(kStart + kRampMs), kRampPercentFirst);
+  health.succeed(kStart, kStart);
+  CHECK(!health.isDoubtful());
+  CHECK_EQUAL(health.sharePercent(kStart), 100U);
+}
+
 void ramps() {
   PassiveHealth health;
-  CHECK_EQUAL(health.rampPercent(kStart), 100U);
+  CHECK_EQUAL(health.sharePercent(kStart), 100U);
   failOut(health, kStart);
   health.recover(kStart + 10);
   CHECK(!health.isFailing(kStart + 10));
-  CHECK_EQUAL(health.rampPercent(kStart + 10), kRampPercentFirst);
-  CHECK_EQUAL(health.rampPercent(kStart + 10 + kRampMs / 2), 55U);
-  CHECK_EQUAL(health.rampPercent(kStart + 9 + kRampMs), 99U);
-  CHECK_EQUAL(health.rampPercent(kStart + 10 + kRampMs), 100U);
+  CHECK_EQUAL(health.sharePercent(kStart + 10), kRampPercentFirst);
+  CHECK_EQUAL(health.sharePercent(kStart + 10 + kRampMs / 2), 55U);
+  CHECK_EQUAL(health.sharePercent(kStart + 9 + kRampMs), 99U);
+  CHECK_EQUAL(health.sharePercent(kStart + 10 + kRampMs), 100U);
   // A clock read earlier than the start is no time passed.
   health.startRamp(kStart);
-  CHECK_EQUAL(health.rampPercent(kStart - 1), kRampPercentFirst);
+  CHECK_EQUAL(health.sharePercent(kStart - 1), kRampPercentFirst);
 }
 
 void judgesAnswers() {
@@ -177,6 +190,7 @@ int main() {
   growsAndForgives();
   endsBySuccessOfALaterAttempt();
   learnsFromOtherWorkers();
+  givesUnreachableOnesLess();
   ramps();
   judgesAnswers();
   boundsRetries();
