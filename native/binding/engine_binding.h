@@ -32,7 +32,7 @@ struct EngineCore final : private Deferred, public ConnectionSink {
       : shared(std::move(memory)),
         loop(uvLoop),
         engine(std::in_place, loop, Xoshiro256pp::fromSystem(), readBuffer, shared->control(),
-               shared->column(slot)) {}
+               shared->column(slot), shared->columns()) {}
 
   // Cuts the JS object off at once and shuts down in the next turn of the loop: JS may ask for it
   // inside an event, with the engine's own frames on the stack.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <new>
 #include <string>
 
@@ -45,6 +46,13 @@ bool hasSizeAndSeals(int fd, size_t bytes) {
   const int seals = fcntl(fd, F_GET_SEALS);
   return fstat(fd, &status) == 0 && status.st_size == static_cast<off_t>(bytes) && seals >= 0 &&
          (seals & kSizeSeals) == kSizeSeals;
+}
+
+// The clock of the workers' loops.
+uint64_t monotonicMs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
 void* mapShared(int fd, size_t bytes, bool writable) {
@@ -139,7 +147,7 @@ SharedBlockBinding::SharedBlockBinding(const Napi::CallbackInfo& info)
   self.Set("workers", mapping_->workers());
   self.Set("id", static_cast<double>(mapping_->control().id));
   self.Set("entitySlotsMax", static_cast<double>(kEntitySlotsMax));
-  self.Set("addressSlotsMax", static_cast<double>(kAddressSlotsMax));
+  self.Set("addressSlotsMax", static_cast<double>(kLocalAddressSlot));
   self.Set("refusalsMax", static_cast<double>(kRefusalsMax));
 }
 
@@ -228,9 +236,11 @@ Napi::Value SharedBlockBinding::readEntity(const Napi::CallbackInfo& info) {
 Napi::Value SharedBlockBinding::readAddress(const Napi::CallbackInfo& info) {
   uint32_t slot = 0;
   if (!number(info, kAddressSlotsMax, slot)) return {};
-  double* into = target(info, 1, 5);
+  constexpr size_t kNumbers = 10;
+  double* into = target(info, 1, kNumbers);
   if (into == nullptr) return {};
-  std::fill_n(into, 5, 0.0);
+  std::fill_n(into, kNumbers, 0.0);
+  const uint64_t nowMs = monotonicMs();
   for (const Column& column : mapping_->columns()) {
     const AddressStats& stats = column.addresses[slot];
     into[0] += static_cast<double>(stats.requests);
@@ -238,6 +248,13 @@ Napi::Value SharedBlockBinding::readAddress(const Napi::CallbackInfo& info) {
     into[2] += static_cast<double>(stats.connectFailures);
     into[3] += stats.inFlight;
     into[4] += stats.idleConnections;
+    into[5] += static_cast<double>(stats.retries);
+    into[6] += static_cast<double>(stats.failures);
+    into[7] += static_cast<double>(stats.ejections);
+    const uint64_t ejectedUntilMs = peek(stats.ejectedUntilMs);
+    if (ejectedUntilMs <= nowMs) continue;
+    into[8] += 1;
+    into[9] = std::max(into[9], static_cast<double>(ejectedUntilMs - nowMs));
   }
   return info.Env().Undefined();
 }

@@ -82,7 +82,8 @@ DeploymentUpdate readAddresses(const Napi::Object& update) {
                                 .basePath = js::string(input, "basePath"),
                                 .weight = js::uint32(input, "weight"),
                                 .ready = js::boolean(input, "ready"),
-                                .statsSlot = js::uint32(input, "statsSlot")});
+                                .statsSlot = js::uint32(input, "statsSlot"),
+                                .recoveredAtMs = js::uint64(input, "recoveredAtMs")});
   });
   return result;
 }

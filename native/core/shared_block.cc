@@ -30,12 +30,16 @@ void retireColumn(Column& dead, Column& retired) noexcept {
   for (size_t slot = 0; slot < kAddressSlotsMax; ++slot) {
     AddressStats& from = dead.addresses[slot];
     const bool isUntouched = from.connects == 0 && from.requests == 0 &&
-                             from.connectFailures == 0 && from.idleConnections == 0;
+                             from.connectFailures == 0 && from.idleConnections == 0 &&
+                             from.ejections == 0 && from.failures == 0;
     if (isUntouched) continue;
     AddressStats& to = retired.addresses[slot];
     to.requests += from.requests;
     to.connects += from.connects;
     to.connectFailures += from.connectFailures;
+    to.retries += from.retries;
+    to.failures += from.failures;
+    to.ejections += from.ejections;
     from = AddressStats{};
   }
   retired.header.connectionsRefused += dead.header.connectionsRefused;

@@ -27,6 +27,8 @@ inline constexpr uint64_t kSharedMagic = 0x706f696e74736d31;  // "pointsm1"
 // used for those that exist: the block is sparse.
 inline constexpr size_t kEntitySlotsMax = 65'536;
 inline constexpr size_t kAddressSlotsMax = 65'536;
+// Of the connections to the worker's own JS; never given to an address of a replica.
+inline constexpr uint32_t kLocalAddressSlot = kAddressSlotsMax - 1;
 inline constexpr size_t kWorkersMax = 256;
 // Reasons for which a worker answers by itself, counted by number; src/core/errors.ts has the
 // names.
@@ -48,9 +50,17 @@ struct ControlPage {
 
 // What one worker counts for one address.
 struct AddressStats {
+  // Attempts, retries and replays included.
   uint64_t requests;
   uint64_t connects;
   uint64_t connectFailures;
+  // Attempts beyond the first of their request.
+  uint64_t retries;
+  // Attempts that spoke against the address (net/verdict.h).
+  uint64_t failures;
+  uint64_t ejections;
+  // While this worker leaves the address out, until when: CLOCK_MONOTONIC in milliseconds; else 0.
+  uint64_t ejectedUntilMs;
   uint32_t inFlight;
   uint32_t idleConnections;
 };
@@ -81,10 +91,17 @@ struct Column {
 };
 
 static_assert(sizeof(ControlPage) <= kSharedPageBytes);
-static_assert(sizeof(AddressStats) == 32);
+static_assert(sizeof(AddressStats) == 64, "one cache line");
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 static_assert(offsetof(Column, entities) == kSharedPageBytes);
 static_assert(std::is_standard_layout_v<Column> && std::is_trivially_destructible_v<Column>);
+
+// A word that another process may be writing, read once and whole.
+template <class Word>
+Word peek(const Word& word) noexcept {
+  static_assert(sizeof(Word) <= 8 && std::is_unsigned_v<Word>);
+  return *static_cast<const volatile Word*>(&word);
+}
 
 // Bytes of the columns' memory: one column per worker, and the retired one behind them.
 constexpr size_t columnsBytes(size_t workers) noexcept {

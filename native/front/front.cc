@@ -10,7 +10,7 @@ constexpr uint32_t kLocalConnectMs = 1'000;
 // Below the ten seconds after which uWebSockets.js closes an idle connection.
 constexpr uint32_t kLocalKeepaliveIdleMs = 5'000;
 
-Ref<DeploymentSpec> makeLocalDeployment(Engine& engine, Connector& connector, AddressStats& stats) {
+Ref<DeploymentSpec> makeLocalDeployment(Engine& engine, Connector& connector) {
   auto spec = makeRef<DeploymentSpec>();
   spec->name = "the worker's own JS";
   spec->protocol = Protocol::kLocal;
@@ -19,7 +19,7 @@ Ref<DeploymentSpec> makeLocalDeployment(Engine& engine, Connector& connector, Ad
   // A connection that closes unanswered was closed unread.
   spec->replaySafe = true;
   spec->addresses = makeRef<AddressSet>(Protocol::kLocal);
-  spec->addresses->setOnly(Address::createLocal(engine, connector, stats));
+  spec->addresses->setOnly(Address::createLocal(engine, connector));
   return spec;
 }
 
@@ -30,7 +30,7 @@ Front::Front(Engine& engine, Connector& connector, FrontHost& host, FrontSetting
       host_(host),
       settings_(std::move(settings)),
       tokens_(engine.rng().next()),
-      local_(makeLocalDeployment(engine, connector, localAddressStats_)),
+      local_(makeLocalDeployment(engine, connector)),
       readBuffer_(kClientReadBytes) {}
 
 Front::~Front() {

@@ -90,8 +90,7 @@ class Front final : private Deferred {
   DateText date_;
   bool draining_ = false;
   bool startsNothing_ = false;
-  // The JS door is no served entity and no address of a deployment: nobody reads its counters.
-  AddressStats localAddressStats_{};
+  // The JS door is no served entity: nobody reads its counters.
   EntityStats localStats_{};
   Ref<DeploymentSpec> local_;
   std::vector<char> readBuffer_;

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "http1/keep_alive.h"
+
 namespace pointsman {
 
 namespace {
@@ -65,6 +67,7 @@ void ResponseParser::startHead() noexcept {
   framing_ = BodyFraming::kNone;
   status_ = 0;
   contentLength_.reset();
+  keepAliveSeconds_.reset();
   reason_ = {};
   fields_.clear();
   head_.clear();
@@ -241,6 +244,7 @@ ParseError ResponseParser::noteField(HeaderField field) noexcept {
   switch (field.name.size()) {
     case 10:
       if (equalsLower(field.name, "connection")) noteConnection(field.value);
+      if (equalsLower(field.name, "keep-alive")) keepAliveSeconds_ = keepAliveTimeout(field.value);
       return ParseError::kNone;
     case 14:
       if (equalsLower(field.name, "content-length")) return noteContentLength(field.value);

@@ -101,6 +101,10 @@ class ResponseParser {
   // What Content-Length said, also where it frames no body (an answer to HEAD, a 304).
   std::optional<uint64_t> contentLength() const noexcept { return contentLength_; }
 
+  // Seconds of idleness after which the replica says that it closes the connection (`Keep-Alive:
+  // timeout=N`); nothing when it does not say.
+  std::optional<uint32_t> keepAliveSeconds() const noexcept { return keepAliveSeconds_; }
+
   // Any byte of an answer has come, so the request may have been executed: no retry on its account.
   bool hasStarted() const noexcept { return hasStarted_; }
 
@@ -160,6 +164,7 @@ class ResponseParser {
   uint32_t status_ = 0;
   uint32_t interimCount_ = 0;
   std::optional<uint64_t> contentLength_;
+  std::optional<uint32_t> keepAliveSeconds_;
   std::string_view reason_;
   std::vector<HeaderField> fields_;
   // The head so far, when it did not come in one piece; empty otherwise.

@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "net/engine.h"
+
 namespace pointsman {
 
 namespace {
@@ -14,9 +16,36 @@ constexpr std::string_view kUnixScheme = "unix:";
 
 }  // namespace
 
+Address::Address(Engine& engine, uint32_t statsSlot) noexcept
+    : engine_(engine),
+      statsSlot_(statsSlot),
+      stats_(engine.column().addresses[statsSlot]),
+      pool_(engine, *this) {}
+
+uint32_t Address::load() const noexcept {
+  uint32_t inFlight = 0;
+  for (const Column& column : engine_.columns())
+    inFlight += peek(column.addresses[statsSlot_].inFlight);
+  return inFlight;
+}
+
+void Address::setEjected(uint64_t untilMs) noexcept {
+  if (untilMs == ejectedUntilMs_) return;
+  if (ejectedUntilMs_ == 0) stats_.ejections++;
+  ejectedUntilMs_ = stats_.ejectedUntilMs = untilMs;
+}
+
+bool Address::isEjectedElsewhere(uint64_t nowMs) const noexcept {
+  const Column* own = &engine_.column();
+  for (const Column& column : engine_.columns()) {
+    if (&column != own && peek(column.addresses[statsSlot_].ejectedUntilMs) > nowMs) return true;
+  }
+  return false;
+}
+
 Ref<Address> Address::create(Engine& engine, std::string_view host, uint16_t port,
-                             AddressStats& stats) {
-  auto address = makeRef<Address>(engine, stats);
+                             uint32_t statsSlot) {
+  auto address = makeRef<Address>(engine, statsSlot);
   const std::string hostText(host);
   if (host.starts_with(kUnixScheme)) {
     const std::string path = hostText.substr(kUnixScheme.size());
@@ -50,8 +79,8 @@ Ref<Address> Address::create(Engine& engine, std::string_view host, uint16_t por
   return {};
 }
 
-Ref<Address> Address::createLocal(Engine& engine, Connector& connector, AddressStats& stats) {
-  auto address = makeRef<Address>(engine, stats);
+Ref<Address> Address::createLocal(Engine& engine, Connector& connector) {
+  auto address = makeRef<Address>(engine, kLocalAddressSlot);
   address->connector_ = &connector;
   address->text_ = "local";
   return address;

@@ -14,6 +14,7 @@
 
 #include "core/shared_block.h"
 #include "net/connection_pool.h"
+#include "net/passive_health.h"
 #include "net/ref.h"
 
 namespace pointsman {
@@ -33,11 +34,11 @@ class Connector {
 class Address final : public RefCounted<Address> {
  public:
   // `host` is an IP literal or `unix:/path`; empty when it is neither or does not fit.
-  // `stats` are its counters in this worker's column.
+  // `statsSlot` is the index of its counters in every column.
   static Ref<Address> create(Engine& engine, std::string_view host, uint16_t port,
-                             AddressStats& stats);
-  // Connections come from `connector`, which outlives the address.
-  static Ref<Address> createLocal(Engine& engine, Connector& connector, AddressStats& stats);
+                             uint32_t statsSlot);
+  // Connections come from `connector`, which outlives the address. Counted in kLocalAddressSlot.
+  static Ref<Address> createLocal(Engine& engine, Connector& connector);
 
   // `host:port`, `[v6]:port` or `unix:/path`; the identity of the address.
   const std::string& text() const noexcept { return text_; }
@@ -49,10 +50,25 @@ class Address final : public RefCounted<Address> {
   Connector* connector() const noexcept { return connector_; }
   ConnectionPool& pool() noexcept { return pool_; }
   AddressStats& stats() noexcept { return stats_; }
+  PassiveHealth& health() noexcept { return health_; }
 
-  Address(Engine& engine, AddressStats& stats) noexcept : stats_(stats), pool_(engine, *this) {}
+  // Requests under way from all workers. HOT: one read per worker; whoever picks among addresses
+  // must see what the others have just sent there.
+  uint32_t load() const noexcept;
+
+  // While it is left out of the choice, until when; else 0. Other processes see it.
+  uint64_t ejectedUntilMs() const noexcept { return ejectedUntilMs_; }
+  void setEjected(uint64_t untilMs) noexcept;
+  // Some other worker leaves it out now.
+  bool isEjectedElsewhere(uint64_t nowMs) const noexcept;
+
+  Address(Engine& engine, uint32_t statsSlot) noexcept;
 
  private:
+  Engine& engine_;
+  uint32_t statsSlot_;
+  uint64_t ejectedUntilMs_ = 0;
+  PassiveHealth health_;
   std::string text_;
   sockaddr_storage storage_{};
   socklen_t storageBytes_ = 0;

@@ -108,6 +108,7 @@ class ConnectionPool {
   int openSocket() noexcept;
   void unlinkIdle(Connection& connection) noexcept;
   void close(Connection& connection) noexcept;
+  static void resetIfUnsent(int fd) noexcept;
   void finishConnect(Connection& connection, int failedWith) noexcept;
 
   Engine& engine_;

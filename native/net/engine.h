@@ -45,9 +45,9 @@ struct PreparedSnapshot {
 class Engine {
  public:
   // `readBuffer` gets what replicas send: kReadBufferBytes. The column is this engine's alone to
-  // write.
+  // write; `columns` are those of all workers, its own among them (none: it works alone).
   Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer, const ControlPage& control,
-         Column& column);
+         Column& column, std::span<const Column> columns = {});
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -57,6 +57,7 @@ class Engine {
   Xoshiro256pp& rng() noexcept { return rng_; }
   std::span<char> readBuffer() const noexcept { return readBuffer_; }
   Column& column() noexcept { return column_; }
+  std::span<const Column> columns() const noexcept { return columns_; }
 
   // A free exchange, to be started at once; it counts as dispatched under `revision`. It returns to
   // the engine by itself after its end.
@@ -116,6 +117,7 @@ class Engine {
   std::span<char> readBuffer_;
   const ControlPage& control_;
   Column& column_;
+  std::span<const Column> columns_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<uint32_t> freeExchanges_;
   RevisionPins pins_;

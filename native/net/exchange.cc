@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "http1/header_rules.h"
+#include "http1/keep_alive.h"
 #include "net/engine.h"
 #include "net/sys.h"
 
@@ -27,22 +28,6 @@ uint64_t nowUs() noexcept {
 
 bool isWouldBlock(int error) noexcept {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
-}
-
-Failure connectFailure(int error) noexcept {
-  switch (error) {
-    case ETIMEDOUT:
-      return Failure::kConnectTimeout;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case ENOBUFS:
-    case EAGAIN:
-    case EADDRNOTAVAIL:
-      return Failure::kConnectionLimit;
-    default:
-      return Failure::kConnectFailed;
-  }
 }
 
 }  // namespace
@@ -87,13 +72,14 @@ void Exchange::start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& st
     failLater(Failure::kBadRequest);
     return;
   }
-  const std::optional<uint32_t> picked = deployment_->addresses->pick(engine_.rng());
+  const std::optional<uint32_t> picked =
+      deployment_->addresses->pick(engine_.rng(), engine_.loop().nowMs());
   if (!picked) {
     failLater(Failure::kNoReadyAddress);
     return;
   }
   useAddress(*picked);
-  attempt(false);
+  attempt();
 }
 
 // The set may change while the exchange lives, so an index into it is good for this moment only.
@@ -105,22 +91,25 @@ void Exchange::useAddress(uint32_t index) noexcept {
   prefix_.append(" HTTP/1.1\r\n").append(entry.hostLine);
 }
 
-// False when every ready address has been tried.
+// False when every ready address has been tried, or the retry budget is used up.
 bool Exchange::useOtherAddress() noexcept {
   tried_.push_back(address_);
-  const std::optional<uint32_t> other = deployment_->addresses->pickOther(engine_.rng(), tried_);
+  const std::optional<uint32_t> other =
+      deployment_->addresses->pickOther(engine_.rng(), tried_, engine_.loop().nowMs());
   if (other) useAddress(*other);
   return other.has_value();
 }
 
-// Connects to address_, or to another one while that fails at once.
-void Exchange::attempt(bool fresh) noexcept {
+// Connects to address_, or to another one while that fails at once. What was replayed gets no warm
+// connection any more, because that could close as the first one did.
+void Exchange::attempt() noexcept {
   for (;;) {
     state_ = State::kConnecting;
     prefixSent_ = outSent_ = 0;
     wrote_ = sendBroken_ = false;
+    attemptedMs_ = engine_.loop().nowMs();
     const ConnectionPool::Acquired acquired =
-        address_->pool().acquire(*this, deployment_->connectMs, fresh);
+        address_->pool().acquire(*this, deployment_->connectMs, replayed_);
     if (acquired.connection != nullptr) {
       connection_ = acquired.connection;
       address_->stats().inFlight++;
@@ -133,8 +122,9 @@ void Exchange::attempt(bool fresh) noexcept {
       }
       return;
     }
+    judge(verdictOf(failureOfConnect(acquired.failedWith), false));
     if (!useOtherAddress()) {
-      failLater(connectFailure(acquired.failedWith));
+      failLater(failureOfConnect(acquired.failedWith));
       return;
     }
   }
@@ -148,11 +138,12 @@ void Exchange::onConnected(int failedWith) noexcept {
   }
   connection_ = nullptr;
   address_->stats().inFlight--;
+  judge(verdictOf(failureOfConnect(failedWith), false));
   if (!useOtherAddress()) {
-    fail(connectFailure(failedWith));
+    fail(failureOfConnect(failedWith));
     return;
   }
-  attempt(false);
+  attempt();
   reportDrain();
 }
 
@@ -321,6 +312,7 @@ void Exchange::feed(char* data, size_t size) noexcept {
         }
         event.fields = answerFields_;
         status_ = event.status;
+        hasRetryAfter_ = status_ == 503 && hasRetryAfter(parser_.fields());
         state_ = State::kBody;
         break;
       }
@@ -351,6 +343,7 @@ void Exchange::feed(char* data, size_t size) noexcept {
   headRelayed_ = true;
   if (event.end) {
     const bool sentAll = requestComplete_ && waitingBytes() == 0;
+    judge(verdictOf(status_, hasRetryAfter_));
     finish(status_, parser_.isReusable() && sentAll && input.empty());
   } else {
     armPhase(deployment_->bodyIdleMs);
@@ -362,6 +355,7 @@ void Exchange::feed(char* data, size_t size) noexcept {
 void Exchange::onClosed(bool broken) noexcept {
   const ResponseParser::Step step = parser_.finish();
   if (step.kind == StepKind::kEnd && !broken) {
+    judge(verdictOf(status_, hasRetryAfter_));
     finish(status_, false);
     AnswerEvent event;
     event.end = true;
@@ -389,10 +383,12 @@ bool Exchange::retry() noexcept {
   connection_ = nullptr;
   if (excused) {
     replayed_ = true;
-  } else if (!useOtherAddress()) {
-    return false;
+    address_->stats().retries++;
+  } else {
+    judge(Verdict::kFailure);
+    if (!useOtherAddress()) return false;
   }
-  attempt(excused);
+  attempt();
   return true;
 }
 
@@ -425,6 +421,12 @@ void Exchange::cancel() noexcept {
 
 void Exchange::fail(Failure failure) noexcept {
   const bool headRelayed = headRelayed_;
+  // Without a connection the attempt was judged already, or there was none.
+  if (connection_ != nullptr) {
+    const bool waitsForClient = !requestComplete_ && waitingBytes() == 0;
+    const bool isLimited = failure == Failure::kTotalTimeout && headRelayed;
+    judge(verdictOf(failure, waitsForClient || isLimited));
+  }
   finish(headRelayed ? status_ : statusOf(failure), false);
   door_->onFailure(*this, failure, headRelayed);
 }
@@ -434,11 +436,17 @@ void Exchange::failLater(Failure failure) noexcept {
   engine_.loop().defer(this);
 }
 
+void Exchange::judge(Verdict verdict) noexcept {
+  if (isLocal()) return;
+  deployment_->addresses->report(*address_, verdict, attemptedMs_, engine_.loop().nowMs());
+}
+
 void Exchange::finish(int status, bool reusable) noexcept {
   engine_.wheel().cancel(*this);
   if (connection_ != nullptr) {
     address_->stats().inFlight--;
-    address_->pool().release(*connection_, reusable, deployment_->keepaliveIdleMs);
+    const uint64_t idleMs = idleBelow(parser_.keepAliveSeconds(), deployment_->keepaliveIdleMs);
+    address_->pool().release(*connection_, reusable && idleMs > 0, idleMs);
     connection_ = nullptr;
   }
   stats_->inFlight--;
@@ -465,7 +473,7 @@ void Exchange::reset() noexcept {
   failLater_ = Failure::kNone;
   answerPaused_ = doorPaused_ = chunkedRequest_ = requestComplete_ = false;
   replayable_ = replayed_ = idempotent_ = headMethod_ = false;
-  wrote_ = sendBroken_ = answered_ = headRelayed_ = false;
+  wrote_ = sendBroken_ = answered_ = headRelayed_ = hasRetryAfter_ = false;
   status_ = 0;
   tried_.clear();
   door_ = nullptr;

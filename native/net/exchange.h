@@ -8,10 +8,11 @@
 // Both bodies stream. Request bytes that the replica does not take wait in `out_` and the door is
 // asked to pause past kRequestBufferBytesMax; answer bytes are handed over as they are read, and
 // while the door says "pause" nothing is read. Rules of retrying: an attempt that failed before a
-// byte of the request was written goes to another address, any method. A reused connection that
-// closes without one byte of answer is replayed once, on a fresh connection, only if the method is
-// idempotent or the deployment says replay_safe, and only while the whole request is still held
-// (kReplayBytesMax). Never after a timeout.
+// byte of the request was written goes to another address, any method, within the retry budget
+// (retry_budget.h). A reused connection that closes without one byte of answer is replayed once, on
+// a fresh connection, only if the method is idempotent or the deployment says replay_safe, and only
+// while the whole request is still held (kReplayBytesMax). Never after a timeout. How every attempt
+// went is reported to the address set, once (verdict.h).
 //
 // Calls from the door never call the door back: what they cause is reported in the next turn of the
 // loop.
@@ -118,7 +119,7 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred {
   void onTimeout() noexcept override;
   void onDeferred() noexcept override;
 
-  void attempt(bool fresh) noexcept;
+  void attempt() noexcept;
   void useAddress(uint32_t index) noexcept;
   bool useOtherAddress() noexcept;
   void beginSending() noexcept;
@@ -131,6 +132,7 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred {
   void fail(Failure failure) noexcept;
   void failLater(Failure failure) noexcept;
   void finish(int status, bool reusable) noexcept;
+  void judge(Verdict verdict) noexcept;
   void armPhase(uint32_t phaseMs) noexcept;
   void armResponseHeader() noexcept;
   void watch() noexcept;
@@ -158,10 +160,12 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred {
   bool sendBroken_ = false;
   bool answered_ = false;
   bool headRelayed_ = false;
+  bool hasRetryAfter_ = false;
   int status_ = 0;
   // Of Content-Length; what the door has still to bring.
   uint64_t requestBytesLeft_ = 0;
   uint64_t startedUs_ = 0;
+  uint64_t attemptedMs_ = 0;
   uint64_t totalDeadlineMs_ = 0;
   // Borrowed: the door outlives its exchanges; the pool owns the connection; stats live in the
   // engine.

@@ -188,6 +188,29 @@ void forwardsFields() {
   CHECK_EQUAL(relay.stats.statusClasses[3], 1U);
 }
 
+// A replica that says how long it keeps a connection is believed, as far as it is less than ours.
+void honoursKeepAlive() {
+  struct Hint {
+    std::string_view field;
+    uint64_t keptMs;
+  };
+  for (const Hint& hint : {Hint{"timeout=5", 4'000}, Hint{"timeout=3, max=9", 2'000},
+                           Hint{"timeout=1", 500}, Hint{"timeout=0", 0}, Hint{"max=1", 4'000}}) {
+    Relay relay;
+    FakeReplica replica(relay.loop);
+    relay.setTargets({targetOf(replica)});
+    replica.play({waitRequest(), send(std::string("HTTP/1.1 200 OK\r\nkeep-alive: ")
+                                          .append(hint.field)
+                                          .append("\r\ncontent-length: 0\r\n\r\n"))});
+    CHECK_EQUAL(relay.fetch().ends, 1U);
+    if (hint.keptMs > 0) relay.loop.advance(hint.keptMs - kTickMs);
+    CHECK_EQUAL(relay.pool().idleCount(), hint.keptMs > 0 ? 1U : 0U);
+    relay.loop.advance(3 * kTickMs);
+    CHECK_EQUAL(relay.pool().openCount(), 0U);
+    CHECK(relay.loop.runUntil([&] { return replica.last().isPeerGone(); }));
+  }
+}
+
 // 64 MiB through: every byte, and no event larger than the read buffer.
 void relaysLargeBodies() {
   std::string body(64 * 1024 * 1024, '\0');
@@ -337,6 +360,7 @@ void relaysOverUnixSocket() {
 int main() {
   relaysAnswers();
   forwardsFields();
+  honoursKeepAlive();
   relaysLargeBodies();
   blocksReplicaWhilePaused();
   pausesAnywhere();

@@ -39,7 +39,8 @@ void forgetsWhatItTried() {
   FakeReplica two(relay.loop);
   for (FakeReplica* replica : {&one, &two}) replica->play({waitRequest(), send(kOk), finish()});
   relay.setTargets({targetOf(one), targetOf(two)});
-  for (int i = 0; i < 40; i++) {
+  // As many as the retry budget of a new deployment has in hand.
+  for (uint32_t i = 0; i < kRetriesFirst; i++) {
     // Whichever is asked first refuses, so that each was tried in vain by the one exchange there
     // is.
     setFault("connect", 1, ECONNREFUSED);
@@ -276,36 +277,43 @@ void replays() {
   }
 }
 
-// One replay is all: what it leads to may be a warm connection of another address, which closes as
-// well.
+// The replay finds its address refusing and goes to another one, past the warm connection there: on
+// a fresh one, whose close is the end of it.
 void replaysOnce() {
-  Relay relay;
-  FakeReplica one(relay.loop);
-  FakeReplica two(relay.loop);
-  for (FakeReplica* replica : {&one, &two}) {
-    replica->play({waitRequest(), send(kOk), waitRequest(), finish()});
-    replica->play(okForever());
+  for (const bool isSecondToo : {false, true}) {
+    Relay relay;
+    FakeReplica one(relay.loop);
+    FakeReplica two(relay.loop);
+    for (FakeReplica* replica : {&one, &two}) {
+      replica->play({waitRequest(), send(kOk), waitRequest(), finish()});
+      replica->play(isSecondToo ? ReplicaScript{waitRequest(), finish()} : okForever());
+    }
+    const auto setReady = [&](bool isOneReady, bool isTwoReady) {
+      Target first = targetOf(one);
+      Target second = targetOf(two);
+      first.ready = isOneReady;
+      second.ready = isTwoReady;
+      relay.setTargets({first, second});
+    };
+    setReady(false, true);
+    relay.fetch();
+    setReady(true, false);
+    relay.fetch();
+    one.closeListener();
+    Client& client = relay.start({.method = "GET"});
+    setReady(true, true);
+    relay.finish(client);
+    if (isSecondToo) {
+      expectFailure(client, Failure::kClosedBeforeAnswer, 502);
+    } else {
+      CHECK_EQUAL(client.body, "ok");
+    }
+    CHECK_EQUAL(one.requestCount(), 2U);
+    CHECK_EQUAL(two.requestCount(), 2U);
+    CHECK_EQUAL(two.connectionCount(), 2U);
+    CHECK_EQUAL(two.connection(0).requests().size(), 1U);
+    relay.checkQuiet();
   }
-  const auto setReady = [&](bool isOneReady, bool isTwoReady) {
-    Target first = targetOf(one);
-    Target second = targetOf(two);
-    first.ready = isOneReady;
-    second.ready = isTwoReady;
-    relay.setTargets({first, second});
-  };
-  setReady(false, true);
-  relay.fetch();
-  setReady(true, false);
-  relay.fetch();
-  one.closeListener();
-  Client& client = relay.start({.method = "GET"});
-  setReady(true, true);
-  relay.finish(client);
-  expectFailure(client, Failure::kClosedBeforeAnswer, 502);
-  CHECK_EQUAL(one.requestCount(), 2U);
-  CHECK_EQUAL(two.requestCount(), 2U);
-  CHECK_EQUAL(two.connectionCount(), 1U);
-  relay.checkQuiet();
 }
 
 // Not one byte of an answer may have come; a fresh connection is not excused.

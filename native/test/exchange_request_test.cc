@@ -273,6 +273,26 @@ void relaysEarlyAnswers() {
   }
 }
 
+// The replica takes no more bytes: a client that leaves is seen there although a FIN could not pass
+// them.
+void resetsWhatIsNotTaken() {
+  Relay relay;
+  FakeReplica replica(relay.loop);
+  replica.play({waitBytes(1), stopReading(), stall()});
+  relay.setTargets({targetOf(replica)});
+  Client& client = relay.start({.contentLength = 100'000'000, .last = false});
+  const std::string piece(60'000, 'x');
+  CHECK(relay.loop.runUntil([&] {
+    const size_t waiting = relay.sendBody(client, piece, false);
+    return waiting > kRequestBufferBytesMax && !relay.loop.turn(5);
+  }));
+  relay.cancel(client);
+  replica.last().readOn();
+  CHECK(relay.loop.runUntil([&] { return replica.last().isPeerGone(); }));
+  CHECK(replica.last().isReset());
+  relay.checkQuiet();
+}
+
 }  // namespace
 
 int main() {
@@ -284,5 +304,6 @@ int main() {
   boundsWaitingBytes();
   drainsAlways();
   relaysEarlyAnswers();
+  resetsWhatIsNotTaken();
   return finishChecks();
 }

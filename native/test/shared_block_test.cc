@@ -23,8 +23,15 @@ void aDeadWorkersCountersAreKept() {
   dead.entities[kLast].recordAnswer(503, 10, false);
   dead.entities[kLast].inFlight = 3;
   retired.entities[kLast].recordAnswer(200, 500, false);
-  dead.addresses[7] = {
-      .requests = 5, .connects = 2, .connectFailures = 1, .inFlight = 4, .idleConnections = 9};
+  dead.addresses[7] = {.requests = 5,
+                       .connects = 2,
+                       .connectFailures = 1,
+                       .retries = 3,
+                       .failures = 8,
+                       .ejections = 6,
+                       .ejectedUntilMs = 12'345,
+                       .inFlight = 4,
+                       .idleConnections = 9};
   dead.header.refusals[3] = 11;
   dead.header.heartbeat = 42;
   dead.header.revision = 6;
@@ -37,12 +44,17 @@ void aDeadWorkersCountersAreKept() {
   CHECK_EQUAL(retired.entities[kLast].inFlight, 0U);
   CHECK_EQUAL(retired.addresses[7].requests, 5U);
   CHECK_EQUAL(retired.addresses[7].connectFailures, 1U);
+  CHECK_EQUAL(retired.addresses[7].retries, 3U);
+  CHECK_EQUAL(retired.addresses[7].failures, 8U);
+  CHECK_EQUAL(retired.addresses[7].ejections, 6U);
+  CHECK_EQUAL(retired.addresses[7].ejectedUntilMs, 0U);
   CHECK_EQUAL(retired.addresses[7].inFlight, 0U);
   CHECK_EQUAL(retired.addresses[7].idleConnections, 0U);
   CHECK_EQUAL(retired.header.refusals[3], 11U);
   CHECK_EQUAL(dead.entities[kLast].latency.total(), 0U);
   CHECK_EQUAL(dead.entities[kLast].inFlight, 0U);
   CHECK_EQUAL(dead.addresses[7].requests, 0U);
+  CHECK_EQUAL(dead.addresses[7].ejectedUntilMs, 0U);
   CHECK_EQUAL(dead.header.refusals[3], 0U);
   CHECK_EQUAL(dead.header.heartbeat.load(), 0U);
   CHECK_EQUAL(dead.header.revision.load(), 0U);

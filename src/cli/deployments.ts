@@ -1,6 +1,6 @@
 /** `pointsman deployments [NAME]`: where entities run, and which addresses are healthy. */
 import type { Command } from 'commander';
-import type { DeploymentView } from '../control/control-plane.js';
+import type { AddressStatus, DeploymentView } from '../control/control-plane.js';
 import { createClient } from './client.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
@@ -62,12 +62,19 @@ export function describeDeployments(deployments: readonly DeploymentView[]): str
   return [renderTable(['deployment', 'state', 'ready', 'used by'], rows), ...notes].join('\n');
 }
 
+function stateOf({ state, ejected_workers: workers, ejected_until: until }: AddressStatus): string {
+  if (state !== 'EJECTED') return state;
+  const leftS = Math.ceil(Math.max(0, (until ?? 0) - Date.now()) / 1000);
+  const by = `${String(workers)} ${workers === 1 ? 'worker' : 'workers'}`;
+  return `${state} by ${by}, ${formatDuration(leftS)} more`;
+}
+
 function describeDeployment(deployment: DeploymentView): string {
   const rows = deployment.addresses.map((address) => [
     address.address,
     address.replica_url,
     String(address.weight),
-    address.state,
+    stateOf(address),
     formatDuration(Math.max(0, Date.now() - address.since) / 1000),
     address.last_error,
   ]);

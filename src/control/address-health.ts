@@ -15,6 +15,8 @@ export interface HealthThresholds {
 export class AddressHealth {
   #state: HealthState = 'UNKNOWN';
   #sinceMs: number;
+  #recoveredAtMs = 0;
+  #wasReady = false;
   #lastError = '';
   #probed = false;
   /** Results in a row of the kind of the last one. */
@@ -32,6 +34,11 @@ export class AddressHealth {
   /** Epoch milliseconds of the last change of `state`. */
   get sinceMs(): number {
     return this.#sinceMs;
+  }
+
+  /** Epoch milliseconds of the last return to READY from DOWN; 0: it was never ready before. */
+  get recoveredAtMs(): number {
+    return this.#recoveredAtMs;
   }
 
   /** What the last failed probe found; empty after a success. */
@@ -55,6 +62,8 @@ export class AddressHealth {
     if (this.#streak < needed || this.#state === next) return false;
     this.#state = next;
     this.#sinceMs = nowMs;
+    if (good && this.#wasReady) this.#recoveredAtMs = nowMs;
+    this.#wasReady ||= good;
     return true;
   }
 }

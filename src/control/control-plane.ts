@@ -46,7 +46,8 @@ export interface ManifestChange {
   readonly fields: string[];
 }
 
-export interface AddressStatus {
+/** An address as its probes see it. */
+export interface ProbedAddress {
   readonly address: string;
   readonly replica_url: string;
   readonly weight: number;
@@ -54,6 +55,17 @@ export interface AddressStatus {
   /** Epoch milliseconds of the last change of `state`. */
   readonly since: number;
   readonly last_error: string;
+}
+
+/** The same with what the workers find when they use it. */
+export interface AddressStatus extends Omit<ProbedAddress, 'state'> {
+  /** EJECTED: probes do not speak against it, but requests fail there, and some worker leaves it out. */
+  readonly state: ProbedAddress['state'] | 'EJECTED';
+  readonly ejected_workers: number;
+  /** Epoch milliseconds when the last of these workers tries it again; null when none leaves it out. */
+  readonly ejected_until: number | null;
+  /** Times that a worker began to leave it out. */
+  readonly ejections: number;
 }
 
 export interface DeploymentView {

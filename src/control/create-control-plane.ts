@@ -61,6 +61,7 @@ import {
   endpointStatus,
   entityStats,
   viewDeployment,
+  type DeploymentContext,
   type StatusContext,
 } from './status.js';
 import {
@@ -249,15 +250,17 @@ class StoredControlPlane implements RunningControlPlane {
 
   listDeployments(): DeploymentView[] {
     const users = this.#users();
+    const context = this.#deploymentContext();
     return [...this.#content.deployments.values()]
       .sort(byName)
-      .map((record) => viewDeployment(record, this.#prober, users.get(record.name) ?? []));
+      .map((record) => viewDeployment(record, context, users.get(record.name) ?? []));
   }
 
   getDeployment(name: string): Tagged<DeploymentView> {
     const record = this.#deployment(name);
     const users = this.#users().get(name) ?? [];
-    return { value: viewDeployment(record, this.#prober, users), etag: etagOf(record) };
+    const value = viewDeployment(record, this.#deploymentContext(), users);
+    return { value, etag: etagOf(record) };
   }
 
   putDeployment(
@@ -329,6 +332,17 @@ class StoredControlPlane implements RunningControlPlane {
     return {
       entities: entityStats(this.#committer.published?.endpoints ?? [], counters),
       addresses: addressStats(this.#committer.addressLists(), counters),
+    };
+  }
+
+  #deploymentContext(): DeploymentContext {
+    const lists = new Map(this.#committer.addressLists().map((one) => [one.deployment, one]));
+    const { clock, dataPlane } = this.#options;
+    return {
+      prober: this.#prober,
+      counters: dataPlane.counters,
+      nowMs: clock.nowMs(),
+      addressesOf: (deployment) => lists.get(deployment),
     };
   }
 

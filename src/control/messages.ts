@@ -111,6 +111,8 @@ export interface Address {
   ready: boolean;
   /** Where the address is counted in every column of the shared memory. */
   statsSlot: number;
+  /** Epoch milliseconds when probes last found it ready again after they had found it down; 0: never. */
+  recoveredAtMs: number;
 }
 
 /** Exactly one key is present in a message. */

@@ -9,7 +9,7 @@
 import type { Clock } from '../core/clock.js';
 import type { DeploymentInput } from '../config/manifest.js';
 import { AddressHealth } from './address-health.js';
-import type { AddressStatus } from './control-plane.js';
+import type { ProbedAddress } from './control-plane.js';
 import { HostBook, type Resolve } from './host-book.js';
 import type { Address } from './messages.js';
 import type { Probe, ProbeTarget } from './probe.js';
@@ -169,7 +169,7 @@ export class Prober {
     return { ready: false, problem: problemOf(watched, this.#hosts) };
   }
 
-  status(name: string): AddressStatus[] {
+  status(name: string): ProbedAddress[] {
     const watched = this.#watched.get(name);
     if (watched === undefined) return [];
     const rows = [...watched.addresses.values()].map((address) => ({
@@ -197,7 +197,8 @@ export class Prober {
     known: ReadonlyMap<string, WatchedAddress> | undefined,
   ): PlainAddress[] {
     const candidates = this.#candidates(spec);
-    const stateOf = (candidate: Candidate) => known?.get(candidate.key)?.health.state ?? 'UNKNOWN';
+    const healthOf = (candidate: Candidate) => known?.get(candidate.key)?.health;
+    const stateOf = (candidate: Candidate) => healthOf(candidate)?.state ?? 'UNKNOWN';
     const someReady = candidates.some((one) => one.weight > 0 && stateOf(one) === 'READY');
     return candidates.map((candidate) => {
       const state = stateOf(candidate);
@@ -208,11 +209,12 @@ export class Prober {
         basePath: candidate.target.basePath,
         weight: candidate.weight,
         ready: state === 'READY' || (state === 'UNKNOWN' && !someReady),
+        recoveredAtMs: healthOf(candidate)?.recoveredAtMs ?? 0,
       };
     });
   }
 
-  #unresolved(watched: Watched): AddressStatus[] {
+  #unresolved(watched: Watched): ProbedAddress[] {
     return watched.spec.replicas
       .filter(({ url }) => this.#hosts.failed(targetOf(url).host))
       .map(({ url, weight }) => ({

@@ -31,7 +31,17 @@ export interface AddressStats {
   readonly idleConnections: number;
   readonly connects: number;
   readonly connectFailures: number;
+  /** Attempts, retries included. */
   readonly requests: number;
+  /** Attempts beyond the first of their request. */
+  readonly retries: number;
+  /** Attempts that spoke against the address. */
+  readonly failures: number;
+  readonly ejections: number;
+  /** Workers that leave it out now. */
+  readonly ejectedWorkers: number;
+  /** Until the last of them tries it again. */
+  readonly ejectedForMs: number;
 }
 
 /** Requests that a worker answered by itself, by error code. */

@@ -1,11 +1,13 @@
 /** Records, health and the workers' counters as one picture for operators. */
 import { LATENCY_BUCKETS_MS } from '../core/limits.js';
 import type {
+  AddressStatus,
   DeploymentView,
   EndpointStatus,
   EntityStatus,
   PendingEntityStatus,
   PendingStatus,
+  ProbedAddress,
   Traffic,
 } from './control-plane.js';
 import type { Counters } from './data-plane.js';
@@ -191,20 +193,56 @@ function percentageOf(config: ConfigRecord, entity: string): number {
   return config.routes.find((route) => route.entity === entity)?.percentage ?? 0;
 }
 
+/** What `viewDeployment` reads besides the record. */
+export interface DeploymentContext {
+  readonly prober: Prober;
+  readonly counters: Pick<Counters, 'address'>;
+  readonly nowMs: number;
+  /** The list that the workers have; undefined: they do not know the deployment. */
+  addressesOf(deployment: string): DeploymentAddresses | undefined;
+}
+
 /** The view shares the record's `spec`: it is for reading. */
 export function viewDeployment(
   record: DeploymentRecord,
-  prober: Prober,
+  context: DeploymentContext,
   usedBy: readonly string[],
 ): DeploymentView {
+  const { prober } = context;
+  const listed = context.addressesOf(record.name)?.addresses ?? [];
+  const slots = new Map(listed.map((one) => [addressText(one), one.statsSlot]));
   const { ready, problem } = prober.health(record.name);
   return {
     name: record.name,
     spec: record.spec,
     state: ready ? 'READY' : 'NOT_READY',
     message: ready ? '' : problem,
-    addresses: prober.status(record.name),
+    addresses: prober.status(record.name).map((probed) => {
+      const slot = slots.get(probed.address);
+      return viewAddress(
+        probed,
+        slot === undefined ? null : context.counters.address(slot),
+        context,
+      );
+    }),
     used_by: [...usedBy],
+  };
+}
+
+function viewAddress(
+  probed: ProbedAddress,
+  counts: ReturnType<Counters['address']> | null,
+  { nowMs }: Pick<DeploymentContext, 'nowMs'>,
+): AddressStatus {
+  const ejectedWorkers = counts?.ejectedWorkers ?? 0;
+  const isEjected = ejectedWorkers > 0;
+  const shows = isEjected && (probed.state === 'READY' || probed.state === 'UNKNOWN');
+  return {
+    ...probed,
+    state: shows ? 'EJECTED' : probed.state,
+    ejected_workers: ejectedWorkers,
+    ejected_until: isEjected ? nowMs + (counts?.ejectedForMs ?? 0) : null,
+    ejections: counts?.ejections ?? 0,
   };
 }
 

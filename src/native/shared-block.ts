@@ -16,7 +16,10 @@ export interface SharedBlock {
   authEpoch(): number;
   /** Sum over all columns, the retired one included: 5 status classes, 17 latency buckets, latency sum in ms, in flight, and of the classes the part that the native door answered. */
   readEntity(slot: number, into: Float64Array): void;
-  /** Sum over all columns: requests, connects, connect failures, in flight, idle connections. */
+  /**
+   * Sum over all columns: requests, connects, connect failures, in flight, idle connections, retries, failures,
+   * ejections, workers that eject it now; and the milliseconds until the last of these ends it.
+   */
   readAddress(slot: number, into: Float64Array): void;
   /** Sum over all columns, by number of the code. */
   readRefusals(into: Float64Array): void;
@@ -32,7 +35,7 @@ export interface SharedBlock {
 /** Numbers that `readEntity` writes. */
 export const ENTITY_NUMBERS = 5 + 17 + 2 + 5;
 /** Numbers that `readAddress` writes. */
-export const ADDRESS_NUMBERS = 5;
+export const ADDRESS_NUMBERS = 10;
 /** Numbers that `readWorker` writes. */
 export const WORKER_NUMBERS = 6;
 

@@ -50,7 +50,20 @@ export class Columns implements Counters {
     this.#block.readAddress(slot, this.#address);
     const [requests = 0, connects = 0, connectFailures = 0, inFlight = 0, idleConnections = 0] =
       this.#address;
-    return { requests, connects, connectFailures, inFlight, idleConnections };
+    const [retries = 0, failures = 0, ejections = 0, ejectedWorkers = 0, ejectedForMs = 0] =
+      this.#address.subarray(5);
+    return {
+      requests,
+      connects,
+      connectFailures,
+      inFlight,
+      idleConnections,
+      retries,
+      failures,
+      ejections,
+      ejectedWorkers,
+      ejectedForMs,
+    };
   }
 
   /** Codes that were never answered are left out. */

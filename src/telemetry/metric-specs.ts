@@ -140,4 +140,28 @@ export const METRICS = {
     help: 'Attempts to connect to the address that failed.',
     labels: ADDRESS,
   },
+  addressRetries: {
+    name: 'pointsman_address_retries_total',
+    type: 'counter',
+    help: 'Requests relayed to the address that were tried before, there or at another one.',
+    labels: ADDRESS,
+  },
+  addressFailures: {
+    name: 'pointsman_address_failures_total',
+    type: 'counter',
+    help: 'Requests relayed to the address that ended in a way that speaks against it.',
+    labels: ADDRESS,
+  },
+  addressEjections: {
+    name: 'pointsman_address_ejections_total',
+    type: 'counter',
+    help: 'Times that a worker left the address out because requests failed there.',
+    labels: ADDRESS,
+  },
+  addressEjected: {
+    name: 'pointsman_address_ejected_workers',
+    type: 'gauge',
+    help: 'Workers that leave the address out now.',
+    labels: ADDRESS,
+  },
 } as const satisfies Record<string, MetricSpec>;

@@ -114,7 +114,9 @@ function writeAddressReadiness(text: Exposition, deployments: Status['deployment
   for (const deployment of deployments) {
     const ready = new Map<string, boolean>();
     for (const { address, state } of deployment.addresses) {
-      ready.set(address, ready.get(address) === true || state === 'READY');
+      // Ejected is what requests found; this series is about probes.
+      const is = state === 'READY' || state === 'EJECTED';
+      ready.set(address, ready.get(address) === true || is);
     }
     for (const [address, is] of ready) addressReady.sample([deployment.name, address], is ? 1 : 0);
   }
@@ -126,6 +128,10 @@ const ADDRESS_SERIES: readonly (readonly [MetricSpec, (stats: AddressStats) => n
   [METRICS.addressIdle, (stats) => stats.idleConnections],
   [METRICS.addressConnects, (stats) => stats.connects],
   [METRICS.addressConnectFailures, (stats) => stats.connectFailures],
+  [METRICS.addressRetries, (stats) => stats.retries],
+  [METRICS.addressFailures, (stats) => stats.failures],
+  [METRICS.addressEjections, (stats) => stats.ejections],
+  [METRICS.addressEjected, (stats) => stats.ejectedWorkers],
 ];
 
 function writeAddresses(text: Exposition, addresses: readonly AddressStats[]): void {

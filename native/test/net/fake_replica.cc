@@ -172,6 +172,11 @@ bool ReplicaConnection::playStep(ReplicaStep& step) {
     case Kind::kStopReading:
       isReading_ = false;
       return true;
+    case Kind::kNextPacket:
+      // Deferred work runs before the events of its turn: the second time the peer has had one.
+      if (++stepSent_ > 2) return true;
+      loop_.defer(this);
+      return false;
     case Kind::kReadSlowly:
       readBytesPerTurn_ = step.count;
       return true;

@@ -27,6 +27,7 @@ struct ReplicaStep {
     kStall,   // does nothing more, but reads
     kStopReading,
     kReadSlowly,
+    kNextPacket,  // waits until what was sent so far can have been read
   };
   Kind kind;
   std::string bytes{};
@@ -61,6 +62,9 @@ inline ReplicaStep stall() {
 }
 inline ReplicaStep stopReading() {
   return {.kind = ReplicaStep::Kind::kStopReading};
+}
+inline ReplicaStep nextPacket() {
+  return {.kind = ReplicaStep::Kind::kNextPacket};
 }
 inline ReplicaStep readSlowly(size_t bytesPerTurn) {
   return {.kind = ReplicaStep::Kind::kReadSlowly, .count = bytesPerTurn};

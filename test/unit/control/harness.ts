@@ -74,7 +74,18 @@ export function entityCounts(ok: number, failed: number): EntityCounts {
 }
 
 export function addressCounts(requests: number): AddressCounts {
-  return { inFlight: 0, idleConnections: 0, connects: 0, connectFailures: 0, requests };
+  return {
+    inFlight: 0,
+    idleConnections: 0,
+    connects: 0,
+    connectFailures: 0,
+    requests,
+    retries: 0,
+    failures: 0,
+    ejections: 0,
+    ejectedWorkers: 0,
+    ejectedForMs: 0,
+  };
 }
 
 export class MemoryDataPlane implements DataPlane {

@@ -89,13 +89,26 @@ t.test('thresholds, the interval, and weight 0', async (t) => {
   }, 'the second probe within an interval');
   await until(() => prober.status('m')[0]?.state === 'DOWN', 'down after two');
   t.same(changes, ['m']);
-  t.match(prober.addressesFor(spec), [{ ready: false }]);
+  t.match(prober.addressesFor(spec), [{ ready: false, recoveredAtMs: 0 }]);
   replica.status = 200;
   await until(() => {
     clock.advance(1_000);
     return prober.health('m').ready;
   }, 'ready after two successes');
   t.equal(changes.length, 2);
+  t.match(prober.addressesFor(spec), [{ recoveredAtMs: 0 }], 'the first time is no recovery');
+  replica.status = 503;
+  await until(() => {
+    clock.advance(1_000);
+    return !prober.health('m').ready;
+  }, 'down again');
+  replica.status = 200;
+  await until(() => {
+    clock.advance(1_000);
+    return prober.health('m').ready;
+  }, 'ready again');
+  const since = prober.status('m')[0]?.since;
+  t.match(prober.addressesFor(spec), [{ recoveredAtMs: since }]);
   const drained = record([{ url: replica.url, weight: 0 }]);
   prober.watch(drained);
   t.match(prober.status('m'), [{ state: 'DRAINING' }]);

@@ -128,6 +128,32 @@ t.test('an address that goes down shows since when and why', async (t) => {
   t.ok((address()?.since ?? 0) >= beforeMs);
 });
 
+t.test('an address that workers eject shows it, unless its probe finds it down', async (t) => {
+  const { control, dataPlane } = await startControl(t);
+  const replica = await startReplica(t);
+  await control.putDeployment('m', deployment('m', [['c.s.m', '1']], [replica.url]), MIA);
+  const entity = { name: 'v1', entity_name: 'c.s.m', entity_version: '1' };
+  await control.createEndpoint({ name: 'e', config: { served_entities: [entity] } }, MIA);
+  const address = () => control.status().deployments[0]?.addresses[0];
+  await until(() => address()?.state === 'READY' && dataPlane.published.length > 0, 'ready');
+  t.match(address(), { ejected_workers: 0, ejected_until: null, ejections: 0 });
+  const slot = dataPlane.last.addresses[0]?.addresses[0]?.statsSlot ?? -1;
+  dataPlane.counters.addresses.set(slot, {
+    ...addressCounts(9),
+    ejections: 4,
+    ejectedWorkers: 2,
+    ejectedForMs: 1_500,
+  });
+  const beforeMs = Date.now();
+  const { value } = control.getDeployment('m');
+  t.match(value.addresses, [{ state: 'EJECTED', ejected_workers: 2, ejections: 4 }]);
+  t.ok((value.addresses[0]?.ejected_until ?? 0) >= beforeMs + 1_500);
+  t.equal(value.state, 'READY', 'the deployment serves');
+  await replica.close();
+  await until(() => address()?.state === 'DOWN', 'down');
+  t.match(address(), { ejected_workers: 2 });
+});
+
 t.test('10,000 endpoints: one look costs less than 60 ms', async (t) => {
   const { control, dataPlane } = await startControl(t);
   const endpoints = Array.from({ length: 10_000 }, (_, index) => ({
