@@ -18,10 +18,11 @@ constexpr int hexValue(char c) noexcept {
 
 }  // namespace
 
-void ChunkedDecoder::reset(size_t trailerBytesMax) noexcept {
+void ChunkedDecoder::reset(size_t trailerBytesMax, uint64_t extensionsBytesMax) noexcept {
   state_ = State::kSizeFirst;
   chunkBytesLeft_ = 0;
   lineBytes_ = 0;
+  extensionsBytesLeft_ = extensionsBytesMax;
   trailerBytesLeft_ = trailerBytesMax;
 }
 
@@ -48,11 +49,19 @@ ChunkedDecoder::Step ChunkedDecoder::next(std::string_view input) noexcept {
 ParseError ChunkedDecoder::readByte(char c) noexcept {
   switch (state_) {
     case State::kSizeFirst:
-    case State::kSize:
-    case State::kBlanks:
-    case State::kExtension:
     case State::kSizeLf:
       return readSizeByte(c);
+    case State::kSize:
+    case State::kBlanks:
+    case State::kExtensionStart:
+    case State::kExtensionName:
+    case State::kExtensionNameEnd:
+    case State::kExtensionEquals:
+    case State::kExtensionValue:
+    case State::kExtensionQuoted:
+    case State::kExtensionEscape:
+    case State::kExtensionEnd:
+      return readSizeLineByte(c);
     case State::kTrailerFirst:
     case State::kTrailerName:
     case State::kTrailerValue:
@@ -75,35 +84,74 @@ ParseError ChunkedDecoder::readByte(char c) noexcept {
 }
 
 ParseError ChunkedDecoder::readSizeByte(char c) noexcept {
-  const int digit = hexValue(c);
-  if (state_ == State::kSizeFirst) {
-    if (digit < 0) return ParseError::kChunk;
-    chunkBytesLeft_ = static_cast<uint64_t>(digit);
-    lineBytes_ = 0;
-    state_ = State::kSize;
-    return ParseError::kNone;
-  }
   if (state_ == State::kSizeLf) {
     if (c != '\n') return ParseError::kChunk;
     state_ = chunkBytesLeft_ == 0 ? State::kTrailerFirst : State::kData;
     return ParseError::kNone;
   }
+  const int digit = hexValue(c);
+  if (digit < 0) return ParseError::kChunk;
+  chunkBytesLeft_ = static_cast<uint64_t>(digit);
+  lineBytes_ = 0;
+  state_ = State::kSize;
+  return ParseError::kNone;
+}
+
+ParseError ChunkedDecoder::readSizeLineByte(char c) noexcept {
   if (++lineBytes_ > kChunkLineBytesMax) return ParseError::kChunkLineTooLarge;
-  if (state_ == State::kSize && digit >= 0) {
+  if (lineBytes_ > kChunkLineBytesFree) {
+    if (extensionsBytesLeft_ == 0) return ParseError::kChunkLineTooLarge;
+    --extensionsBytesLeft_;
+  }
+  const int digit = state_ == State::kSize ? hexValue(c) : -1;
+  if (digit >= 0) {
     if (chunkBytesLeft_ > kBodyBytesMax / 16) return ParseError::kChunk;
     chunkBytesLeft_ = chunkBytesLeft_ * 16 + static_cast<uint64_t>(digit);
     return chunkBytesLeft_ <= kBodyBytesMax ? ParseError::kNone : ParseError::kChunk;
   }
-  if (c == '\r' && state_ != State::kBlanks) {
+  const bool mayEndLine = state_ == State::kSize || state_ == State::kExtensionName ||
+                          state_ == State::kExtensionValue || state_ == State::kExtensionEnd;
+  if (c == '\r' && mayEndLine) {
     state_ = State::kSizeLf;
     return ParseError::kNone;
   }
-  if (state_ == State::kExtension) return isTextByte(c) ? ParseError::kNone : ParseError::kChunk;
-  // Blanks may stand before the semicolon only: alone they are no extension (RFC 9112, 7.1.1).
+  return readExtensionByte(c);
+}
+
+// Blanks may stand around ';' and '=' but not alone at the end of the line, and a ';' without a
+// name is no extension (RFC 9112, 7.1.1): what others make of these was the way into their parsers.
+ParseError ChunkedDecoder::readExtensionByte(char c) noexcept {
+  switch (state_) {
+    case State::kExtensionStart:
+      if (isBlank(c)) return ParseError::kNone;
+      state_ = State::kExtensionName;
+      return isTokenByte(c) ? ParseError::kNone : ParseError::kChunk;
+    case State::kExtensionEquals:
+      if (isBlank(c)) return ParseError::kNone;
+      state_ = c == '"' ? State::kExtensionQuoted : State::kExtensionValue;
+      return c == '"' || isTokenByte(c) ? ParseError::kNone : ParseError::kChunk;
+    case State::kExtensionQuoted:
+      if (c == '"') state_ = State::kExtensionEnd;
+      if (c == '\\') state_ = State::kExtensionEscape;
+      return isTextByte(c) ? ParseError::kNone : ParseError::kChunk;
+    case State::kExtensionEscape:
+      state_ = State::kExtensionQuoted;
+      return isTextByte(c) ? ParseError::kNone : ParseError::kChunk;
+    case State::kExtensionName:
+    case State::kExtensionValue:
+      if (isTokenByte(c)) return ParseError::kNone;
+      break;
+    default:
+      break;
+  }
+  // Behind a size, a name or a value, or in the blanks there.
+  const bool isName = state_ == State::kExtensionName || state_ == State::kExtensionNameEnd;
   if (c == ';') {
-    state_ = State::kExtension;
+    state_ = State::kExtensionStart;
+  } else if (c == '=' && isName) {
+    state_ = State::kExtensionEquals;
   } else if (isBlank(c)) {
-    state_ = State::kBlanks;
+    state_ = isName ? State::kExtensionNameEnd : State::kBlanks;
   } else {
     return ParseError::kChunk;
   }
