@@ -3,6 +3,10 @@
 
 #include <cstring>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace pointsman {
 
 namespace {
@@ -12,7 +16,7 @@ constexpr uint64_t kHighBits = 0x8080808080808080U;
 
 // Non-zero when one of the eight bytes is below 0x20 or is 0x7f. Exact for the word, not for which
 // byte.
-constexpr uint64_t findControlByte(uint64_t word) noexcept {
+constexpr uint64_t markControlBytes(uint64_t word) noexcept {
   const uint64_t below = (word - kOnes * 0x20) & ~word;
   const uint64_t flipped = word ^ (kOnes * 0x7f);
   const uint64_t isDelete = (flipped - kOnes) & ~flipped;
@@ -42,9 +46,31 @@ bool isFieldValue(std::string_view text) noexcept {
     uint64_t word = 0;
     std::memcpy(&word, at, sizeof word);
     // A tab sets the alarm too; only then are the eight bytes looked at one by one.
-    if (findControlByte(word) != 0 && !areTextBytes(at, sizeof word)) return false;
+    if (markControlBytes(word) != 0 && !areTextBytes(at, sizeof word)) return false;
   }
   return areTextBytes(at, left);
+}
+
+const char* findControlByte(const char* at, const char* end) noexcept {
+#if defined(__SSE2__)
+  const __m128i lastControl = _mm_set1_epi8(0x1f);
+  const __m128i del = _mm_set1_epi8(0x7f);
+  for (; end - at >= 16; at += 16) {
+    __m128i bytes;
+    std::memcpy(&bytes, at, sizeof bytes);
+    const __m128i isControl = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(bytes, lastControl), bytes),
+                                           _mm_cmpeq_epi8(bytes, del));
+    const auto mask = static_cast<uint32_t>(_mm_movemask_epi8(isControl));
+    if (mask != 0) return at + __builtin_ctz(mask);
+  }
+#endif
+  for (; end - at >= static_cast<ptrdiff_t>(sizeof(uint64_t)); at += sizeof(uint64_t)) {
+    uint64_t word = 0;
+    std::memcpy(&word, at, sizeof word);
+    if (markControlBytes(word) != 0) break;
+  }
+  while (at != end && isTextByte(*at) && *at != '\t') ++at;
+  return at;
 }
 
 std::string_view takeListMember(std::string_view& rest) noexcept {

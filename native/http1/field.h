@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace pointsman {
@@ -64,6 +65,28 @@ constexpr bool equalsLower(std::string_view text, std::string_view lower) noexce
   return true;
 }
 
+// The same for a name that is known to be a token: there setting one bit turns upper case into
+// lower case and makes no other byte a letter or a hyphen, so eight bytes are compared at a time.
+// HOT.
+template <size_t kArraySize>
+bool tokenEqualsLower(std::string_view token, const char (&lower)[kArraySize]) noexcept {
+  constexpr size_t kSize = kArraySize - 1;
+  constexpr size_t kWordSize = kSize >= sizeof(uint64_t) ? sizeof(uint64_t) : sizeof(uint32_t);
+  static_assert(kSize >= kWordSize && kSize <= 3 * kWordSize);
+  if (token.size() != kSize) return false;
+  uint64_t difference = 0;
+  for (size_t at = 0; at < kSize; at += kWordSize) {
+    // The last word overlaps the one before it.
+    const size_t from = at + kWordSize <= kSize ? at : kSize - kWordSize;
+    uint64_t a = 0;
+    uint64_t b = 0;
+    std::memcpy(&a, token.data() + from, kWordSize);
+    std::memcpy(&b, lower + from, kWordSize);
+    difference |= (a | 0x2020'2020'2020'2020U) ^ (b | 0x2020'2020'2020'2020U);
+  }
+  return difference == 0;
+}
+
 constexpr std::string_view trimBlanks(std::string_view text) noexcept {
   while (!text.empty() && isBlank(text.front())) text.remove_prefix(1);
   while (!text.empty() && isBlank(text.back())) text.remove_suffix(1);
@@ -75,6 +98,10 @@ bool isToken(std::string_view text) noexcept;
 
 // True when every byte may stand in a field value; the empty value counts. HOT: eight bytes a step.
 bool isFieldValue(std::string_view text) noexcept;
+
+// The first control byte at or behind `at`, a tab among them; `end` when there is none. HOT:
+// sixteen bytes a step.
+const char* findControlByte(const char* at, const char* end) noexcept;
 
 // Takes the next member off a comma-separated list: cuts `rest` behind it and answers it trimmed,
 // possibly empty. Call while `rest` is not empty. Quoted strings are not seen: for lists of tokens
