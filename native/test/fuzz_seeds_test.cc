@@ -1,6 +1,5 @@
 // Replays the seeds of the fuzz targets under the sanitizers: what they found once stays found, and
-// the suite needs no clang for it.
-#include <algorithm>
+// the suite needs no clang for it. The tables of requests go through the same oracles.
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -10,6 +9,7 @@
 #include "fuzz/request_check.h"
 #include "fuzz/response_check.h"
 #include "test/check.h"
+#include "test/request_body_cases.h"
 
 namespace pointsman {
 namespace {
@@ -32,11 +32,22 @@ void replay(const std::string& target, Check check) {
   }
 }
 
+void checkRequestCases() {
+  // The default limits, and a seed for the cuts.
+  const std::vector<uint8_t> choices = {0, 'c'};
+  for (const test::RequestCase& one : test::allRequestCases()) {
+    std::vector<uint8_t> data = choices;
+    data.insert(data.end(), one.bytes.begin(), one.bytes.end());
+    CHECK_EQUAL(fuzz::checkRequestBytes(data.data(), data.size()), "");
+  }
+}
+
 }  // namespace
 }  // namespace pointsman
 
 int main() {
   pointsman::replay("request_parser", pointsman::fuzz::checkRequestBytes);
   pointsman::replay("response_parser", pointsman::fuzz::checkResponseBytes);
+  pointsman::checkRequestCases();
   return pointsman::test::finishChecks();
 }

@@ -144,6 +144,7 @@ inline std::vector<RequestCase> requestChunkCases() {
       refused("5\r\nhelloXX0\r\n\r\n", "body[hello] error chunk"),
       refused("5\r\nhello\n0\r\n\r\n", "body[hello] error chunk"),
       refused("5\r\nhello\rX", "body[hello] error chunk"),
+      refused("5\r\nhelloX\n0\r\n\r\n", "body[hello] error chunk"),
       refused("5\r\nhello6\r\n", "body[hello] error chunk"),
       refused("5\r\nhello\r\n\r\n", "body[hello] error chunk"),
       refused("3\r\nhello\r\n0\r\n\r\n", "body[hel] error chunk"),
