@@ -74,7 +74,8 @@ bool appendRequestFields(const RequestHead& head, const DeploymentSpec& deployme
   out.clear();
   if (deployment.protocol == Protocol::kLocal) {
     if (!appendLocalRequestFields(head.fields, out)) return false;
-    out.append("host: ").append(head.host).append("\r\n");
+    // HTTP/1.0 may come without; uWebSockets.js may not be asked without.
+    out.append("host: ").append(head.host.empty() ? "localhost" : head.host).append("\r\n");
     out.append(kClientAddressField).append(": ").append(head.clientAddress).append("\r\n");
   } else {
     if (!appendForwardedRequestFields(head.fields, out)) return false;

@@ -169,7 +169,8 @@ void blamesNobodyForOthers() {
   Client& slow = relay.start({.contentLength = 10, .last = false});
   relay.loop.settle();
   relay.loop.advance(relay.spec->responseHeaderMs + 2 * kTickMs);
-  CHECK(slow.failure == Failure::kResponseHeaderTimeout);
+  CHECK(!slow.isOver());
+  relay.cancel(slow);
   setFault("socket", 1, EMFILE, true);
   for (int i = 0; i < 10; i++) CHECK(relay.fetch().failure == Failure::kConnectionLimit);
   clearFaults();

@@ -148,9 +148,9 @@ class RequestDriver {
     body_.clear();
   }
 
-  // No input leads here; the record then equals no expectation and no other cut's record.
+  // No input leads here; no other record starts like this one.
   void breakContract(std::string_view how) {
-    record_.append("CONTRACT BROKEN: ").append(how).append(" ");
+    record_ = std::string("CONTRACT BROKEN: ").append(how).append(" behind: ").append(record_);
     isOpen_ = false;
   }
 

@@ -123,6 +123,7 @@ inline std::vector<Case> refusedChunkCases() {
       {kChunkedHead + "5;a\nhello\r\n", kChunkedRecord + "error chunk"},
       {kChunkedHead + std::string("5;a\0b\r\nhello\r\n", 14), kChunkedRecord + "error chunk"},
       {kChunkedHead + "5\r\nhelloXX0\r\n\r\n", kChunkedRecord + "body[hello] error chunk"},
+      {kChunkedHead + "5\r\nhelloX\n0\r\n\r\n", kChunkedRecord + "body[hello] error chunk"},
       {kChunkedHead + "5\r\nhello\r0\r\n\r\n", kChunkedRecord + "body[hello] error chunk"},
       {kChunkedHead + "5\r\nhello\n0\r\n\r\n", kChunkedRecord + "body[hello] error chunk"},
       {kChunkedHead + "0\r\nXXGET / HTTP/1.1\r\n\r\n", kChunkedRecord + "error trailer"},

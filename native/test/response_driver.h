@@ -102,9 +102,9 @@ class ResponseDriver {
     head_ += ' ';
   }
 
-  // No input leads here; the record then equals no expectation and no other cut's record.
+  // No input leads here; no other record starts like this one.
   void breakContract(std::string_view how) {
-    head_.append("CONTRACT BROKEN: ").append(how).append(" ");
+    head_ = std::string("CONTRACT BROKEN: ").append(how).append(" behind: ").append(head_);
     isOpen_ = false;
   }
 

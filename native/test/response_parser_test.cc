@@ -86,7 +86,7 @@ void testMutationsAreCutInvariant(const std::vector<Case>& cases) {
       cuts.push_back(at);
     }
     const std::string whole = driveResponse(bytes, {}, options);
-    CHECK(whole.find("CONTRACT BROKEN") == std::string::npos);
+    CHECK(!whole.starts_with("CONTRACT BROKEN"));
     CHECK_EQUAL(driveResponse(bytes, cuts, options), whole);
   }
 }

@@ -6,7 +6,9 @@
 // it uses. All of it runs under AddressSanitizer and UBSan, with warnings as errors and with the
 // socket calls open to injected faults. Objects are built again only when a file they include is newer.
 //
-// usage: node native/test/run.mjs [word ...]   runs the tests whose name contains one of the words
+// usage: node native/test/run.mjs [word ...]     runs the tests whose name contains one of the words
+//        node native/test/run.mjs --build NAME   builds native/test/NAME.cc, which may use http1 alone, and
+//                                                prints where the program is
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -104,13 +106,34 @@ function testNameOf(source) {
     .replace(/\.cc$/, '');
 }
 
+function programOf(source) {
+  return join(buildRoot, testNameOf(source));
+}
+
+/** Links one program; answers null for success or what went wrong. */
+async function link(source, libraries) {
+  const objects = [objectOf(source), ...libraries];
+  const linked = await run(compiler, [...SANITIZERS, ...objects, '-o', programOf(source)]);
+  return linked.code === 0 ? null : `does not link\n${linked.output}`;
+}
+
 /** Links and runs one test program; answers null for success or what went wrong. */
 async function linkAndRun(source, archive) {
-  const program = join(buildRoot, testNameOf(source));
-  const linked = await run(compiler, [...SANITIZERS, objectOf(source), archive, '-o', program]);
-  if (linked.code !== 0) return `does not link\n${linked.output}`;
-  const { code, output } = await run(program, [], TEST_TIMEOUT_MS);
+  const reason = await link(source, [archive]);
+  if (reason !== null) return reason;
+  const { code, output } = await run(programOf(source), [], TEST_TIMEOUT_MS);
   return code === 0 ? null : `exit ${String(code)}\n${output}`;
+}
+
+/** For tests that are written in TypeScript and need C++ code as a program. */
+async function buildProgram(name) {
+  const library = listSources('http1', () => true);
+  const source = join(nativeRoot, 'test', `${name}.cc`);
+  const compiled = await forEachParallel([...library, source], compile);
+  const reason =
+    compiled.find((one) => one !== null) ?? (await link(source, library.map(objectOf)));
+  process.stdout.write(`${reason ?? programOf(source)}\n`);
+  process.exitCode = reason === null ? 0 : 1;
 }
 
 async function main(words) {
@@ -152,4 +175,5 @@ async function main(words) {
   process.exitCode = failures.size === 0 ? 0 : 1;
 }
 
-await main(process.argv.slice(2));
+const words = process.argv.slice(2);
+await (words[0] === '--build' ? buildProgram(words[1]) : main(words));
