@@ -1,7 +1,7 @@
 /**
  * The suite's own C++ programs: what they are made of, and building them when something they include is newer.
  * They lie in build/bench. A micro bench is found by its name, bench/micro/*_bench.cc; all of native/core and
- * native/http1 is at hand for it.
+ * native/http1 is at hand for it, and native/net with the kit of its tests for one that includes anything of it.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
@@ -14,15 +14,16 @@ const BENCH = path.join(ROOT, 'bench');
 const NATIVE = path.join(ROOT, 'native');
 const OUTPUT = path.join(ROOT, 'build', 'bench');
 
-/** As the addon is compiled (native/binding.gyp), with warnings as in native/test. */
-const FLAGS = [
-  ...['-std=c++20', '-O2', '-fno-exceptions', '-fstack-protector-strong', `-I${NATIVE}`],
-  ...['-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion', '-Werror'],
-];
+/** As the addon is compiled (native/binding.gyp). */
+const FLAGS = ['-std=c++20', '-O2', '-fno-exceptions', '-fstack-protector-strong', `-I${NATIVE}`];
+/** For the suite's own files; those of native/ are held to them by its tests, at another optimization. */
+const WARNINGS = ['-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion', '-Werror'];
 const COMPILER = process.env.CXX ?? 'g++';
 const PARALLEL = 2;
 
-const LIBRARY = ['core', 'http1'].flatMap((folder) => sourcesIn(path.join(NATIVE, folder)));
+const LIBRARY = sourcesOfRooms(['core', 'http1']);
+/** Those named uv need a libuv to link with. */
+const NET = sourcesOfRooms(['net', 'test/net']).filter((file) => !/\/uv_[^/]*$/.test(file));
 const CLIENT = path.join(BENCH, 'load', 'client.cc');
 
 /** Name of a program: its sources. */
@@ -43,19 +44,28 @@ export function microBenchNames() {
  * @throws {BenchError} with what the compiler said
  */
 export async function buildPrograms(names) {
-  const sourcesOf = (name) => PROGRAMS[name] ?? [path.join(BENCH, 'micro', `${name}.cc`)];
   mkdirSync(OUTPUT, { recursive: true });
-  const own = new Set(names.flatMap(sourcesOf));
-  const sources = [...LIBRARY, ...own];
-  await forEachParallel(sources, compile);
+  await forEachParallel([...new Set(names.flatMap(sourcesOf))], compile);
   const files = {};
   await forEachParallel(names, async (name) => {
     files[name] = path.join(OUTPUT, name);
-    const objects = [...sourcesOf(name), ...LIBRARY].map(objectOf);
+    const objects = sourcesOf(name).map(objectOf);
     if (isNewest(files[name], objects)) return;
     await compiler(files[name], objects);
   });
   return files;
+}
+
+/** All that is linked into a program. */
+function sourcesOf(name) {
+  if (PROGRAMS[name] !== undefined) return [...PROGRAMS[name], ...LIBRARY];
+  const source = path.join(BENCH, 'micro', `${name}.cc`);
+  const usesNet = /#include "(?:test\/)?net\//.test(readFileSync(source, 'utf8'));
+  return [source, ...LIBRARY, ...(usesNet ? NET : [])];
+}
+
+function sourcesOfRooms(rooms) {
+  return rooms.flatMap((room) => sourcesIn(path.join(NATIVE, room)));
 }
 
 function sourcesIn(folder) {
@@ -78,7 +88,8 @@ async function compile(source) {
       .replaceAll('\\\n', ' ');
     if (isNewest(object, inputs.trim().split(/\s+/))) return;
   }
-  await compiler(object, [...FLAGS, '-MMD', '-MF', list, '-c', source]);
+  const warnings = source.startsWith(BENCH) ? WARNINGS : [];
+  await compiler(object, [...FLAGS, ...warnings, '-MMD', '-MF', list, '-c', source]);
 }
 
 function isNewest(output, inputs) {
