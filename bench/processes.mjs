@@ -13,6 +13,9 @@ const STOP_TIMEOUT_MS = 15_000;
 const OUTPUT_CHARACTERS_MAX = 4_000;
 const RETRY_MS = 20;
 
+/** Ends a daemon when the suite is killed and cannot do it. */
+const WITH_PARENT = ['setpriv', '--pdeathsig', 'TERM'];
+
 const running = new Set();
 
 /** Path of a program, null when it is not installed. Daemons often lie in sbin, which is not on everybody's PATH. */
@@ -101,7 +104,9 @@ export class Started {
 
 /** Starts a program on these cores (a list for taskset, such as '1'); its output is kept for error messages. */
 export function start(what, command, args, { cores, cwd, env = {} }) {
-  const child = spawn('taskset', ['-c', String(cores), command, ...args], {
+  const pinned = ['taskset', '-c', String(cores), command, ...args];
+  const [first, ...rest] = findProgram('setpriv') === null ? pinned : [...WITH_PARENT, ...pinned];
+  const child = spawn(first, rest, {
     stdio: ['ignore', 'pipe', 'pipe'],
     cwd,
     env: { ...cleanEnvironment(), ...env },

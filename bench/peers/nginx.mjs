@@ -8,6 +8,16 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { childrenOf, findProgram, onFreePort, pin, start } from '../processes.mjs';
 
+/**
+ * What is cheapest for each kind of answer, by trial: a small one fits the standard buffer; a large one is better read
+ * and written in large pieces than collected; events must not wait for a buffer to fill.
+ */
+const LARGE = `proxy_buffering off;
+      proxy_buffer_size 128k;
+      proxy_buffers 4 128k;
+      proxy_busy_buffers_size 256k;`;
+const BUFFERING = { kib64: LARGE, mib1: LARGE, events: 'proxy_buffering off;' };
+
 export const nginx = {
   name: 'nginx',
   missing: () => (findProgram('nginx') === null ? 'apt-get install nginx-light' : null),
@@ -57,14 +67,7 @@ function configuration(port, ports, workload, folder) {
     keepalive_requests 1000000000;
     keepalive_timeout 300s;
   }`;
-  // Events must not wait for a buffer to fill; everything else is faster with one.
-  const buffering =
-    workload === 'events'
-      ? 'proxy_buffering off;'
-      : `proxy_buffering on;
-      proxy_buffers 16 64k;
-      proxy_busy_buffers_size 256k;
-      proxy_max_temp_file_size 0;`;
+  const buffering = BUFFERING[workload] ?? '';
   return `
 ${process.getuid() === 0 ? 'user root;' : ''}
 worker_processes 1;
@@ -84,6 +87,7 @@ http {
   client_max_body_size 16m;
   client_body_buffer_size 256k;
   client_body_temp_path ${folder}/body;
+  proxy_max_temp_file_size 0;
   proxy_temp_path ${folder}/proxy;
   fastcgi_temp_path ${folder}/fastcgi;
   uwsgi_temp_path ${folder}/uwsgi;
