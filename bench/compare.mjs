@@ -4,7 +4,7 @@
  */
 import { formatValue, METRICS } from './metrics.mjs';
 import { summaryOf } from './results.mjs';
-import { formatTable } from './tables.mjs';
+import { formatTable, withUnit } from './tables.mjs';
 
 /**
  * Answers `{ rows, worse, better, unmatched }`; a row: { case, target, metric, before, after, change, flag, overlaps }.
@@ -59,7 +59,7 @@ function compareMetric(metric, before, after, threshold) {
 export function describeComparison(before, after, comparison, threshold) {
   const head = ['', 'before', 'after', 'change', ''];
   const rows = comparison.rows.map((row) => [
-    `${row.case}, ${row.target}, ${METRICS[row.metric].label} (${METRICS[row.metric].unit})`,
+    `${row.case}, ${row.target}, ${withUnit(row.metric)}`,
     formatValue(row.metric, row.before),
     formatValue(row.metric, row.after),
     `${row.change >= 0 ? '+' : ''}${(row.change * 100).toFixed(1)} %`,

@@ -4,9 +4,9 @@
  */
 export const METRICS = {
   cpu_us_per_request: { label: 'CPU per request', unit: 'µs', better: 'lower', digits: 2 },
-  user_us_per_request: { label: 'of it in user space', unit: 'µs', better: 'lower', digits: 2 },
+  user_us_per_request: { label: 'CPU in user space', unit: 'µs', better: 'lower', digits: 2 },
   requests_per_second: { label: 'requests per second', unit: '/s', better: '', digits: 0 },
-  mib_per_cpu_second: { label: 'MiB per CPU second', unit: 'MiB', better: 'higher', digits: 0 },
+  mib_per_cpu_second: { label: 'MiB per CPU second', unit: '', better: 'higher', digits: 0 },
   p50_us: { label: 'p50', unit: 'µs', better: 'lower', digits: 0 },
   p99_us: { label: 'p99', unit: 'µs', better: 'lower', digits: 0 },
   p999_us: { label: 'p99.9', unit: 'µs', better: 'lower', digits: 0 },

@@ -9,13 +9,15 @@ const VALUE_WIDTH = 150;
 const TOP = 8;
 const AXIS_HEIGHT = 22;
 const TICKS = 4;
+const OUTLIER_RATIO = 4;
+const CUT_OFF_RATIO = 2;
 
 /** `rows`: { label, median, rounds, note, isOurs }. The axis begins at 0, or below where values do. */
 export function plotBars(metric, rows) {
   const values = rows.flatMap(({ rounds }) => rounds);
   const low = Math.min(0, ...values);
-  const high = niceBound(Math.max(0, ...values) || 1);
-  const x = (value) => LABEL_WIDTH + ((value - low) / (high - low)) * PLOT_WIDTH;
+  const high = niceBound(axisEnd(rows, values) || 1);
+  const x = (value) => LABEL_WIDTH + ((Math.min(value, high) - low) / (high - low)) * PLOT_WIDTH;
   const height = TOP + rows.length * ROW_HEIGHT + AXIS_HEIGHT;
   const width = LABEL_WIDTH + PLOT_WIDTH + VALUE_WIDTH;
   const { label, unit } = METRICS[metric];
@@ -23,7 +25,7 @@ export function plotBars(metric, rows) {
     `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeText(label)}">`,
     ...axis(metric, low, high, x, TOP + rows.length * ROW_HEIGHT),
     ...rows.flatMap((row, index) => plotRow(metric, row, x, TOP + index * ROW_HEIGHT)),
-    `<title>${escapeText(`${label}, ${unit}`)}</title>`,
+    `<title>${escapeText(`${label} ${unit}`.trim())}</title>`,
     '</svg>',
   ].join('\n');
 }
@@ -50,6 +52,13 @@ function axis(metric, low, high, x, bottom) {
       text(at, bottom + 12, formatValue(metric, value), 'middle')
     );
   });
+}
+
+/** Where one row would dwarf all others it is cut off; its value stands beside it in figures. */
+function axisEnd(rows, values) {
+  const [largest = 0, second = 0] = rows.map((row) => row.median).sort((a, b) => b - a);
+  const isOutlier = second > 0 && largest > OUTLIER_RATIO * second;
+  return isOutlier ? CUT_OFF_RATIO * second : Math.max(0, ...values);
 }
 
 /** The next of 1, 2, 2.5, 4, 5, 8 times a power of ten: ticks at its quarters are short numbers. */

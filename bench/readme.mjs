@@ -15,7 +15,7 @@ export function fillReadme(result) {
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
   if (begin < 0 || end < begin) throw new BenchError(`${file} has no ${BEGIN} … ${END}`);
   const notes = result.warnings.map((warning) => `note: ${warning}`);
-  const run = [...describeRun(result).split('\n'), ...notes].join('; ');
+  const run = [...describeRun(result).split('\n'), ...notes].join(';\n');
   const section = `${BEGIN}\n\n${formatMarkdown(readmeRows(result))}\n\n${run}.\n\n`;
   writeFileSync(file, text.slice(0, begin) + section + text.slice(end));
   return file;

@@ -38,7 +38,7 @@ function renderReport(result) {
 <h1>${escapeText(title)}</h1>
 <p>${describeRun(result).split('\n').map(escapeText).join('<br>')}</p>
 <p class="note">Bars are medians, dots are rounds. × is the ratio to the better of nginx and HAProxy, or to the first variant.
-CPU is that of the proxy's process, which had a core to itself.</p>
+CPU is that of the proxy's process, which had a core to itself. A bar much longer than all others is cut off.</p>
 ${result.warnings.map((warning) => `<p class="note">Note: ${escapeText(warning)}.</p>`).join('\n')}
 ${result.failures.map(renderFailure).join('\n')}
 ${renderCases(result)}
@@ -85,7 +85,7 @@ function renderPlot(entries, metric) {
     };
   });
   if (rows.length === 0) return '';
-  const caption = `${label}, ${unit} (${better} is better)`;
+  const caption = `${label}${unit === '' ? '' : `, ${unit}`} (${better} is better)`;
   return `<figure><figcaption>${escapeText(caption)}</figcaption>${plotBars(metric, rows)}</figure>`;
 }
 

@@ -33,7 +33,7 @@ function columnWidths(rows) {
 
 /** All of a result for people. */
 export function describeResult(result) {
-  const parts = [describeRun(result)];
+  const parts = [`${describeRun(result)}; in parentheses least and most; × against the reference`];
   let scenario = '';
   for (const entries of groupByCase(result).values()) {
     const [{ scenario: name, title, case_title: caseTitle }] = entries;
@@ -59,7 +59,7 @@ export function describeRun(result) {
   return [
     `commit ${result.commit}${result.has_changes ? ' with changes' : ''}, ${result.started_at}`,
     `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}`,
-    `${peers.join(', ')}; median of ${options.rounds} rounds of ${options.seconds} s (spread)`,
+    `${peers.join(', ')}; median of ${options.rounds} rounds of ${options.seconds} s`,
   ].join('\n');
 }
 
@@ -94,7 +94,7 @@ function cellOf(entries, entry, metric) {
   return `${value}${spread}${ratio}`;
 }
 
-function withUnit(metric) {
+export function withUnit(metric) {
   const { label, unit } = METRICS[metric];
   return unit === '' ? label : `${label}, ${unit}`;
 }

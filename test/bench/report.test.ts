@@ -61,9 +61,9 @@ t.test('compare flags changes past the threshold, in the direction that is worse
 
   const worse = await runBench(['compare', a, b]);
   t.equal(worse.code, 1, 'something became worse');
-  t.match(worse.stdout, /small-64, pointsman, CPU per request .*\+8\.0 % +WORSE\n/);
+  t.match(worse.stdout, /small-64, pointsman, CPU per request, µs .*\+8\.0 % +WORSE\n/);
   t.match(worse.stdout, /small-64, pointsman, MiB per CPU second .*\+10\.0 % +BETTER\n/);
-  t.match(worse.stdout, /small-64, nginx, CPU per request .*\+0\.0 %\n/);
+  t.match(worse.stdout, /small-64, nginx, CPU per request, µs .*\+0\.0 %\n/);
   t.match(worse.stdout, '1 worse and 1 better by more than 5 % of 3 figures');
 
   const wide = await runBench(['compare', a, b, '--threshold', '9']);
