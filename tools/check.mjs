@@ -7,14 +7,14 @@ import path from 'node:path';
 import { filesIn, install, ROOT, run, runMain, say, SetupError } from './setup.mjs';
 
 /** clang-tidy needs a compile database for more than plain headers: folders that include no foreign headers. */
-const TIDY_FOLDERS = /native\/(?:core|http1|net|uws)\/(?!uv_)[^/]*\.cc$/;
+const TIDY_FOLDERS = /(?:native\/(?:core|http1|net|uws)|bench\/\w+)\/(?!uv_)[^/]*\.cc$/;
 
 await runMain(async () => {
   const write = process.argv.includes('--write');
   await install();
   for (const tool of ['clang-format', 'clang-tidy']) requireTool(tool);
   const bin = path.join(ROOT, 'node_modules', '.bin');
-  const native = filesIn('native').filter(
+  const native = [...filesIn('native'), ...filesIn('bench')].filter(
     (file) => /\.(?:cc|h)$/.test(file) && !file.includes('native/build/'),
   );
   say('formatting');

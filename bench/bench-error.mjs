@@ -1,0 +1,2 @@
+/** A failure whose message is all that the user needs. */
+export class BenchError extends Error {}

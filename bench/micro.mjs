@@ -1,0 +1,34 @@
+/** Runs the micro benches (bench/micro/*_bench.cc) on the proxy core and hands back one entry per operation. */
+import { MICRO } from './scenarios.mjs';
+import { runOn } from './processes.mjs';
+import { buildPrograms, microBenchNames } from './programs.mjs';
+
+const TIMEOUT_MS = 60_000;
+
+/** Answers entries as those of scenarios: `rounds` holds the median of each run of the program. */
+export async function runMicro(core, rounds, progress) {
+  const names = microBenchNames();
+  const programs = await buildPrograms(names);
+  const entries = new Map();
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const name of names) {
+      const output = await runOn(core, programs[name], [], TIMEOUT_MS);
+      for (const line of output.trim().split('\n')) {
+        const { name: operation, ns } = JSON.parse(line);
+        if (!entries.has(operation)) entries.set(operation, newEntry(operation));
+        entries.get(operation).metrics.ns_per_operation.rounds.push(ns);
+      }
+    }
+    progress(`  ${MICRO} ${round}/${rounds}`);
+  }
+  return [...entries.values()];
+}
+
+function newEntry(operation) {
+  return {
+    scenario: MICRO,
+    case: operation,
+    target: 'pointsman',
+    metrics: { ns_per_operation: { rounds: [] } },
+  };
+}
