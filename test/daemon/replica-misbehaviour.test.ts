@@ -174,7 +174,9 @@ function judge(play: Play, id: string, outcome: Outcome): string {
   const body = script.body.replaceAll(ID, id);
   const { expect } = script;
   if (outcome.head.includes('POISON')) return `a byte of another answer in ${outcome.head}`;
-  const deliveriesMax = script.method === 'POST' || play.kind === 'fresh' ? 1 : 2;
+  // Only a kept connection that closed without a byte of answer excuses a second one, and not for every method.
+  const isExcused = play.kind === 'reused' && script.method !== 'POST' && script.bytes === '';
+  const deliveriesMax = isExcused ? 2 : 1;
   if (play.deliveries > deliveriesMax) return `delivered ${String(play.deliveries)} times`;
   if (outcome instanceof BrokenAnswer) {
     if (expect !== 'cut' && expect !== 'any') return `broken off after ${outcome.head}`;
