@@ -23,7 +23,6 @@ const INVOKE = '/serving-endpoints/s/invocations';
 
 const received: WireRequest[] = [];
 const openAnswers = new Map<string, Socket>();
-/** Bytes that replicas have read, whole requests or not, by x-lab. */
 const daemon = await startDaemon(t, {
   flags: { 'data-plane-workers': '1', 'data-plane-max-request-bytes': String(BODY_MAX) },
 });
