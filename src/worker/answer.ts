@@ -44,3 +44,19 @@ export function beginAnswer(
   response.writeHeader('x-request-id', ids.requestId);
   if (ids.revision > 0) response.writeHeader('x-pointsman-revision', String(ids.revision));
 }
+
+/**
+ * Ends an answer without a body; `contentLength` -1: none is written. A length that is given to uWebSockets.js is one
+ * whose bytes it waits for: it breaks the connection off at the next request. That is what has to happen behind a
+ * request that cannot be trusted; otherwise the length is a field like any other.
+ */
+export function endBodiless(response: HttpResponse, contentLength: number, close: boolean): void {
+  if (close && contentLength >= 0) {
+    response.endWithoutBody(contentLength, true);
+    return;
+  }
+  if (contentLength >= 0) response.writeHeader('content-length', String(contentLength));
+  // Any first argument, undefined too, is taken for a length, so the second cannot be given: the client is asked to close.
+  if (close) response.writeHeader('connection', 'close');
+  response.endWithoutBody();
+}

@@ -14,7 +14,7 @@ import type { SnapshotDelta } from '../control/messages.js';
 import { READ_BUFFER_BYTES } from '../native/addon.js';
 import type { Addon, Engine } from '../native/contract.js';
 import type { SharedBlock } from '../native/shared-block.js';
-import { beginAnswer, type AnswerIds } from './answer.js';
+import { beginAnswer, endBodiless, type AnswerIds } from './answer.js';
 import { parseInvocationPath } from './invocation-path.js';
 import { refusalError } from './refusals.js';
 import { Relay } from './relay.js';
@@ -140,7 +140,7 @@ export class Door {
     );
     answerWhenRead(response, head, (close) => {
       beginAnswer(response, ready ? 200 : 503, 'content-type: application/json\r\n', ids);
-      if (head.method === 'HEAD') response.endWithoutBody(body.length, close);
+      if (head.method === 'HEAD') endBodiless(response, body.length, close);
       else response.end(body, close);
     });
   }
@@ -195,7 +195,7 @@ export function endWithError(
   if (error.status === 401) fields += 'www-authenticate: Bearer\r\n';
   beginAnswer(response, error.status, fields, ids);
   const body = JSON.stringify(error.toBody());
-  if (method === 'HEAD') response.endWithoutBody(Buffer.byteLength(body), close);
+  if (method === 'HEAD') endBodiless(response, Buffer.byteLength(body), close);
   else response.end(body, close);
 }
 

@@ -11,7 +11,7 @@
 import { FailureCode, EventFlag, StartRefusal } from '../native/contract.js';
 import { READ_BUFFER_BYTES, REQUEST_BUFFER_BYTES_MAX } from '../native/addon.js';
 import type { PointsmanError } from '../core/errors.js';
-import { beginAnswer, type AnswerIds } from './answer.js';
+import { beginAnswer, endBodiless, type AnswerIds } from './answer.js';
 import { endWithError, type Door } from './door.js';
 import type { InvocationPath } from './invocation-path.js';
 import { refusalError } from './refusals.js';
@@ -317,17 +317,6 @@ export class Relay {
     }
     this.#stall = null;
   }
-}
-
-/** `contentLength` -1: none is written. */
-function endBodiless(response: HttpResponse, contentLength: number, close: boolean): void {
-  if (contentLength >= 0) {
-    response.endWithoutBody(contentLength, close);
-    return;
-  }
-  // uWebSockets.js takes any first argument, undefined too, for a length. So the client is asked to close.
-  if (close) response.writeHeader('connection', 'close');
-  response.endWithoutBody();
 }
 
 /** What a client is told of a failure; nothing of the replica's inner life. Same in native/front/refusal.cc. */
