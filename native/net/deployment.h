@@ -18,6 +18,7 @@
 #include "core/rng.h"
 #include "core/two_choices.h"
 #include "net/address.h"
+#include "net/admission.h"
 #include "net/ref.h"
 
 namespace pointsman {
@@ -83,6 +84,10 @@ struct DeploymentSpec final : public RefCounted<DeploymentSpec> {
   uint32_t totalMs = 0;  // 0: none
   uint32_t keepaliveIdleMs = 0;
   bool replaySafe = false;
+  Limit limit;
+  // Requests that may wait for a place, over all workers and the limits of the entities included.
+  uint32_t queueMax = 0;
+  uint32_t queueMs = 0;
   Ref<AddressSet> addresses;
 };
 

@@ -6,13 +6,14 @@
 namespace pointsman {
 
 Engine::Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer, const ControlPage& control,
-               Column& column)
+               Column& column, AdmissionPeers peers)
     : loop_(loop),
       wheel_(loop),
       rng_(rng),
       readBuffer_(readBuffer),
       control_(control),
-      column_(column) {}
+      column_(column),
+      admission_(loop_, wheel_, std::move(peers)) {}
 
 Engine::~Engine() {
   cancelAll();

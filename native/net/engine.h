@@ -21,6 +21,7 @@
 
 #include "core/rng.h"
 #include "core/shared_block.h"
+#include "net/admission.h"
 #include "net/deployment.h"
 #include "net/exchange.h"
 #include "net/loop.h"
@@ -45,9 +46,9 @@ struct PreparedSnapshot {
 class Engine {
  public:
   // `readBuffer` gets what replicas send: kReadBufferBytes. The column is this engine's alone to
-  // write.
+  // write. `peers`: the same column among those of all workers.
   Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer, const ControlPage& control,
-         Column& column);
+         Column& column, AdmissionPeers peers);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -57,6 +58,7 @@ class Engine {
   Xoshiro256pp& rng() noexcept { return rng_; }
   std::span<char> readBuffer() const noexcept { return readBuffer_; }
   Column& column() noexcept { return column_; }
+  Admission& admission() noexcept { return admission_; }
 
   // A free exchange, to be started at once; it counts as dispatched under `revision`. It returns to
   // the engine by itself after its end.
@@ -99,6 +101,8 @@ class Engine {
   std::span<char> readBuffer_;
   const ControlPage& control_;
   Column& column_;
+  // Before everything that holds gates.
+  Admission admission_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<uint32_t> freeExchanges_;
   RevisionPins pins_;

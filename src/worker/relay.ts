@@ -14,6 +14,7 @@ import { PointsmanError } from '../core/errors.js';
 import { beginAnswer, type AnswerIds } from './answer.js';
 import { endWithError, takenOver, tooLarge, type Door } from './door.js';
 import type { InvocationPath } from './invocation-path.js';
+import { limitRefusal } from './limit-refusal.js';
 import type { RequestHead } from './request-head.js';
 import type { HttpResponse } from './uws.js';
 
@@ -255,7 +256,7 @@ export class Relay {
       this.#response.close();
       return;
     }
-    this.#fail(failureError(failure));
+    this.#fail(limitRefusal(failure, this.#ids.servedModel) ?? failureError(failure));
   }
 
   #failLater(error: PointsmanError): void {
