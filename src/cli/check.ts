@@ -91,6 +91,7 @@ const NO_DATA_PLANE: DataPlane = {
   counters: {
     entitySlotsMax: Number.MAX_SAFE_INTEGER,
     addressSlotsMax: Number.MAX_SAFE_INTEGER,
+    deploymentSlotsMax: Number.MAX_SAFE_INTEGER,
     entity: () => ({ statusClasses: [], latencyBuckets: [], latencySumMs: 0, inFlight: 0 }),
     address: () => ({
       inFlight: 0,
@@ -99,9 +100,11 @@ const NO_DATA_PLANE: DataPlane = {
       connectFailures: 0,
       requests: 0,
     }),
+    deployment: () => ({ inFlight: 0, waiting: 0, refusedFull: 0, refusedDeadline: 0 }),
     oldestRevision: () => 0,
     clearEntity: () => undefined,
     clearAddress: () => undefined,
+    clearDeployment: () => undefined,
   },
 };
 

@@ -58,8 +58,10 @@ import {
 import type { Stats } from './stats.js';
 import {
   addressStats,
+  deploymentStats,
   endpointStatus,
   entityStats,
+  NO_LOAD,
   viewDeployment,
   type StatusContext,
 } from './status.js';
@@ -251,13 +253,13 @@ class StoredControlPlane implements RunningControlPlane {
     const users = this.#users();
     return [...this.#content.deployments.values()]
       .sort(byName)
-      .map((record) => viewDeployment(record, this.#prober, users.get(record.name) ?? []));
+      .map((record) => this.#viewDeployment(record, users.get(record.name) ?? []));
   }
 
   getDeployment(name: string): Tagged<DeploymentView> {
     const record = this.#deployment(name);
     const users = this.#users().get(name) ?? [];
-    return { value: viewDeployment(record, this.#prober, users), etag: etagOf(record) };
+    return { value: this.#viewDeployment(record, users), etag: etagOf(record) };
   }
 
   putDeployment(
@@ -324,16 +326,24 @@ class StoredControlPlane implements RunningControlPlane {
     return { revision: this.revision, endpoints, deployments: this.listDeployments() };
   }
 
-  stats(): Pick<Stats, 'entities' | 'addresses'> {
+  stats(): Pick<Stats, 'entities' | 'addresses' | 'deployments'> {
     const { counters } = this.#options.dataPlane;
     return {
       entities: entityStats(this.#committer.published?.endpoints ?? [], counters),
+      deployments: deploymentStats(this.#committer.published?.deployments ?? [], counters),
       addresses: addressStats(this.#committer.addressLists(), counters),
     };
   }
 
   get #content(): Content {
     return this.#committer.content;
+  }
+
+  #viewDeployment(record: DeploymentRecord, users: readonly string[]): DeploymentView {
+    const spec = this.#committer.specOf(record.name);
+    const counts =
+      spec === undefined ? NO_LOAD : this.#options.dataPlane.counters.deployment(spec.limitSlot);
+    return viewDeployment(record, this.#prober, users, counts);
   }
 
   #endpoint(name: string): EndpointRecord {
