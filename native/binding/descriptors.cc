@@ -1,5 +1,6 @@
 #include "binding/descriptors.h"
 
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -145,6 +146,20 @@ Napi::Value sendDescriptors(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+// createWakeDescriptor(): descriptor
+Napi::Value createWakeDescriptor(const Napi::CallbackInfo& info) {
+  const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (fd < 0) return throwErrno(info.Env(), errno, "eventfd");
+  return Napi::Number::New(info.Env(), fd);
+}
+
+// wake(descriptor). A counter that is full wakes its reader anyway.
+Napi::Value wake(const Napi::CallbackInfo& info) {
+  const uint64_t one = 1;
+  (void)!write(info[0].As<Napi::Number>().Int32Value(), &one, sizeof one);
+  return info.Env().Undefined();
+}
+
 }  // namespace
 
 void defineDescriptors(Napi::Env env, Napi::Object exports) {
@@ -153,6 +168,9 @@ void defineDescriptors(Napi::Env env, Napi::Object exports) {
   exports.Set("receiveDescriptors",
               Napi::Function::New<receiveDescriptors>(env, "receiveDescriptors"));
   exports.Set("sendDescriptors", Napi::Function::New<sendDescriptors>(env, "sendDescriptors"));
+  exports.Set("createWakeDescriptor",
+              Napi::Function::New<createWakeDescriptor>(env, "createWakeDescriptor"));
+  exports.Set("wake", Napi::Function::New<wake>(env, "wake"));
 }
 
 }  // namespace pointsman

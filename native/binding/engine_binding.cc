@@ -117,22 +117,24 @@ Napi::Function EngineBinding::define(Napi::Env env) {
                       InstanceMethod<&EngineBinding::close>("close")});
 }
 
-// new Engine(onEvent, readBuffer, dispatched, block, slot)
+// new Engine(onEvent, readBuffer, dispatched, block, slot, wakeDescriptors)
 EngineBinding::EngineBinding(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<EngineBinding>(info), asyncContext_(info.Env(), "pointsman") {
   const Napi::Env env = info.Env();
   std::shared_ptr<SharedMapping> shared = sharedMappingOf(info[3]);
   if (!info[0].IsFunction() || !info[1].IsTypedArray() || !info[2].IsTypedArray() ||
-      shared == nullptr || !info[4].IsNumber()) {
-    Napi::TypeError::New(env, "Engine needs (onEvent, readBuffer, dispatched, block, slot)")
+      shared == nullptr || !info[4].IsNumber() || !info[5].IsArray()) {
+    Napi::TypeError::New(
+        env, "Engine needs (onEvent, readBuffer, dispatched, block, slot, wakeDescriptors)")
         .ThrowAsJavaScriptException();
     return;
   }
   const uint32_t slot = info[4].As<Napi::Number>().Uint32Value();
   auto readBuffer = info[1].As<Napi::Uint8Array>();
   auto dispatched = info[2].As<Napi::Float64Array>();
+  std::vector<int> wakeFds = js::integers(info[5].As<Napi::Array>());
   if (readBuffer.ByteLength() != kReadBufferBytes || dispatched.ElementLength() != 2 ||
-      slot >= shared->workers()) {
+      slot >= shared->workers() || (!wakeFds.empty() && wakeFds.size() != shared->workers())) {
     Napi::RangeError::New(env, "Engine got a buffer of the wrong size or no column")
         .ThrowAsJavaScriptException();
     return;
@@ -145,7 +147,8 @@ EngineBinding::EngineBinding(const Napi::CallbackInfo& info)
   napi_get_uv_event_loop(env, &loop);
   auto* memory = reinterpret_cast<char*>(readBuffer.Data());  // NOLINT: bytes
   // NOLINTNEXTLINE: deletes itself, see shutdown
-  core_ = new EngineCore(loop, {memory, kReadBufferBytes}, std::move(shared), slot);
+  core_ = new EngineCore(loop, {memory, kReadBufferBytes}, std::move(shared), slot,
+                         std::move(wakeFds));  // NOLINT: as above
   core_->owner = this;
   napi_add_async_cleanup_hook(env, cleanupHook, core_, &core_->cleanup);
 }
@@ -239,7 +242,7 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
                          .contentLength = info[7].As<Napi::Number>().Int64Value()};
   Exchange& exchange = engine.createExchange(dispatched.revision);
   EntityStats& stats = engine.column().entities[target.statsSlot];
-  exchange.start(*this, target.deployment, stats, head, bytesOf(info[8]),
+  exchange.start(*this, target.deployment, stats, target.limit, head, bytesOf(info[8]),
                  info[9].As<Napi::Boolean>().Value());
   return Napi::Number::New(env, exchange.id());
 }

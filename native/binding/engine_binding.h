@@ -28,11 +28,14 @@ class EngineBinding;
 
 struct EngineCore final : private Deferred, public ConnectionSink {
   EngineCore(uv_loop_t* uvLoop, std::span<char> readBuffer, std::shared_ptr<SharedMapping> memory,
-             uint32_t slot)
+             uint32_t slot, std::vector<int> wakeFds)
       : shared(std::move(memory)),
         loop(uvLoop),
         engine(std::in_place, loop, Xoshiro256pp::fromSystem(), readBuffer, shared->control(),
-               shared->column(slot), shared->columns()) {}
+               shared->column(slot),
+               AdmissionPeers{
+                   .columns = shared->limitColumns(), .self = slot, .wakeFds = std::move(wakeFds)},
+               shared->columns()) {}
 
   // Cuts the JS object off at once and shuts down in the next turn of the loop: JS may ask for it
   // inside an event, with the engine's own frames on the stack.

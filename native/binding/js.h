@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pointsman::js {
 
@@ -41,6 +42,16 @@ inline bool boolean(const Napi::Object& object, const char* key) {
 inline Napi::Array array(const Napi::Object& object, const char* key) {
   const Napi::Value value = object.Get(key);
   return value.IsArray() ? value.As<Napi::Array>() : Napi::Array::New(object.Env());
+}
+
+// Elements that are no numbers become 0.
+inline std::vector<int> integers(const Napi::Array& list) {
+  std::vector<int> result;
+  for (uint32_t index = 0; index < list.Length(); index++) {
+    const Napi::Value value = list.Get(index);
+    result.push_back(value.IsNumber() ? value.As<Napi::Number>().Int32Value() : 0);
+  }
+  return result;
 }
 
 }  // namespace pointsman::js

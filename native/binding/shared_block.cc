@@ -114,6 +114,14 @@ bool SharedMapping::map(int controlFd, int columnsFd, uint32_t workers, bool wri
   return true;
 }
 
+std::vector<LimitColumn> SharedMapping::limitColumns() const {
+  std::vector<LimitColumn> result;
+  for (uint32_t worker = 0; worker < workers_; worker++) {
+    result.push_back(limitColumn(columns_[worker]));
+  }
+  return result;
+}
+
 SharedMapping::~SharedMapping() {
   if (control_ != nullptr) munmap(control_, kSharedPageBytes);
   if (columns_ != nullptr) munmap(columns_, columnsBytes(workers_));
@@ -126,11 +134,13 @@ Napi::Function SharedBlockBinding::define(Napi::Env env) {
                       InstanceMethod<&SharedBlockBinding::authEpoch>("authEpoch"),
                       InstanceMethod<&SharedBlockBinding::readEntity>("readEntity"),
                       InstanceMethod<&SharedBlockBinding::readAddress>("readAddress"),
+                      InstanceMethod<&SharedBlockBinding::readDeployment>("readDeployment"),
                       InstanceMethod<&SharedBlockBinding::readRefusals>("readRefusals"),
                       InstanceMethod<&SharedBlockBinding::readWorker>("readWorker"),
                       InstanceMethod<&SharedBlockBinding::retire>("retire"),
                       InstanceMethod<&SharedBlockBinding::clearEntitySlot>("clearEntity"),
                       InstanceMethod<&SharedBlockBinding::clearAddressSlot>("clearAddress"),
+                      InstanceMethod<&SharedBlockBinding::clearDeploymentSlot>("clearDeployment"),
                       InstanceMethod<&SharedBlockBinding::close>("close")});
 }
 
@@ -148,6 +158,7 @@ SharedBlockBinding::SharedBlockBinding(const Napi::CallbackInfo& info)
   self.Set("id", static_cast<double>(mapping_->control().id));
   self.Set("entitySlotsMax", static_cast<double>(kEntitySlotsMax));
   self.Set("addressSlotsMax", static_cast<double>(kLocalAddressSlot));
+  self.Set("deploymentSlotsMax", static_cast<double>(kDeploymentSlotsMax));
   self.Set("refusalsMax", static_cast<double>(kRefusalsMax));
 }
 
@@ -259,6 +270,22 @@ Napi::Value SharedBlockBinding::readAddress(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value SharedBlockBinding::readDeployment(const Napi::CallbackInfo& info) {
+  uint32_t slot = 0;
+  if (!number(info, kDeploymentSlotsMax, slot)) return {};
+  double* into = target(info, 1, 4);
+  if (into == nullptr) return {};
+  std::fill_n(into, 4, 0.0);
+  for (const Column& column : mapping_->columns()) {
+    const LimitWords& words = column.limits[slot];
+    into[0] += words.reserved.load(std::memory_order_relaxed);
+    into[1] += words.waiting.load(std::memory_order_relaxed);
+    into[2] += static_cast<double>(words.refusedFull);
+    into[3] += static_cast<double>(words.refusedDeadline);
+  }
+  return info.Env().Undefined();
+}
+
 Napi::Value SharedBlockBinding::readRefusals(const Napi::CallbackInfo& info) {
   uint32_t unused = 0;
   if (!number(info, 0, unused)) return {};
@@ -307,6 +334,13 @@ Napi::Value SharedBlockBinding::clearAddressSlot(const Napi::CallbackInfo& info)
   uint32_t slot = 0;
   if (!number(info, kAddressSlotsMax, slot)) return {};
   for (Column& column : mapping_->columns()) clearAddress(column, slot);
+  return info.Env().Undefined();
+}
+
+Napi::Value SharedBlockBinding::clearDeploymentSlot(const Napi::CallbackInfo& info) {
+  uint32_t slot = 0;
+  if (!number(info, kDeploymentSlotsMax, slot)) return {};
+  for (Column& column : mapping_->columns()) clearDeployment(column, slot);
   return info.Env().Undefined();
 }
 

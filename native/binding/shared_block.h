@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "core/shared_block.h"
 
@@ -34,6 +35,8 @@ class SharedMapping {
   Column& column(uint32_t worker) const noexcept { return columns_[worker]; }
   Column& retired() const noexcept { return columns_[workers_]; }
   std::span<Column> columns() const noexcept { return {columns_, workers_ + size_t{1}}; }
+  // Of the workers.
+  std::vector<LimitColumn> limitColumns() const;
 
  private:
   SharedMapping() = default;
@@ -60,11 +63,13 @@ class SharedBlockBinding final : public Napi::ObjectWrap<SharedBlockBinding> {
   Napi::Value setActiveRevision(const Napi::CallbackInfo& info);
   Napi::Value readEntity(const Napi::CallbackInfo& info);
   Napi::Value readAddress(const Napi::CallbackInfo& info);
+  Napi::Value readDeployment(const Napi::CallbackInfo& info);
   Napi::Value readRefusals(const Napi::CallbackInfo& info);
   Napi::Value readWorker(const Napi::CallbackInfo& info);
   Napi::Value retire(const Napi::CallbackInfo& info);
   Napi::Value clearEntitySlot(const Napi::CallbackInfo& info);
   Napi::Value clearAddressSlot(const Napi::CallbackInfo& info);
+  Napi::Value clearDeploymentSlot(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   // False, with a JS exception set, when the argument is not a whole number below `bound` or the

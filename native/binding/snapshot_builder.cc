@@ -25,7 +25,10 @@ void forEachText(const Napi::Object& object, const char* key, Visit visit) {
   }
 }
 
+// Empty when its slot is out of range.
 Ref<DeploymentSpec> readDeployment(Engine& engine, const Napi::Object& input) {
+  const uint32_t limitSlot = js::uint32(input, "limitSlot");
+  if (limitSlot >= kDeploymentSlotsMax) return {};
   auto spec = makeRef<DeploymentSpec>();
   spec->name = js::string(input, "name");
   spec->protocol = js::uint32(input, "protocol") == 1 ? Protocol::kRaw : Protocol::kMlflow;
@@ -41,11 +44,15 @@ Ref<DeploymentSpec> readDeployment(Engine& engine, const Napi::Object& input) {
   spec->totalMs = js::uint32(input, "totalMs");
   spec->keepaliveIdleMs = js::uint32(input, "keepaliveIdleMs");
   spec->replaySafe = js::boolean(input, "replaySafe");
+  spec->limit = {.gate = engine.admission().gate(limitSlot),
+                 .maxInFlight = js::uint32(input, "maxInFlight")};
+  spec->queueMax = js::uint32(input, "queueMax");
+  spec->queueMs = js::uint32(input, "queueMs");
   spec->addresses = engine.addressSet(spec->name, spec->protocol);
   return spec;
 }
 
-std::string addEndpoint(RoutingTable& table, const Napi::Object& input) {
+std::string addEndpoint(Engine& engine, RoutingTable& table, const Napi::Object& input) {
   const std::string name = js::string(input, "name");
   const Napi::Array list = js::array(input, "entities");
   std::vector<EntityTarget> entities;
@@ -63,7 +70,11 @@ std::string addEndpoint(RoutingTable& table, const Napi::Object& input) {
       return "endpoint " + name + ": entity " + entityName + " has no slot for its counters";
     }
     shares.push_back(js::uint32(entity, "sharePpm"));
-    entities.push_back({.name = entityName, .statsSlot = statsSlot, .deployment = std::move(spec)});
+    entities.push_back({.name = entityName,
+                        .statsSlot = statsSlot,
+                        .limit = {.gate = engine.admission().gate(entityLimitSlot(statsSlot)),
+                                  .maxInFlight = js::uint32(entity, "maxInFlight")},
+                        .deployment = std::move(spec)});
   }
   std::optional<AliasTable> split = AliasTable::build(shares);
   if (!split) return "endpoint " + name + ": its shares make no split";
@@ -107,10 +118,14 @@ PreparedSnapshot buildSnapshot(Engine& engine, const Napi::Object& delta, std::s
               [&](const std::string& name) { table.deployments().remove(name); });
   forEachObject(delta, "deployments", [&](const Napi::Object& input) {
     Ref<DeploymentSpec> spec = readDeployment(engine, input);
-    table.deployments().set(spec->name, spec);
+    if (spec) {
+      table.deployments().set(spec->name, spec);
+    } else {
+      error = "deployment " + js::string(input, "name") + " has no slot for its counters";
+    }
   });
   forEachObject(delta, "endpoints", [&](const Napi::Object& input) {
-    if (error.empty()) error = addEndpoint(table, input);
+    if (error.empty()) error = addEndpoint(engine, table, input);
   });
   forEachObject(delta, "addresses", [&](const Napi::Object& input) {
     prepared.addresses.push_back(readAddresses(input));

@@ -44,6 +44,10 @@ void retireColumn(Column& dead, Column& retired) noexcept {
   }
   retired.header.connectionsRefused += dead.header.connectionsRefused;
   dead.header.connectionsRefused = 0;
+  for (size_t slot = 0; slot < kLimitSlotsMax; ++slot) {
+    retireLimit(dead.limits[slot], retired.limits[slot]);
+  }
+  dead.header.waiters.store(0);
   for (size_t code = 0; code < kRefusalsMax; ++code) {
     retired.header.refusals[code] += dead.header.refusals[code];
     dead.header.refusals[code] = 0;
@@ -58,10 +62,15 @@ void retireColumn(Column& dead, Column& retired) noexcept {
 
 void clearEntity(Column& column, uint32_t slot) noexcept {
   column.entities[slot] = EntityStats{};
+  clearLimit(column.limits[entityLimitSlot(slot)]);
 }
 
 void clearAddress(Column& column, uint32_t slot) noexcept {
   column.addresses[slot] = AddressStats{};
+}
+
+void clearDeployment(Column& column, uint32_t slot) noexcept {
+  clearLimit(column.limits[slot]);
 }
 
 }  // namespace pointsman

@@ -2,7 +2,8 @@
 //
 //   control page   written by the supervisor alone, mapped read-only in workers: the active
 //   revision columns        one per worker slot and one for what dead workers counted:
-//                    [header | entity counters by slot number | address counters by slot number]
+//                    [header | entity counters by slot number | address counters by slot number
+//                     | limits: deployments by slot number, then entities by theirs]
 //
 // A column has one writer: the worker of its slot while it lives, the supervisor once its exit is
 // confirmed. Slot numbers are given out by the supervisor; the same number means the same entity or
@@ -19,6 +20,7 @@
 #include <type_traits>
 
 #include "core/entity_stats.h"
+#include "core/limiter.h"
 
 namespace pointsman {
 
@@ -29,6 +31,12 @@ inline constexpr size_t kEntitySlotsMax = 65'536;
 inline constexpr size_t kAddressSlotsMax = 65'536;
 // Of the connections to the worker's own JS; never given to an address of a replica.
 inline constexpr uint32_t kLocalAddressSlot = kAddressSlotsMax - 1;
+inline constexpr size_t kDeploymentSlotsMax = 16'384;
+// A deployment's limit is at its own slot number, an entity's behind all of those.
+inline constexpr size_t kLimitSlotsMax = kDeploymentSlotsMax + kEntitySlotsMax;
+constexpr uint32_t entityLimitSlot(uint32_t entitySlot) noexcept {
+  return static_cast<uint32_t>(kDeploymentSlotsMax) + entitySlot;
+}
 inline constexpr size_t kWorkersMax = 256;
 // Reasons for which a worker answers by itself, counted by number; src/core/errors.ts has the
 // names.
@@ -81,6 +89,9 @@ struct ColumnHeader {
   // Clients that were sent away because the worker had as many as it may have.
   uint64_t connectionsRefused;
   std::array<uint64_t, kRefusalsMax> refusals;
+  // Requests that wait in this worker for any limit. On a cache line of its own: every worker reads
+  // it for every request, and it seldom changes.
+  alignas(64) std::atomic<uint32_t> waiters;
 };
 
 struct Column {
@@ -88,6 +99,7 @@ struct Column {
   std::array<std::byte, kSharedPageBytes - sizeof(ColumnHeader)> padding;
   std::array<EntityStats, kEntitySlotsMax> entities;
   std::array<AddressStats, kAddressSlotsMax> addresses;
+  std::array<LimitWords, kLimitSlotsMax> limits;
 };
 
 static_assert(sizeof(ControlPage) <= kSharedPageBytes);
@@ -112,8 +124,14 @@ constexpr size_t columnsBytes(size_t workers) noexcept {
 // of both must be the caller: the worker's exit is confirmed.
 void retireColumn(Column& dead, Column& retired) noexcept;
 
-// Zeroes one entity's or address's words in a column; no worker may use the slot any more.
+inline LimitColumn limitColumn(Column& column) noexcept {
+  return {.waiters = &column.header.waiters, .words = column.limits.data()};
+}
+
+// Zeroes one entity's, address's or deployment's words in a column; no worker may use the slot any
+// more.
 void clearEntity(Column& column, uint32_t slot) noexcept;
 void clearAddress(Column& column, uint32_t slot) noexcept;
+void clearDeployment(Column& column, uint32_t slot) noexcept;
 
 }  // namespace pointsman

@@ -298,7 +298,7 @@ void ClientConnection::dispatch(std::string_view body, bool last) noexcept {
     return;
   }
   exchange_ = &front_.engine_.createLocalExchange();
-  exchange_->start(*this, front_.local_, front_.localStats_, head, body, last);
+  exchange_->start(*this, front_.local_, front_.localStats_, front_.noLimit_, head, body, last);
 }
 
 void ClientConnection::dispatchInvocation(const RequestHead& head, std::string_view body,
@@ -331,8 +331,9 @@ void ClientConnection::dispatchInvocation(const RequestHead& head, std::string_v
     return;
   }
   exchange_ = &engine.createExchange(dispatched.revision);
-  exchange_->start(*this, deployment, engine.column().entities[dispatched.target->statsSlot], head,
-                   body, last);
+  const EntityTarget& target = *dispatched.target;
+  exchange_->start(*this, deployment, engine.column().entities[target.statsSlot], target.limit,
+                   head, body, last);
 }
 
 std::string_view ClientConnection::requestId() const noexcept {
@@ -366,8 +367,10 @@ void ClientConnection::refuse(Refusal refusal, std::string_view reason, int stat
   if (parser_.headComplete()) {
     parseInvocationPath(parser_.path(), front_.settings_.workspaceId, path);
   }
-  fillRefusal(text, {.endpoint = path.endpoint, .served = path.served, .reason = reason},
-              front_.body_);
+  fillRefusal(
+      text,
+      {.endpoint = path.endpoint, .served = path.served, .entity = servedModel_, .reason = reason},
+      front_.body_);
   std::string& head = front_.head_;
   head.clear();
   appendStatusLine(status != 0 ? status : text.status, head);

@@ -92,6 +92,7 @@ class Front final : private Deferred {
   bool startsNothing_ = false;
   // The JS door is no served entity: nobody reads its counters.
   EntityStats localStats_{};
+  const Limit noLimit_{};
   Ref<DeploymentSpec> local_;
   std::vector<char> readBuffer_;
   // Reused by every answer and every refusal.

@@ -7,6 +7,7 @@ namespace {
 std::string_view valueOf(std::string_view placeholder, const RefusalDetails& details) noexcept {
   if (placeholder == "endpoint") return details.endpoint;
   if (placeholder == "served") return details.served;
+  if (placeholder == "entity") return details.entity;
   return details.reason;
 }
 
@@ -26,6 +27,18 @@ Refusal refusalOf(Failure failure) noexcept {
       return Refusal::kReplicaTimeout;
     case Failure::kBadRequest:
       return Refusal::kFieldsRefused;
+    case Failure::kDeploymentLimit:
+      return Refusal::kDeploymentLimit;
+    case Failure::kDeploymentQueueFull:
+      return Refusal::kDeploymentQueueFull;
+    case Failure::kDeploymentQueueTimeout:
+      return Refusal::kDeploymentQueueTimeout;
+    case Failure::kEntityLimit:
+      return Refusal::kEntityLimit;
+    case Failure::kEntityQueueFull:
+      return Refusal::kEntityQueueFull;
+    case Failure::kEntityQueueTimeout:
+      return Refusal::kEntityQueueTimeout;
     default:
       return Refusal::kUnusableAnswer;
   }

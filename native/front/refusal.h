@@ -36,8 +36,15 @@ enum class Refusal : uint8_t {
   kUnusableAnswer,
   kNoVerdict,
   kLocalFailed,
+  // {entity}
+  kDeploymentLimit,
+  kDeploymentQueueFull,
+  kDeploymentQueueTimeout,
+  kEntityLimit,
+  kEntityQueueFull,
+  kEntityQueueTimeout,
 };
-inline constexpr size_t kRefusals = 20;
+inline constexpr size_t kRefusals = 26;
 
 struct RefusalText {
   int status = 500;
@@ -60,6 +67,8 @@ using RefusalTexts = std::array<RefusalText, kRefusals>;
 struct RefusalDetails {
   std::string_view endpoint{};
   std::string_view served{};
+  // The one that was picked.
+  std::string_view entity{};
   std::string_view reason{};
 };
 

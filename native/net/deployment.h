@@ -6,6 +6,7 @@
 #include <string>
 
 #include "net/address_set.h"
+#include "net/admission.h"
 #include "net/ref.h"
 
 namespace pointsman {
@@ -21,6 +22,10 @@ struct DeploymentSpec final : public RefCounted<DeploymentSpec> {
   uint32_t totalMs = 0;  // 0: none
   uint32_t keepaliveIdleMs = 0;
   bool replaySafe = false;
+  Limit limit;
+  // Requests that may wait for a place, over all workers and the limits of the entities included.
+  uint32_t queueMax = 0;
+  uint32_t queueMs = 0;
   Ref<AddressSet> addresses;
 };
 

@@ -13,14 +13,15 @@ constexpr uint64_t kNoRevision = 0;
 }  // namespace
 
 Engine::Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer, const ControlPage& control,
-               Column& column, std::span<const Column> columns)
+               Column& column, AdmissionPeers peers, std::span<const Column> columns)
     : loop_(loop),
       wheel_(loop),
       rng_(rng),
       readBuffer_(readBuffer),
       control_(control),
       column_(column),
-      columns_(columns.empty() ? std::span<const Column>(&column, 1) : columns) {}
+      columns_(columns.empty() ? std::span<const Column>(&column, 1) : columns),
+      admission_(loop_, wheel_, std::move(peers)) {}
 
 Engine::~Engine() {
   cancelAll();

@@ -21,6 +21,7 @@
 
 #include "core/rng.h"
 #include "core/shared_block.h"
+#include "net/admission.h"
 #include "net/deployment.h"
 #include "net/exchange.h"
 #include "net/loop.h"
@@ -45,9 +46,10 @@ struct PreparedSnapshot {
 class Engine {
  public:
   // `readBuffer` gets what replicas send: kReadBufferBytes. The column is this engine's alone to
-  // write; `columns` are those of all workers, its own among them (none: it works alone).
+  // write; `columns` are those of all workers, its own among them (none: it works alone). `peers`:
+  // the same column among those of all workers.
   Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer, const ControlPage& control,
-         Column& column, std::span<const Column> columns = {});
+         Column& column, AdmissionPeers peers, std::span<const Column> columns = {});
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -58,6 +60,7 @@ class Engine {
   std::span<char> readBuffer() const noexcept { return readBuffer_; }
   Column& column() noexcept { return column_; }
   std::span<const Column> columns() const noexcept { return columns_; }
+  Admission& admission() noexcept { return admission_; }
 
   // A free exchange, to be started at once; it counts as dispatched under `revision`. It returns to
   // the engine by itself after its end.
@@ -118,6 +121,8 @@ class Engine {
   const ControlPage& control_;
   Column& column_;
   std::span<const Column> columns_;
+  // Before everything that holds gates.
+  Admission admission_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<uint32_t> freeExchanges_;
   RevisionPins pins_;

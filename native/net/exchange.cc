@@ -45,13 +45,21 @@ int statusOf(Failure failure) noexcept {
       return 504;
     case Failure::kBadRequest:
       return 400;
+    case Failure::kDeploymentLimit:
+    case Failure::kDeploymentQueueFull:
+    case Failure::kDeploymentQueueTimeout:
+    case Failure::kEntityLimit:
+    case Failure::kEntityQueueFull:
+    case Failure::kEntityQueueTimeout:
+      return 429;
     default:
       return 502;
   }
 }
 
 void Exchange::start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& stats,
-                     const RequestHead& head, std::string_view body, bool last) {
+                     const Limit& limit, const RequestHead& head, std::string_view body,
+                     bool last) {
   door_ = &door;
   deployment_ = std::move(deployment);
   stats_ = &stats;
@@ -72,6 +80,10 @@ void Exchange::start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& st
     failLater(Failure::kBadRequest);
     return;
   }
+  admit(limit);
+}
+
+void Exchange::dispatch() noexcept {
   const std::optional<uint32_t> picked =
       deployment_->addresses->pick(engine_.rng(), engine_.loop().nowMs());
   if (!picked) {
@@ -167,7 +179,7 @@ size_t Exchange::sendBody(std::string_view body, bool last) {
     failLater(Failure::kBadRequest);
     return 0;
   }
-  if (state_ != State::kConnecting) flush();
+  if (state_ != State::kConnecting && state_ != State::kQueued) flush();
   const size_t waiting = waitingBytes();
   if (waiting > kRequestBufferBytesMax) {
     doorPaused_ = true;
@@ -396,6 +408,9 @@ void Exchange::onTimeout() noexcept {
   const uint64_t now = engine_.loop().nowMs();
   if (totalDeadlineMs_ != 0 && now >= totalDeadlineMs_) {
     fail(Failure::kTotalTimeout);
+  } else if (state_ == State::kQueued) {
+    engine_.admission().countDeadline(*this);
+    fail(isStoppedByEntity() ? Failure::kEntityQueueTimeout : Failure::kDeploymentQueueTimeout);
   } else {
     fail(state_ == State::kBody ? Failure::kBodyIdleTimeout : Failure::kResponseHeaderTimeout);
   }
@@ -449,6 +464,8 @@ void Exchange::finish(int status, bool reusable) noexcept {
     address_->pool().release(*connection_, reusable && idleMs > 0, idleMs);
     connection_ = nullptr;
   }
+  // After the connection: the replica learns of the end before another request can come.
+  engine_.admission().end(*this);
   stats_->inFlight--;
   stats_->recordAnswer(static_cast<uint32_t>(status), nowUs() - startedUs_, isNative_);
   state_ = State::kDone;

@@ -1,10 +1,12 @@
 // One relayed request: from a picked deployment to a complete answer, a failure or a cancel.
 //
-//   Connecting ─► AwaitingHead ─► Body ─► Done          (front door told once: end, or failure)
-//       │  ▲           │            │
-//       │  └─ another address: nothing was sent yet, or a replay is allowed
-//       └──────────────┴────────────┴──► Done           (failure, cancel)
+//   Queued ─► Connecting ─► AwaitingHead ─► Body ─► Done  (front door told once: end, or failure)
+//     │           │  ▲           │            │
+//     │           │  └─ another address: nothing was sent yet, or a replay is allowed
+//     └───────────┴──────────────┴────────────┴──► Done   (failure, cancel)
 //
+// Queued only where a limit has no place for it now; the place that it gets is held to the end,
+// through all attempts. What comes of the body meanwhile waits like that for a slow replica.
 // Both bodies stream. Request bytes that the replica does not take wait in `out_` and the door is
 // asked to pause past kRequestBufferBytesMax; answer bytes are handed over as they are read, and
 // while the door says "pause" nothing is read. Rules of retrying: an attempt that failed before a
@@ -27,6 +29,7 @@
 
 #include "core/entity_stats.h"
 #include "http1/response_parser.h"
+#include "net/admission.h"
 #include "net/connection_pool.h"
 #include "net/deployment.h"
 #include "net/loop.h"
@@ -59,6 +62,13 @@ enum class Failure : uint8_t {
   kTruncated = 9,              // the answer broke off in its body
   kBodyIdleTimeout = 10,       // no byte of the body for body_idle_ms
   kBadRequest = 11,            // 400: fields that cannot be forwarded
+  // 429: no place under a limit and no queue; a full queue; no place in queueMs.
+  kDeploymentLimit = 20,
+  kDeploymentQueueFull = 21,
+  kDeploymentQueueTimeout = 22,
+  kEntityLimit = 23,
+  kEntityQueueFull = 24,
+  kEntityQueueTimeout = 25,
 };
 
 // HTTP status that answers a failure before the head was relayed.
@@ -92,14 +102,15 @@ class Door {
   ~Door() = default;
 };
 
-class Exchange final : private ConnectionUser, private Timer, private Deferred {
+class Exchange final : private ConnectionUser, private Timer, private Deferred, private Ticket {
  public:
   Exchange(Engine& engine, uint32_t id) noexcept : engine_(engine), id_(id) {}
 
   uint32_t id() const noexcept { return id_; }
 
-  // `stats` outlives the exchange. Everything in `head` is copied.
-  void start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& stats,
+  // `stats` and `limit` are the served entity's; `stats` outlives the exchange. Everything in
+  // `head` is copied.
+  void start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& stats, const Limit& limit,
              const RequestHead& head, std::string_view body, bool last);
   // Answers the bytes that wait for the replica; past kRequestBufferBytesMax the door should pause.
   size_t sendBody(std::string_view body, bool last);
@@ -111,14 +122,17 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred {
 
  private:
   friend class Engine;
-  enum class State : uint8_t { kFree, kConnecting, kAwaitingHead, kBody, kDone };
+  enum class State : uint8_t { kFree, kQueued, kConnecting, kAwaitingHead, kBody, kDone };
 
   void onConnected(int failedWith) noexcept override;
   void onReadable() noexcept override;
   void onWritable() noexcept override;
   void onTimeout() noexcept override;
   void onDeferred() noexcept override;
+  void onAdmitted() noexcept override;
 
+  void admit(const Limit& entityLimit);
+  void dispatch() noexcept;
   void attempt() noexcept;
   void useAddress(uint32_t index) noexcept;
   bool useOtherAddress() noexcept;

@@ -22,6 +22,7 @@ struct EntityTarget {
   std::string name;
   // Index of the entity's counters in every column.
   uint32_t statsSlot;
+  Limit limit;
   // Empty: no deployment serves the entity.
   Ref<DeploymentSpec> deployment;
 };

@@ -27,6 +27,12 @@ Verdict verdictOf(Failure failure, bool waitsForClient) noexcept {
       return waitsForClient ? Verdict::kNone : Verdict::kFailure;
     // Ours, or the client's: no address had a part in it.
     case Failure::kNone:
+    case Failure::kDeploymentLimit:
+    case Failure::kDeploymentQueueFull:
+    case Failure::kDeploymentQueueTimeout:
+    case Failure::kEntityLimit:
+    case Failure::kEntityQueueFull:
+    case Failure::kEntityQueueTimeout:
     case Failure::kNoReadyAddress:
     case Failure::kConnectionLimit:
     case Failure::kBadRequest:

@@ -23,7 +23,8 @@ struct World {
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     CHECK(memory != MAP_FAILED);
     columns = {static_cast<Column*>(memory), 3};
-    engine.emplace(loop, Xoshiro256pp(3), readBuffer, control, columns[0], columns);
+    engine.emplace(loop, Xoshiro256pp(3), readBuffer, control, columns[0],
+                   AdmissionPeers{.columns = {limitColumn(columns[0])}}, columns);
     set = makeRef<AddressSet>(Protocol::kMlflow);
   }
   ~World() {

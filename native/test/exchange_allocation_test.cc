@@ -1,4 +1,5 @@
-// HOT: a request over a warm connection allocates nothing. Counted, and timed for the record.
+// HOT: a request over a warm connection allocates nothing, nor does one that waits for its place
+// under a limit. Counted, and timed for the record.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -83,6 +84,10 @@ int main() {
   Listener listener(relay.loop, fd);
   relay.setTargets({{.host = "127.0.0.1", .port = port}});
   relay.spec->headerLines = "authorization: Bearer secret\r\n";
+  relay.spec->limit = {.gate = relay.engine->admission().gate(0), .maxInFlight = 1};
+  relay.spec->queueMax = 1;
+  relay.spec->queueMs = 60'000;
+  const Limit limit{.gate = relay.engine->admission().gate(1), .maxInFlight = 1};
   CountingDoor door;
   const std::string body(100, 'x');
   const RequestHead head{
@@ -94,13 +99,17 @@ int main() {
       .contentLength = 100};
   uint64_t allocations = 0;
   auto started = std::chrono::steady_clock::now();
-  for (uint32_t i = 0; i < kWarmUp + kRequests; i++) {
+  // Of each two the second waits for the first.
+  for (uint32_t i = 0; i < kWarmUp + kRequests; i += 2) {
     if (i == kWarmUp) {
       allocations = allocationCount;
       started = std::chrono::steady_clock::now();
     }
-    relay.engine->createExchange(1).start(door, relay.spec, relay.stats, head, body, true);
-    while (door.ends + door.failures <= i) relay.loop.turn(100);
+    for (int one = 0; one < 2; one++) {
+      relay.engine->createExchange(1).start(door, relay.spec, relay.stats, limit, head, body, true);
+    }
+    CHECK_EQUAL(relay.column->limits[0].waiting.load(), 1U);
+    while (door.ends + door.failures < i + 2) relay.loop.turn(100);
   }
   const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - started;
   CHECK_EQUAL(allocationCount - allocations, 0U);

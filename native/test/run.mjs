@@ -5,6 +5,8 @@
 // native/test/*_test.cc becomes a program linked with it. An archive, so that a test only needs what
 // it uses. All of it runs under AddressSanitizer and UBSan, with warnings as errors and with the
 // socket calls open to injected faults. Objects are built again only when a file they include is newer.
+// Tests named *_threads_test run once more under ThreadSanitizer, with the sources that they list
+// below: building everything twice would double the time for the few that have threads.
 //
 // usage: node native/test/run.mjs [word ...]     runs the tests whose name contains one of the words
 //        node native/test/run.mjs --build NAME   builds native/test/NAME.cc, which may use http1 alone, and
@@ -33,6 +35,15 @@ const compileFlags = [
   ...WARNINGS,
   `-I${nativeRoot}`,
 ];
+const THREAD_SANITIZERS = ['-fsanitize=thread'];
+const THREAD_SOURCES = {
+  admission_threads_test: [
+    'core/limiter.cc',
+    'net/admission.cc',
+    'net/timer_wheel.cc',
+    'test/net/epoll_loop.cc',
+  ],
+};
 const compiler = process.env['CXX'] ?? 'g++';
 
 /** Runs a command to its end; answers its exit code (or a signal's name) and what it printed. */
@@ -136,6 +147,17 @@ async function buildProgram(name) {
   process.exitCode = reason === null ? 0 : 1;
 }
 
+/** Answers null for success or what went wrong. */
+async function runUnderThreadSanitizer(source, sources) {
+  const program = join(buildRoot, `${testNameOf(source)}.tsan`);
+  const flags = compileFlags.filter((flag) => !SANITIZERS.includes(flag));
+  const inputs = [source, ...sources.map((name) => join(nativeRoot, name))];
+  const built = await run(compiler, [...flags, ...THREAD_SANITIZERS, ...inputs, '-o', program]);
+  if (built.code !== 0) return built.output || String(built.code);
+  const { code, output } = await run(program, [], TEST_TIMEOUT_MS);
+  return code === 0 ? null : `exit ${String(code)}\n${output}`;
+}
+
 async function main(words) {
   mkdirSync(buildRoot, { recursive: true });
   const library = LIBRARY_FOLDERS.flatMap((folder) =>
@@ -170,6 +192,14 @@ async function main(words) {
     passed += 1;
     process.stdout.write(`ok ${name}\n`);
   });
+  for (const source of tests) {
+    const name = testNameOf(source);
+    const sources = THREAD_SOURCES[name];
+    if (sources === undefined || failures.has(name)) continue;
+    const reason = await runUnderThreadSanitizer(source, sources);
+    if (reason !== null) fail(`${name} under ThreadSanitizer`, reason);
+    else process.stdout.write(`ok ${name} under ThreadSanitizer\n`);
+  }
   if (tests.length === 0) fail('tests', 'there is no test of that name');
   process.stdout.write(`${passed} passed, ${failures.size} failed\n`);
   process.exitCode = failures.size === 0 ? 0 : 1;

@@ -80,11 +80,46 @@ void gaugesAloneAreZeroed() {
   munmap(&retired, sizeof(Column));
 }
 
+// Places that a dead worker held and turns that it waited for are free; what it refused is counted.
+void limitsAreTakenBack() {
+  Column& dead = makeColumn();
+  Column& retired = makeColumn();
+  constexpr uint32_t kLast = entityLimitSlot(kEntitySlotsMax - 1);
+  for (const uint32_t slot : {0U, kLast}) {
+    LimitWords& words = dead.limits[slot];
+    words.reserved = 3;
+    words.waiting = 2;
+    words.oldestUs = 17;
+    words.refusedFull = 5;
+    words.refusedDeadline = 1;
+  }
+  dead.header.waiters = 2;
+  retireColumn(dead, retired);
+  for (const uint32_t slot : {0U, kLast}) {
+    CHECK_EQUAL(dead.limits[slot].reserved.load(), 0U);
+    CHECK_EQUAL(dead.limits[slot].waiting.load(), 0U);
+    CHECK_EQUAL(dead.limits[slot].oldestUs.load(), 0U);
+    CHECK_EQUAL(dead.limits[slot].refusedFull, 0U);
+    CHECK_EQUAL(retired.limits[slot].refusedFull, 5U);
+    CHECK_EQUAL(retired.limits[slot].refusedDeadline, 1U);
+    CHECK_EQUAL(retired.limits[slot].reserved.load(), 0U);
+  }
+  CHECK_EQUAL(dead.header.waiters.load(), 0U);
+  // A slot that goes to somebody else counts from zero, for an entity its limit too.
+  clearDeployment(retired, 0);
+  clearEntity(retired, kEntitySlotsMax - 1);
+  CHECK_EQUAL(retired.limits[0].refusedFull, 0U);
+  CHECK_EQUAL(retired.limits[kLast].refusedFull, 0U);
+  munmap(&dead, sizeof(Column));
+  munmap(&retired, sizeof(Column));
+}
+
 }  // namespace
 }  // namespace pointsman
 
 int main() {
   pointsman::aDeadWorkersCountersAreKept();
   pointsman::gaugesAloneAreZeroed();
+  pointsman::limitsAreTakenBack();
   return pointsman::test::finishChecks();
 }

@@ -91,6 +91,7 @@ const NO_DATA_PLANE: DataPlane = {
   counters: {
     entitySlotsMax: Number.MAX_SAFE_INTEGER,
     addressSlotsMax: Number.MAX_SAFE_INTEGER,
+    deploymentSlotsMax: Number.MAX_SAFE_INTEGER,
     entity: () => ({
       statusClasses: [],
       nativeClasses: [],
@@ -110,9 +111,11 @@ const NO_DATA_PLANE: DataPlane = {
       ejectedWorkers: 0,
       ejectedForMs: 0,
     }),
+    deployment: () => ({ inFlight: 0, waiting: 0, refusedFull: 0, refusedDeadline: 0 }),
     oldestRevision: () => 0,
     clearEntity: () => undefined,
     clearAddress: () => undefined,
+    clearDeployment: () => undefined,
   },
 };
 

@@ -18,6 +18,8 @@ export const ENDPOINTS_MAX = 100_000;
 export const REPLICAS_MAX = 1_000;
 export const REPLICA_WEIGHT_MAX = 1_000;
 export const DEPLOYMENT_HEADERS_MAX = 32;
+export const IN_FLIGHT_MAX = 1_000_000;
+export const QUEUE_MAX = 10_000;
 
 const milliseconds = (minimum: number, maximum: number, byDefault: number, description: string) =>
   Type.Integer({ minimum, maximum, default: byDefault, description });
@@ -122,14 +124,24 @@ const LimitsSchema = Type.Object(
   {
     max_in_flight: Type.Integer({
       minimum: 0,
+      maximum: IN_FLIGHT_MAX,
       default: 0,
-      description: 'Only 0 (no limit) in this version',
+      description: 'Requests that its replicas work on at once, over all workers; 0: no limit',
     }),
-    from_workload: Type.Boolean({ default: false, description: 'Only false in this version' }),
-    queue: Type.Integer({ minimum: 0, default: 0, description: 'Only 0 in this version' }),
-    queue_ms: Type.Integer({ minimum: 0, default: 0, description: 'Only 0 in this version' }),
+    from_workload: Type.Boolean({
+      default: false,
+      description: 'Limits each served entity to the upper concurrency of its workload size, too',
+    }),
+    queue: Type.Integer({
+      minimum: 0,
+      maximum: QUEUE_MAX,
+      default: 0,
+      description:
+        'Requests that wait while a limit is reached, over all workers; the next one is answered 429',
+    }),
+    queue_ms: milliseconds(0, 600_000, 0, 'A request that has waited that long is answered 429'),
   },
-  { ...CLOSED, default: {}, description: 'Bounds on load; not supported yet' },
+  { ...CLOSED, default: {}, description: 'Bounds on load (see below)' },
 );
 
 export const DeploymentSchema = Type.Object(

@@ -20,7 +20,7 @@ import type { DataPlane } from './data-plane.js';
 import { difference } from './delta.js';
 import { indexServes } from './deployment-input.js';
 import { sameJson } from './json.js';
-import type { DeploymentAddresses, EndpointRoutes, Snapshot } from './messages.js';
+import type { DeploymentAddresses, DeploymentSpec, EndpointRoutes, Snapshot } from './messages.js';
 import type { Prober } from './probes.js';
 import type { ConfigRecord, Content, DeploymentRecord, EndpointRecord } from './records.js';
 import { recoveryPlans, REVISIONS_UNDONE_MAX, type RecoveryPlan } from './recovery.js';
@@ -71,6 +71,11 @@ export class Committer {
   /** The published routes of an active config. */
   routesOf(config: ConfigRecord): EndpointRoutes | undefined {
     return this.#compiler.routesOf(config);
+  }
+
+  /** What the workers know of a deployment; undefined while nothing uses it. */
+  specOf(deployment: string): DeploymentSpec | undefined {
+    return this.#compiler.specOf(deployment);
   }
 
   /** The address lists that the workers have now. */

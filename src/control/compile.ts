@@ -19,12 +19,17 @@ import {
   type Content,
   type DeploymentRecord,
   type EndpointRecord,
+  type EntityRecord,
   type ServedBy,
 } from './records.js';
 import { sameJson } from './json.js';
 import type { StatsSlots } from './stats-slots.js';
+import { upperConcurrency } from './workload.js';
 
 const PPM_PER_PERCENT = PPM / 100;
+
+/** Where an entity's requests go, and how many of its own at once. */
+type Target = Pick<EntityRoute, 'deployment' | 'maxInFlight'>;
 
 interface CompiledRoutes {
   readonly servedBy: ServedBy;
@@ -45,6 +50,7 @@ export class SnapshotCompiler {
   readonly #updates = new Map<string, DeploymentAddresses>();
   readonly #draftRoutes = new Map<ConfigRecord, CompiledRoutes>();
   #draftLists: DeploymentAddresses[] = [];
+  #draftSpecs: DeploymentSpec[] = [];
 
   constructor(slots: StatsSlots) {
     this.#slots = slots;
@@ -76,8 +82,11 @@ export class SnapshotCompiler {
     // One that was sent while the publish was under way may have been used under the new revision.
     for (const list of this.#updates.values()) this.#slots.addresses.drop(list, revision + 1);
     this.#updates.clear();
-    for (const { name } of difference(before?.deployments ?? [], published.deployments).gone) {
-      this.#newestSpecs.delete(name);
+    const specs = difference(before?.deployments ?? [], published.deployments);
+    for (const spec of specs.fresh) this.#slots.deployments.hold(spec);
+    for (const spec of specs.gone) {
+      this.#slots.deployments.drop(spec, revision);
+      this.#newestSpecs.delete(spec.name);
     }
     for (const spec of published.deployments) this.#newestSpecs.set(spec.name, spec);
     this.discard();
@@ -87,8 +96,10 @@ export class SnapshotCompiler {
   discard(): void {
     for (const { routes } of this.#draftRoutes.values()) this.#slots.routes.drop(routes, null);
     for (const list of this.#draftLists) this.#slots.addresses.drop(list, null);
+    for (const spec of this.#draftSpecs) this.#slots.deployments.drop(spec, null);
     this.#draftRoutes.clear();
     this.#draftLists = [];
+    this.#draftSpecs = [];
   }
 
   /**
@@ -113,6 +124,11 @@ export class SnapshotCompiler {
     return this.#updates.get(deployment);
   }
 
+  /** What the workers know of a deployment that a published config uses. */
+  specOf(deployment: string): DeploymentSpec | undefined {
+    return this.#newestSpecs.get(deployment);
+  }
+
   /** The routes of a published config. */
   routesOf(config: ConfigRecord): EndpointRoutes | undefined {
     const routes = this.#routes.get(config)?.routes;
@@ -124,7 +140,7 @@ export class SnapshotCompiler {
     const used = new Set<string>();
     for (const record of content.endpoints.values()) {
       if (record.active === null) continue;
-      const routes = this.#endpoint(record, record.active, content.servedBy);
+      const routes = this.#endpoint(record, record.active, content);
       endpoints.push(routes);
       for (const { deployment } of routes.entities) if (deployment !== '') used.add(deployment);
     }
@@ -141,20 +157,23 @@ export class SnapshotCompiler {
   }
 
   #spec(record: DeploymentRecord): DeploymentSpec {
+    const { deployments } = this.#slots;
     const known = this.#specs.get(record);
-    if (known !== undefined) return known;
-    const fresh = compileDeployment(record);
+    if (known !== undefined && deployments.has(known)) return known;
+    const fresh = deployments.make([record.name], ([slot = 0]) => compileDeployment(record, slot));
+    this.#draftSpecs.push(fresh);
     const newest = this.#newestSpecs.get(record.name);
     const spec = newest !== undefined && sameJson(newest, fresh) ? newest : fresh;
     this.#specs.set(record, spec);
     return spec;
   }
 
-  #endpoint(record: EndpointRecord, config: ConfigRecord, servedBy: ServedBy): EndpointRoutes {
+  #endpoint(record: EndpointRecord, config: ConfigRecord, content: Content): EndpointRoutes {
+    const { servedBy } = content;
     const known = this.#routes.get(config);
     const held = known !== undefined && this.#slots.routes.has(known.routes);
     if (held && known.servedBy === servedBy) return known.routes;
-    const targets = config.entities.map((one) => servingOf(one, servedBy)?.deployment ?? '');
+    const targets = config.entities.map((one) => targetOf(one, content));
     if (held && sameTargets(known.routes, targets)) {
       this.#routes.set(config, { servedBy, routes: known.routes });
       return known.routes;
@@ -167,7 +186,7 @@ export class SnapshotCompiler {
   #compileEndpoint(
     record: EndpointRecord,
     config: ConfigRecord,
-    targets: readonly string[],
+    targets: readonly Target[],
   ): EndpointRoutes {
     const percentages = new Map(config.routes.map((route) => [route.entity, route.percentage]));
     const keys = config.entities.map(({ name }) => `${record.id} ${name}`);
@@ -178,8 +197,9 @@ export class SnapshotCompiler {
       entities: config.entities.map(({ name }, index): EntityRoute => ({
         name,
         sharePpm: (percentages.get(name) ?? 0) * PPM_PER_PERCENT,
-        deployment: targets[index] ?? '',
+        deployment: targets[index]?.deployment ?? '',
         statsSlot: slots[index] ?? 0,
+        maxInFlight: targets[index]?.maxInFlight ?? 0,
       })),
     }));
   }
@@ -201,11 +221,20 @@ export class SnapshotCompiler {
   }
 }
 
-function sameTargets(routes: EndpointRoutes, targets: readonly string[]): boolean {
-  return routes.entities.every((entity, index) => entity.deployment === targets[index]);
+function targetOf(entity: EntityRecord, { servedBy, deployments }: Content): Target {
+  const deployment = servingOf(entity, servedBy)?.deployment ?? '';
+  const limited = deployments.get(deployment)?.spec.limits.from_workload ?? false;
+  return { deployment, maxInFlight: limited ? upperConcurrency(entity.settings) : 0 };
 }
 
-function compileDeployment({ name, spec }: DeploymentRecord): DeploymentSpec {
+function sameTargets({ entities }: EndpointRoutes, targets: readonly Target[]): boolean {
+  return entities.every(
+    ({ deployment, maxInFlight }, index) =>
+      deployment === targets[index]?.deployment && maxInFlight === targets[index].maxInFlight,
+  );
+}
+
+function compileDeployment({ name, spec }: DeploymentRecord, limitSlot: number): DeploymentSpec {
   return {
     name,
     protocol: spec.protocol === 'raw' ? Protocol.RAW : Protocol.MLFLOW,
@@ -216,5 +245,9 @@ function compileDeployment({ name, spec }: DeploymentRecord): DeploymentSpec {
     totalMs: spec.timeouts.total_ms,
     keepaliveIdleMs: spec.timeouts.keepalive_idle_ms,
     replaySafe: spec.replay_safe,
+    limitSlot,
+    maxInFlight: spec.limits.max_in_flight,
+    queueMax: spec.limits.queue,
+    queueMs: spec.limits.queue_ms,
   };
 }

@@ -75,8 +75,22 @@ export interface DeploymentView {
   readonly state: 'READY' | 'NOT_READY';
   readonly message: string;
   readonly addresses: AddressStatus[];
+  readonly load: DeploymentLoad;
   /** Endpoints whose active or pending config uses it. */
   readonly used_by: string[];
+}
+
+/** Over all workers; what was refused since the daemon's start. */
+export interface DeploymentLoad {
+  readonly in_flight: number;
+  /** `limits.max_in_flight`; 0: no limit. */
+  readonly max_in_flight: number;
+  /** Requests that wait for a place. */
+  readonly waiting: number;
+  /** Answered 429 because there was no place and no queue, or a full one. */
+  readonly refused_full: number;
+  /** Answered 429 because no place became free in `limits.queue_ms`. */
+  readonly refused_deadline: number;
 }
 
 /** Sums since the daemon's start, over workers that live and workers that died. */
@@ -222,6 +236,6 @@ export interface ControlPlane {
   /** Status without the workers' part, which the supervisor adds. Reads counters; asks nobody. */
   status(): Pick<Status, 'revision' | 'endpoints' | 'deployments'>;
   /** Counters of everything that the active revision names. */
-  stats(): Pick<Stats, 'entities' | 'addresses'>;
+  stats(): Pick<Stats, 'entities' | 'addresses' | 'deployments'>;
   readonly revision: number;
 }

@@ -58,8 +58,10 @@ import {
 import type { Stats } from './stats.js';
 import {
   addressStats,
+  deploymentStats,
   endpointStatus,
   entityStats,
+  NO_LOAD,
   viewDeployment,
   type DeploymentContext,
   type StatusContext,
@@ -253,13 +255,13 @@ class StoredControlPlane implements RunningControlPlane {
     const context = this.#deploymentContext();
     return [...this.#content.deployments.values()]
       .sort(byName)
-      .map((record) => viewDeployment(record, context, users.get(record.name) ?? []));
+      .map((record) => this.#viewDeployment(record, users.get(record.name) ?? [], context));
   }
 
   getDeployment(name: string): Tagged<DeploymentView> {
     const record = this.#deployment(name);
     const users = this.#users().get(name) ?? [];
-    const value = viewDeployment(record, this.#deploymentContext(), users);
+    const value = this.#viewDeployment(record, users, this.#deploymentContext());
     return { value, etag: etagOf(record) };
   }
 
@@ -327,10 +329,11 @@ class StoredControlPlane implements RunningControlPlane {
     return { revision: this.revision, endpoints, deployments: this.listDeployments() };
   }
 
-  stats(): Pick<Stats, 'entities' | 'addresses'> {
+  stats(): Pick<Stats, 'entities' | 'addresses' | 'deployments'> {
     const { counters } = this.#options.dataPlane;
     return {
       entities: entityStats(this.#committer.published?.endpoints ?? [], counters),
+      deployments: deploymentStats(this.#committer.published?.deployments ?? [], counters),
       addresses: addressStats(this.#committer.addressLists(), counters),
     };
   }
@@ -348,6 +351,17 @@ class StoredControlPlane implements RunningControlPlane {
 
   get #content(): Content {
     return this.#committer.content;
+  }
+
+  #viewDeployment(
+    record: DeploymentRecord,
+    users: readonly string[],
+    context: DeploymentContext,
+  ): DeploymentView {
+    const spec = this.#committer.specOf(record.name);
+    const counts =
+      spec === undefined ? NO_LOAD : this.#options.dataPlane.counters.deployment(spec.limitSlot);
+    return viewDeployment(record, context, users, counts);
   }
 
   #endpoint(name: string): EndpointRecord {

@@ -3,7 +3,7 @@
  * workers; unit tests implement it in memory.
  */
 import type { DeploymentAddresses, Snapshot } from './messages.js';
-import type { AddressStats, EntityStats } from './stats.js';
+import type { AddressStats, DeploymentStats, EntityStats } from './stats.js';
 
 export interface DataPlane {
   /**
@@ -27,11 +27,14 @@ export interface DataPlane {
 export interface Counters {
   readonly entitySlotsMax: number;
   readonly addressSlotsMax: number;
+  readonly deploymentSlotsMax: number;
   entity(slot: number): Omit<EntityStats, 'endpoint' | 'entity'>;
   address(slot: number): Omit<AddressStats, 'deployment' | 'address'>;
+  deployment(slot: number): Omit<DeploymentStats, 'deployment' | 'maxInFlight'>;
   /** Oldest revision that any worker may still dispatch under or has a request in flight of. */
   oldestRevision(): number;
   /** Zeroes a slot in every column. Only when `oldestRevision` has passed the last revision that names it. */
   clearEntity(slot: number): void;
   clearAddress(slot: number): void;
+  clearDeployment(slot: number): void;
 }

@@ -115,13 +115,12 @@ function checkHeaders(headers: Readonly<Record<string, string>>, path: string): 
 }
 
 function checkLimits(limits: DeploymentInput['limits'], path: string): void {
-  for (const [key, value] of Object.entries(limits)) {
-    if (value !== 0 && value !== false) {
-      throw invalidField(
-        joinPath(path, key),
-        `limits are not supported yet; only ${key === 'from_workload' ? 'false' : '0'}`,
-      );
-    }
+  if (limits.queue === 0) return;
+  if (limits.max_in_flight === 0 && !limits.from_workload) {
+    throw invalidField(joinPath(path, 'queue'), 'needs max_in_flight or from_workload');
+  }
+  if (limits.queue_ms === 0) {
+    throw invalidField(joinPath(path, 'queue_ms'), 'must be greater than 0 with a queue');
   }
 }
 

@@ -68,6 +68,8 @@ export interface EntityRoute {
   deployment: string;
   /** Where the entity is counted in every column of the shared memory. */
   statsSlot: number;
+  /** Requests of the entity in flight at once, over all workers; 0: any number. */
+  maxInFlight: number;
 }
 
 export const Protocol = { MLFLOW: 0, RAW: 1 } as const;
@@ -84,6 +86,13 @@ export interface DeploymentSpec {
   totalMs: number;
   keepaliveIdleMs: number;
   replaySafe: boolean;
+  /** Where its requests in flight and waiting are counted in every column of the shared memory. */
+  limitSlot: number;
+  /** Requests in flight at once, over all workers; 0: any number. */
+  maxInFlight: number;
+  /** Requests that may wait for a place, over all workers. */
+  queueMax: number;
+  queueMs: number;
 }
 
 export interface Field {

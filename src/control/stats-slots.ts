@@ -5,15 +5,15 @@
  *    ▲                                      │
  *    └── cleared, given to another key ◄────┘ when no worker dispatches or serves under less than r
  *
- * A number belongs to a key (endpoint id + entity, deployment + address) and is held by things that
- * name it: routes of an endpoint, the address list of a deployment. A thing is held as often as
- * somebody needs it: a snapshot being compiled, the published one, the newest update of addresses.
+ * A number belongs to a key (endpoint id + entity, deployment + address, deployment) and is held by
+ * things that name it: routes of an endpoint, the address list of a deployment, its spec. A thing is
+ * held as often as somebody needs it: a snapshot being compiled, the published one, the newest update of addresses.
  *
  * State of the supervisor's life only: workers of another supervisor count in memory of their own.
  */
 import { PointsmanError } from '../core/errors.js';
 import type { Counters } from './data-plane.js';
-import type { DeploymentAddresses, EndpointRoutes } from './messages.js';
+import type { DeploymentAddresses, DeploymentSpec, EndpointRoutes } from './messages.js';
 
 /** One kind of slot: what its numbers are for, and how one is made ready for another key. */
 export interface SlotKind {
@@ -164,6 +164,7 @@ export class SlotHolders<T extends object> {
 export class StatsSlots {
   readonly routes: SlotHolders<EndpointRoutes>;
   readonly addresses: SlotHolders<DeploymentAddresses>;
+  readonly deployments: SlotHolders<DeploymentSpec>;
 
   constructor(counters: Counters) {
     this.routes = new SlotHolders({
@@ -179,6 +180,14 @@ export class StatsSlots {
       max: counters.addressSlotsMax,
       clear: (slot) => {
         counters.clearAddress(slot);
+      },
+      oldestRevision: () => counters.oldestRevision(),
+    });
+    this.deployments = new SlotHolders({
+      what: 'deployments in use',
+      max: counters.deploymentSlotsMax,
+      clear: (slot) => {
+        counters.clearDeployment(slot);
       },
       oldestRevision: () => counters.oldestRevision(),
     });

@@ -6,6 +6,7 @@
 export interface Stats {
   readonly entities: EntityStats[];
   readonly addresses: AddressStats[];
+  readonly deployments: DeploymentStats[];
   readonly refusals: RefusalStats[];
   readonly workers: WorkerGauges[];
 }
@@ -42,6 +43,19 @@ export interface AddressStats {
   readonly ejectedWorkers: number;
   /** Until the last of them tries it again. */
   readonly ejectedForMs: number;
+}
+
+export interface DeploymentStats {
+  readonly deployment: string;
+  /** 0: no limit. */
+  readonly maxInFlight: number;
+  readonly inFlight: number;
+  /** Requests that wait for a place of the deployment or of one of its entities. */
+  readonly waiting: number;
+  /** Answered 429: no place and no queue, or a full one. */
+  readonly refusedFull: number;
+  /** Answered 429: no place in `queue_ms`. */
+  readonly refusedDeadline: number;
 }
 
 /** Requests that a worker answered by itself, by error code. */

@@ -11,7 +11,7 @@ import type {
   Traffic,
 } from './control-plane.js';
 import type { Counters } from './data-plane.js';
-import type { DeploymentAddresses, EndpointRoutes } from './messages.js';
+import type { DeploymentAddresses, DeploymentSpec, EndpointRoutes } from './messages.js';
 import { addressText, type Prober } from './probes.js';
 import {
   entityReadiness,
@@ -27,10 +27,19 @@ import {
   type EndpointRecord,
   type EntityRecord,
 } from './records.js';
-import type { AddressStats, EntityStats } from './stats.js';
+import type { AddressStats, DeploymentStats, EntityStats } from './stats.js';
 
 /** What is counted under one slot. */
 export type EntityCounts = ReturnType<Counters['entity']>;
+export type DeploymentCounts = ReturnType<Counters['deployment']>;
+
+/** Of a deployment that nothing uses. */
+export const NO_LOAD: DeploymentCounts = {
+  inFlight: 0,
+  waiting: 0,
+  refusedFull: 0,
+  refusedDeadline: 0,
+};
 
 export interface StatusContext extends ReadinessContext {
   readonly counters: Pick<Counters, 'entity'>;
@@ -207,6 +216,7 @@ export function viewDeployment(
   record: DeploymentRecord,
   context: DeploymentContext,
   usedBy: readonly string[],
+  counts: DeploymentCounts,
 ): DeploymentView {
   const { prober } = context;
   const listed = context.addressesOf(record.name)?.addresses ?? [];
@@ -225,6 +235,13 @@ export function viewDeployment(
         context,
       );
     }),
+    load: {
+      in_flight: counts.inFlight,
+      max_in_flight: record.spec.limits.max_in_flight,
+      waiting: counts.waiting,
+      refused_full: counts.refusedFull,
+      refused_deadline: counts.refusedDeadline,
+    },
     used_by: [...usedBy],
   };
 }
@@ -258,6 +275,17 @@ export function entityStats(
       ...counters.entity(statsSlot),
     })),
   );
+}
+
+export function deploymentStats(
+  specs: readonly DeploymentSpec[],
+  counters: Pick<Counters, 'deployment'>,
+): DeploymentStats[] {
+  return specs.map(({ name, maxInFlight, limitSlot }) => ({
+    deployment: name,
+    maxInFlight,
+    ...counters.deployment(limitSlot),
+  }));
 }
 
 /** Counters of every address in the lists; addresses that are counted together appear once. */

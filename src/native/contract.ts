@@ -36,6 +36,12 @@ export const FailureCode = {
   TRUNCATED: 9,
   BODY_IDLE_TIMEOUT: 10,
   BAD_REQUEST: 11,
+  DEPLOYMENT_LIMIT: 20,
+  DEPLOYMENT_QUEUE_FULL: 21,
+  DEPLOYMENT_QUEUE_TIMEOUT: 22,
+  ENTITY_LIMIT: 23,
+  ENTITY_QUEUE_FULL: 24,
+  ENTITY_QUEUE_TIMEOUT: 25,
 } as const;
 
 /** Negative answers of `start`: nothing was started. */
@@ -181,7 +187,8 @@ export interface Addon extends SharedBlockAddon {
   };
   /**
    * `readBuffer`: of constants.readBufferBytes; `dispatched`: two numbers. Both are written by native code. It counts in
-   * the block's column `slot`, which must be nobody else's.
+   * the block's column `slot`, which must be nobody else's. `wakeDescriptors`: one per column, by which the engines of
+   * the columns wake each other; they stay the caller's. Empty: there is no other.
    */
   readonly Engine: new (
     onEvent: OnEvent,
@@ -189,6 +196,7 @@ export interface Addon extends SharedBlockAddon {
     dispatched: Float64Array,
     block: SharedBlock,
     slot: number,
+    wakeDescriptors: readonly number[],
   ) => Engine;
   /**
    * Opens a listening TCP socket on an IP literal (UTF-8) and answers its descriptor, close-on-exec. `shared`:

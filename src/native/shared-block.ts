@@ -7,6 +7,7 @@ export interface SharedBlock {
   readonly id: number;
   readonly entitySlotsMax: number;
   readonly addressSlotsMax: number;
+  readonly deploymentSlotsMax: number;
   readonly refusalsMax: number;
   /** The active revision; 0 before the first publish. */
   activeRevision(): number;
@@ -21,14 +22,20 @@ export interface SharedBlock {
    * ejections, workers that eject it now; and the milliseconds until the last of these ends it.
    */
   readAddress(slot: number, into: Float64Array): void;
+  /** Sum over all columns: in flight, waiting, refused as full, refused after the deadline. */
+  readDeployment(slot: number, into: Float64Array): void;
   /** Sum over all columns, by number of the code. */
   readRefusals(into: Float64Array): void;
   /** Of one worker: heartbeat, revision, oldest revision, revisions held, connections open, requests in flight. */
   readWorker(worker: number, into: Float64Array): void;
-  /** Supervisor only, once the worker's exit is confirmed: its counters go to the retired column, its column is zeroed. */
+  /**
+   * Supervisor only, once the worker's exit is confirmed: its counters go to the retired column, its column is zeroed,
+   * and with it what it held of limits. Wake the other workers then.
+   */
   retire(worker: number): void;
   clearEntity(slot: number): void;
   clearAddress(slot: number): void;
+  clearDeployment(slot: number): void;
   close(): void;
 }
 
@@ -36,6 +43,8 @@ export interface SharedBlock {
 export const ENTITY_NUMBERS = 5 + 17 + 2 + 5;
 /** Numbers that `readAddress` writes. */
 export const ADDRESS_NUMBERS = 10;
+/** Numbers that `readDeployment` writes. */
+export const DEPLOYMENT_NUMBERS = 4;
 /** Numbers that `readWorker` writes. */
 export const WORKER_NUMBERS = 6;
 
@@ -48,6 +57,9 @@ export interface SharedBlockAddon {
   };
   /** Maps an inherited block in a worker; throws when it is none, of another layout, or not sealed. */
   openSharedBlock(controlDescriptor: number, columnsDescriptor: number): SharedBlock;
+  /** A descriptor by which one worker wakes another (eventfd; close-on-exec here). */
+  createWakeDescriptor(): number;
+  wake(descriptor: number): void;
   /** A listening Unix socket that takes descriptors (mode 0600); answers its descriptor. */
   listenForDescriptors(path: string): number;
   /** Descriptors that one peer has sent, null when none has come yet. Never blocks. */

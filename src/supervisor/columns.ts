@@ -3,11 +3,18 @@
  * or by worker. Costs the workers nothing.
  */
 import type { Counters } from '../control/data-plane.js';
-import type { AddressStats, EntityStats, RefusalStats, WorkerGauges } from '../control/stats.js';
+import type {
+  AddressStats,
+  DeploymentStats,
+  EntityStats,
+  RefusalStats,
+  WorkerGauges,
+} from '../control/stats.js';
 import { ERROR_CATALOGUE } from '../core/errors.js';
 import { LATENCY_BUCKETS_MS } from '../core/limits.js';
 import {
   ADDRESS_NUMBERS,
+  DEPLOYMENT_NUMBERS,
   ENTITY_NUMBERS,
   WORKER_NUMBERS,
   type SharedBlock,
@@ -21,9 +28,11 @@ const REFUSAL_CODES = Object.keys(ERROR_CATALOGUE);
 export class Columns implements Counters {
   readonly entitySlotsMax: number;
   readonly addressSlotsMax: number;
+  readonly deploymentSlotsMax: number;
   readonly #block: SharedBlock;
   readonly #entity = new Float64Array(ENTITY_NUMBERS);
   readonly #address = new Float64Array(ADDRESS_NUMBERS);
+  readonly #deployment = new Float64Array(DEPLOYMENT_NUMBERS);
   readonly #worker = new Float64Array(WORKER_NUMBERS);
   readonly #refusals: Float64Array;
 
@@ -31,6 +40,7 @@ export class Columns implements Counters {
     this.#block = block;
     this.entitySlotsMax = block.entitySlotsMax;
     this.addressSlotsMax = block.addressSlotsMax;
+    this.deploymentSlotsMax = block.deploymentSlotsMax;
     this.#refusals = new Float64Array(block.refusalsMax);
   }
 
@@ -64,6 +74,12 @@ export class Columns implements Counters {
       ejectedWorkers,
       ejectedForMs,
     };
+  }
+
+  deployment(slot: number): Omit<DeploymentStats, 'deployment' | 'maxInFlight'> {
+    this.#block.readDeployment(slot, this.#deployment);
+    const [inFlight = 0, waiting = 0, refusedFull = 0, refusedDeadline = 0] = this.#deployment;
+    return { inFlight, waiting, refusedFull, refusedDeadline };
   }
 
   /** Codes that were never answered are left out. */
@@ -106,5 +122,9 @@ export class Columns implements Counters {
 
   clearAddress(slot: number): void {
     this.#block.clearAddress(slot);
+  }
+
+  clearDeployment(slot: number): void {
+    this.#block.clearDeployment(slot);
   }
 }

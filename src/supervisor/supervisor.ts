@@ -60,6 +60,8 @@ export class Supervisor implements DataPlane {
   readonly #options: SupervisorOptions;
   readonly #block: SharedBlock;
   readonly #memoryDescriptors: readonly [number, number];
+  /** By slot. */
+  readonly #wakeDescriptors: readonly number[];
   readonly #columns: Columns;
   readonly #trial: TrialEngine;
   readonly #server: Server;
@@ -80,6 +82,9 @@ export class Supervisor implements DataPlane {
     const memory = addon.createSharedBlock(workerCount(config.data_plane.workers));
     this.#block = memory.block;
     this.#memoryDescriptors = [memory.controlDescriptor, memory.columnsDescriptor];
+    this.#wakeDescriptors = Array.from({ length: memory.block.workers }, () =>
+      addon.createWakeDescriptor(),
+    );
     this.#columns = new Columns(memory.block);
     this.#trial = new TrialEngine(addon);
     this.#orphans = new Orphans({
@@ -261,13 +266,14 @@ export class Supervisor implements DataPlane {
           logReadable,
         },
         memoryDescriptors: this.#memoryDescriptors,
+        wakeDescriptors: this.#wakeDescriptors,
         sockets,
         logger,
         onSpawn: () => {
           this.#recordWorkers();
         },
         onExit: () => {
-          this.#block.retire(slot);
+          this.#retire(slot);
         },
       });
       this.#slots.push(worker);
@@ -282,6 +288,12 @@ export class Supervisor implements DataPlane {
         worker.observe(this.#columns.worker(worker.slot).heartbeat, elapsedMs);
       }
     }, OBSERVE_INTERVAL_MS);
+  }
+
+  /** Requests of other workers may wait for places that the dead one held. */
+  #retire(slot: number): void {
+    this.#block.retire(slot);
+    for (const descriptor of this.#wakeDescriptors) this.#options.addon.wake(descriptor);
   }
 
   /** Orphans that finish stay in the file, so that a supervisor after this one knows them too. */

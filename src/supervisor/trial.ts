@@ -27,6 +27,7 @@ export class TrialEngine {
       new Float64Array(2),
       block,
       0,
+      [],
     );
   }
 

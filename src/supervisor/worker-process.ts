@@ -29,9 +29,11 @@ export interface SlotOptions {
   /** Arguments of node that start a worker. */
   readonly entry: readonly string[];
   /** Without what the slot decides itself. */
-  readonly launch: Omit<WorkerLaunch, 'listeners'>;
+  readonly launch: Omit<WorkerLaunch, 'listeners' | 'wakes'>;
   /** Descriptors of the shared memory, inherited before the sockets. */
   readonly memoryDescriptors: readonly [controlPage: number, columns: number];
+  /** Of all slots, by which workers wake each other; inherited behind the memory. */
+  readonly wakeDescriptors: readonly number[];
   readonly sockets: readonly BoundSocket[];
   readonly logger: Logger;
   /** The process has started or is gone, its exit confirmed. */
@@ -121,16 +123,19 @@ export class WorkerSlot {
 
   /** Starts the process; it says hello on the control socket by itself. */
   spawn(): void {
-    const { entry, launch, memoryDescriptors, sockets, logger, onSpawn } = this.#options;
+    const { entry, launch, memoryDescriptors, wakeDescriptors, sockets } = this.#options;
+    const { logger, onSpawn } = this.#options;
     this.#state = 'STARTING';
     this.#stillMs = 0;
     this.#heartbeat = 0;
     this.#spawnedAt = performance.now();
     const worker: WorkerLaunch = {
       ...launch,
+      wakes: wakeDescriptors.length,
       listeners: sockets.length,
     };
-    const inherited = [...memoryDescriptors, ...sockets.map(({ descriptor }) => descriptor)];
+    const listening = sockets.map(({ descriptor }) => descriptor);
+    const inherited = [...memoryDescriptors, ...wakeDescriptors, ...listening];
     const child = spawn(process.execPath, entry, {
       stdio: ['ignore', 'inherit', 'inherit', ...inherited],
       env: { ...process.env, [WORKER_LAUNCH_VARIABLE]: JSON.stringify(worker) },

@@ -6,6 +6,7 @@ import type { MetricSpec } from './exposition.js';
 
 const ENTITY = ['endpoint', 'served_entity'] as const;
 const ADDRESS = ['deployment', 'address'] as const;
+const DEPLOYMENT = ['deployment'] as const;
 
 export const METRICS = {
   info: {
@@ -103,6 +104,30 @@ export const METRICS = {
     type: 'gauge',
     help: '1 while a pending config waits for readiness.',
     labels: ['endpoint'],
+  },
+  deploymentInFlight: {
+    name: 'pointsman_deployment_in_flight_requests',
+    type: 'gauge',
+    help: 'Requests under way at the deployment, counted against its limit.',
+    labels: DEPLOYMENT,
+  },
+  deploymentInFlightLimit: {
+    name: 'pointsman_deployment_in_flight_limit',
+    type: 'gauge',
+    help: 'Limit max_in_flight of the deployment; absent when it has none.',
+    labels: DEPLOYMENT,
+  },
+  deploymentWaiting: {
+    name: 'pointsman_deployment_waiting_requests',
+    type: 'gauge',
+    help: 'Requests that wait for a place of the deployment or of one of its entities.',
+    labels: DEPLOYMENT,
+  },
+  deploymentRefused: {
+    name: 'pointsman_deployment_refused_requests_total',
+    type: 'counter',
+    help: 'Requests answered 429: no place and no queue or a full one (full), none in time (deadline).',
+    labels: [...DEPLOYMENT, 'reason'],
   },
   addressReady: {
     name: 'pointsman_address_ready',

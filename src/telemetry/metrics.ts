@@ -5,7 +5,13 @@
  */
 import { Registry, collectDefaultMetrics } from 'prom-client';
 import type { Status, WorkerStatus } from '../control/control-plane.js';
-import type { AddressStats, EntityStats, RefusalStats, Stats } from '../control/stats.js';
+import type {
+  AddressStats,
+  DeploymentStats,
+  EntityStats,
+  RefusalStats,
+  Stats,
+} from '../control/stats.js';
 import { LATENCY_BUCKETS_MS } from '../core/limits.js';
 import { Exposition, type MetricSpec } from './exposition.js';
 import { METRICS } from './metric-specs.js';
@@ -15,7 +21,7 @@ export interface MetricsOptions {
   readonly version: string;
   readonly workers: () => readonly WorkerStatus[];
   readonly refusals: () => readonly RefusalStats[];
-  readonly stats: () => Pick<Stats, 'entities' | 'addresses'>;
+  readonly stats: () => Pick<Stats, 'entities' | 'addresses' | 'deployments'>;
   readonly status: () => Pick<Status, 'revision' | 'endpoints' | 'deployments'>;
 }
 
@@ -35,13 +41,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
     contentType: registry.contentType,
     async render(): Promise<string> {
       const own = await registry.metrics();
-      const { entities, addresses } = options.stats();
+      const { entities, addresses, deployments } = options.stats();
       const text = new Exposition();
       text.family(METRICS.info).sample([options.version], 1);
       writeWorkers(text, options.workers());
       writeEntities(text, entities);
       writeRefusals(text, options.refusals());
       writeState(text, options.status());
+      writeDeployments(text, deployments);
       writeAddresses(text, addresses);
       return text.toText() + own;
     },
@@ -106,6 +113,22 @@ function writeState(text: Exposition, state: ReturnType<MetricsOptions['status']
     pending.sample([name], update === 'IN_PROGRESS' ? 1 : 0);
   }
   writeAddressReadiness(text, state.deployments);
+}
+
+function writeDeployments(text: Exposition, deployments: readonly DeploymentStats[]): void {
+  const inFlight = text.family(METRICS.deploymentInFlight);
+  for (const one of deployments) inFlight.sample([one.deployment], one.inFlight);
+  const limit = text.family(METRICS.deploymentInFlightLimit);
+  for (const { deployment, maxInFlight } of deployments) {
+    if (maxInFlight > 0) limit.sample([deployment], maxInFlight);
+  }
+  const waiting = text.family(METRICS.deploymentWaiting);
+  for (const one of deployments) waiting.sample([one.deployment], one.waiting);
+  const refused = text.family(METRICS.deploymentRefused);
+  for (const { deployment, refusedFull, refusedDeadline } of deployments) {
+    refused.sample([deployment, 'full'], refusedFull);
+    refused.sample([deployment, 'deadline'], refusedDeadline);
+  }
 }
 
 /** Two replicas may resolve to one address; a series may appear only once. */

@@ -55,9 +55,22 @@ export class Door {
   /** Relays whose answer is not yet with uWebSockets.js whole. */
   unfinished = 0;
 
-  constructor(addon: Addon, block: SharedBlock, slot: number, settings: () => DoorSettings) {
+  constructor(
+    addon: Addon,
+    block: SharedBlock,
+    slot: number,
+    wakeDescriptors: readonly number[],
+    settings: () => DoorSettings,
+  ) {
     this.#settings = settings;
-    this.engine = new addon.Engine(this.#onEvent, this.readBuffer, this.dispatched, block, slot);
+    this.engine = new addon.Engine(
+      this.#onEvent,
+      this.readBuffer,
+      this.dispatched,
+      block,
+      slot,
+      wakeDescriptors,
+    );
   }
 
   /** @throws Error that says what cannot be built. */

@@ -1,6 +1,6 @@
 /**
- * A worker: the data-plane process of one slot. Composition root; started by the supervisor with the shared
- * memory and the slot's listening sockets as descriptors from 3 on and a WorkerLaunch in its environment.
+ * A worker: the data-plane process of one slot. Composition root; started by the supervisor with the descriptors
+ * that src/control/worker-launch.ts lists and a WorkerLaunch in its environment.
  *
  *   connect control.sock -> hello -> setup -> prepare, commit (first revision) -> accept
  *
@@ -20,7 +20,7 @@ import {
 import {
   COLUMNS_DESCRIPTOR,
   CONTROL_PAGE_DESCRIPTOR,
-  FIRST_LISTEN_DESCRIPTOR,
+  FIRST_WAKE_DESCRIPTOR,
   WORKER_LAUNCH_VARIABLE,
   type WorkerLaunch,
 } from '../control/worker-launch.js';
@@ -46,10 +46,8 @@ const { slot } = launch;
 const logger = createLogger({ level: launch.logLevel, readable: launch.logReadable }).child({
   slot,
 });
-const listenDescriptors = Array.from(
-  { length: launch.listeners },
-  (_, index) => FIRST_LISTEN_DESCRIPTOR + index,
-);
+const wakeDescriptors = descriptorsFrom(FIRST_WAKE_DESCRIPTOR, launch.wakes);
+const listenDescriptors = descriptorsFrom(FIRST_WAKE_DESCRIPTOR + launch.wakes, launch.listeners);
 
 let settings: DoorSettings | null = null;
 let maxConnections = 0;
@@ -58,7 +56,7 @@ let orphaned = false;
 
 const addon = loadAddon();
 const block = addon.openSharedBlock(CONTROL_PAGE_DESCRIPTOR, COLUMNS_DESCRIPTOR);
-const door = new Door(addon, block, slot, () => {
+const door = new Door(addon, block, slot, wakeDescriptors, () => {
   // Nothing is accepted before the setup has come.
   if (settings === null) throw new Error('no setup yet');
   return settings;
@@ -199,6 +197,10 @@ function sendSockets(target: string): void {
     const part = listenDescriptors.slice(at, at + DESCRIPTORS_PER_MESSAGE);
     addon.sendDescriptors(target, part);
   }
+}
+
+function descriptorsFrom(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => first + index);
 }
 
 function load(): Load {

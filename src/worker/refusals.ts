@@ -2,11 +2,11 @@
  * What a worker answers by itself instead of relaying, on both doors: one list, in the order of
  * native/front/refusal.h, which fills in the same texts without JS.
  *
- * Words in braces are filled in: `endpoint`, `served`, `reason`.
+ * Words in braces are filled in: `endpoint`, `served`, `entity`, `reason`.
  */
 import { errorCodeNumbers, ERROR_CATALOGUE, PointsmanError } from '../core/errors.js';
 import type { ErrorCode } from '../core/errors.js';
-import type { RefusalText } from '../native/contract.js';
+import { FailureCode, type RefusalText } from '../native/contract.js';
 
 interface RefusalEntry {
   readonly code: ErrorCode;
@@ -20,6 +20,11 @@ interface RefusalEntry {
 const READY_RETRY_S = 2;
 /** When it only needs a new connection. */
 const AGAIN_RETRY_S = 1;
+
+const DEPLOYMENT = 'limits.max_in_flight of its deployment';
+const ENTITY = 'limits.from_workload of its deployment with its workload size';
+const FULL = 'and limits.queue requests wait already';
+const LATE = 'and no place became free within limits.queue_ms';
 
 const REFUSALS = {
   malformed: { code: 'INVALID_PARAMETER_VALUE', message: 'The request is malformed: {reason}' },
@@ -101,13 +106,30 @@ const REFUSALS = {
     retryAfterS: AGAIN_RETRY_S,
   },
   localFailed: { code: 'INTERNAL_ERROR', message: 'The request could not be handled' },
+  deploymentLimit: limited(DEPLOYMENT),
+  deploymentQueueFull: limited(`${DEPLOYMENT}, ${FULL}`),
+  deploymentQueueTimeout: limited(`${DEPLOYMENT}, ${LATE}`),
+  entityLimit: limited(ENTITY),
+  entityQueueFull: limited(`${ENTITY}, ${FULL}`),
+  entityQueueTimeout: limited(`${ENTITY}, ${LATE}`),
 } as const satisfies Record<string, RefusalEntry>;
+
+/** No place under a limit; places become free all the time. */
+function limited(reason: string): RefusalEntry {
+  return {
+    code: 'RESOURCE_EXHAUSTED',
+    message: `Served entity {entity} has as many requests in flight as it may have: ${reason}`,
+    retryAfterS: AGAIN_RETRY_S,
+  };
+}
 
 export type Refusal = keyof typeof REFUSALS;
 
 export interface RefusalDetails {
   readonly endpoint?: string;
   readonly served?: string;
+  /** The one that was picked. */
+  readonly entity?: string;
   readonly reason?: string;
   readonly limit?: number;
 }
@@ -127,6 +149,38 @@ export function refusalError(refusal: Refusal, details: RefusalDetails = {}): Po
     ...(retryAfterS === undefined ? {} : { retryAfterS }),
     ...(allow === undefined ? {} : { allow }),
   });
+}
+
+/** How a client is told of an exchange that gave no answer; same in native/front/refusal.cc. */
+export function failureRefusal(failure: number): Refusal {
+  switch (failure) {
+    case FailureCode.NO_READY_ADDRESS:
+    case FailureCode.CONNECT_FAILED:
+    case FailureCode.CONNECT_TIMEOUT:
+      return 'noReadyAddress';
+    case FailureCode.CONNECTION_LIMIT:
+      return 'connectionLimit';
+    case FailureCode.RESPONSE_HEADER_TIMEOUT:
+    case FailureCode.TOTAL_TIMEOUT:
+    case FailureCode.BODY_IDLE_TIMEOUT:
+      return 'replicaTimeout';
+    case FailureCode.BAD_REQUEST:
+      return 'fieldsRefused';
+    case FailureCode.DEPLOYMENT_LIMIT:
+      return 'deploymentLimit';
+    case FailureCode.DEPLOYMENT_QUEUE_FULL:
+      return 'deploymentQueueFull';
+    case FailureCode.DEPLOYMENT_QUEUE_TIMEOUT:
+      return 'deploymentQueueTimeout';
+    case FailureCode.ENTITY_LIMIT:
+      return 'entityLimit';
+    case FailureCode.ENTITY_QUEUE_FULL:
+      return 'entityQueueFull';
+    case FailureCode.ENTITY_QUEUE_TIMEOUT:
+      return 'entityQueueTimeout';
+    default:
+      return 'unusableAnswer';
+  }
 }
 
 /** For native code: bodies as JSON, all filled in but what differs from request to request. */

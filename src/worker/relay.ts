@@ -8,13 +8,13 @@
  * rest of one read waits in a stall buffer and the replica is not read meanwhile. Other answers go out by
  * write, where uWebSockets.js keeps the rest; the replica is paused until it is out.
  */
-import { FailureCode, EventFlag, StartRefusal } from '../native/contract.js';
+import { EventFlag, StartRefusal } from '../native/contract.js';
 import { READ_BUFFER_BYTES, REQUEST_BUFFER_BYTES_MAX } from '../native/addon.js';
 import type { PointsmanError } from '../core/errors.js';
 import { beginAnswer, endBodiless, type AnswerIds } from './answer.js';
 import { endWithError, type Door } from './door.js';
 import type { InvocationPath } from './invocation-path.js';
-import { refusalError } from './refusals.js';
+import { failureRefusal, refusalError } from './refusals.js';
 import type { RequestHead } from './request-head.js';
 import type { HttpResponse } from './uws.js';
 
@@ -256,7 +256,10 @@ export class Relay {
       this.#response.close();
       return;
     }
-    this.#fail(failureError(failure));
+    const refusal = failureRefusal(failure);
+    const error = refusalError(refusal, { entity: this.#ids.servedModel });
+    this.#door.countRefusal(error.code);
+    this.#fail(error);
   }
 
   #failLater(error: PointsmanError): void {
@@ -316,25 +319,5 @@ export class Relay {
       spareStallBuffers.push(this.#stall);
     }
     this.#stall = null;
-  }
-}
-
-/** What a client is told of a failure; nothing of the replica's inner life. Same in native/front/refusal.cc. */
-function failureError(failure: number): PointsmanError {
-  switch (failure) {
-    case FailureCode.NO_READY_ADDRESS:
-    case FailureCode.CONNECT_FAILED:
-    case FailureCode.CONNECT_TIMEOUT:
-      return refusalError('noReadyAddress');
-    case FailureCode.CONNECTION_LIMIT:
-      return refusalError('connectionLimit');
-    case FailureCode.RESPONSE_HEADER_TIMEOUT:
-    case FailureCode.TOTAL_TIMEOUT:
-    case FailureCode.BODY_IDLE_TIMEOUT:
-      return refusalError('replicaTimeout');
-    case FailureCode.BAD_REQUEST:
-      return refusalError('fieldsRefused');
-    default:
-      return refusalError('unusableAnswer');
   }
 }

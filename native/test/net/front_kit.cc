@@ -16,8 +16,9 @@ namespace {
 
 RefusalTexts refusalTexts() {
   RefusalTexts texts;
-  constexpr std::array<int, kRefusals> kStatuses{400, 501, 501, 401, 403, 503, 404, 404, 405, 413,
-                                                 503, 408, 408, 503, 503, 504, 400, 502, 503, 500};
+  constexpr std::array<int, kRefusals> kStatuses{400, 501, 501, 401, 403, 503, 404, 404, 405,
+                                                 413, 503, 408, 408, 503, 503, 504, 400, 502,
+                                                 503, 500, 429, 429, 429, 429, 429, 429};
   for (size_t index = 0; index < kRefusals; index++) {
     texts[index].status = kStatuses[index];
     texts[index].code = "CODE_" + std::to_string(index);
@@ -52,8 +53,10 @@ Ref<DeploymentSpec> deploymentTo(Engine& engine, const std::string& name,
 void addEndpoint(RoutingTable& table, const std::string& name, uint32_t slot,
                  Ref<DeploymentSpec> deployment) {
   std::vector<EntityTarget> entities;
-  entities.push_back(
-      {.name = "entity-" + name, .statsSlot = slot, .deployment = std::move(deployment)});
+  entities.push_back({.name = "entity-" + name,
+                      .statsSlot = slot,
+                      .limit = {},
+                      .deployment = std::move(deployment)});
   std::optional<AliasTable> split = AliasTable::build(std::vector<uint32_t>{1'000'000});
   table.endpoints().set(name, makeRef<EndpointRoutes>(std::move(*split), std::move(entities)));
 }
@@ -149,7 +152,8 @@ std::vector<Answer> splitAnswers(std::string_view bytes, std::string_view& rest)
 
 FrontKit::FrontKit(bool fastPath)
     : readBuffer(kReadBufferBytes),
-      engine(std::in_place, loop, Xoshiro256pp(7), std::span<char>(readBuffer), control, *column) {
+      engine(std::in_place, loop, Xoshiro256pp(7), std::span<char>(readBuffer), control, *column,
+             AdmissionPeers{.columns = {limitColumn(*column)}}) {
   a.play(okForever());
   local.play(okForever());
   auto table = makeRef<RoutingTable>(1);

@@ -75,7 +75,8 @@ LocalColumn::~LocalColumn() {
 
 Relay::Relay()
     : readBuffer(kReadBufferBytes),
-      engine(std::in_place, loop, Xoshiro256pp(7), std::span<char>(readBuffer), control, *column),
+      engine(std::in_place, loop, Xoshiro256pp(7), std::span<char>(readBuffer), control, *column,
+             AdmissionPeers{.columns = {limitColumn(*column)}}),
       spec(makeRef<DeploymentSpec>()) {
   spec->name = "replicas";
   spec->protocol = Protocol::kRaw;
@@ -114,7 +115,7 @@ Client& Relay::start(const Request& request) {
                                               ? static_cast<int64_t>(request.body.size())
                                               : request.contentLength};
   door.setInCall(true);
-  exchange.start(door, spec, stats, head, request.body, request.last);
+  exchange.start(door, spec, stats, entityLimit, head, request.body, request.last);
   door.setInCall(false);
   return client;
 }
@@ -145,6 +146,7 @@ Client& Relay::fetch(const Request& request) {
 
 void Relay::destroyEngine() {
   spec.reset();
+  entityLimit = {};
   engine.reset();
   CHECK_EQUAL(stats.inFlight, 0U);
   CHECK(!loop.isTicking());

@@ -116,6 +116,7 @@ class Relay {
   std::optional<Engine> engine;
   // Change its settings before `start`.
   Ref<DeploymentSpec> spec;
+  Limit entityLimit;
 
   void setTargets(const std::vector<Target>& targets);
   Client& start(const Request& request = {});

@@ -133,6 +133,7 @@ export class MemoryControl implements ControlPlane {
       state: 'NOT_READY',
       message: '',
       addresses: [],
+      load: { in_flight: 0, max_in_flight: 0, waiting: 0, refused_full: 0, refused_deadline: 0 },
       used_by: [],
     };
     this.deploymentViews = [...this.deploymentViews.filter((view) => view.name !== name), value];
@@ -166,7 +167,7 @@ export class MemoryControl implements ControlPlane {
   }
 
   stats(): ReturnType<ControlPlane['stats']> {
-    return { entities: [], addresses: [] };
+    return { entities: [], addresses: [], deployments: [] };
   }
 
   #store(value: JsonObject, options: ChangeOptions): Tagged<JsonObject> {

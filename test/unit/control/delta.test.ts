@@ -8,7 +8,7 @@ import type {
 } from '../../../src/control/messages.js';
 
 function routes(name: string, deployment = 'm'): EndpointRoutes {
-  const entity = { name: 'a', sharePpm: 1_000_000, deployment, statsSlot: 0 };
+  const entity = { name: 'a', sharePpm: 1_000_000, deployment, statsSlot: 0, maxInFlight: 0 };
   return { name, id: name, configVersion: 1, entities: [entity] };
 }
 
@@ -23,6 +23,10 @@ function spec(name: string): DeploymentSpec {
     totalMs: 0,
     keepaliveIdleMs: 1,
     replaySafe: false,
+    limitSlot: 0,
+    maxInFlight: 0,
+    queueMax: 0,
+    queueMs: 0,
   };
 }
 

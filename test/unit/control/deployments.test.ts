@@ -131,8 +131,13 @@ t.test('refusals name the field', async (t) => {
     [{ health: { path: 'ping' } }, /^health\.path: must begin with/],
     [{ health: { interval_ms: 0 } }, /^health\.interval_ms: must be from 50 to 3600000/],
     [{ timeouts: { connect: 1 } }, /^timeouts\.connect: unknown key/],
-    [{ limits: { max_in_flight: 5 } }, /^limits\.max_in_flight: limits are not supported yet/],
-    [{ limits: { from_workload: true } }, /^limits\.from_workload: limits are not supported yet/],
+    [{ limits: { max_in_flight: -1 } }, /^limits\.max_in_flight: must be from 0 to 1000000/],
+    [{ limits: { from_workload: 1 } }, /^limits\.from_workload: must be true or false/],
+    [{ limits: { queue: 5, queue_ms: 5 } }, /^limits\.queue: needs max_in_flight or from_workload/],
+    [{ limits: { max_in_flight: 5, queue: 5 } }, /^limits\.queue_ms: must be greater than 0 with/],
+    [{ limits: { max_in_flight: 5, queue: 10_001 } }, /^limits\.queue: must be from 0 to 10000/],
+    [{ limits: { queue_ms: 600_001 } }, /^limits\.queue_ms: must be from 0 to 600000/],
+    [{ limits: { max_inflight: 5 } }, /^limits\.max_inflight: unknown key/],
     [{ name: 'other' }, /^name: differs from the path's d/],
   ];
   for (const [part, message] of refused) {

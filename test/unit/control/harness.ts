@@ -26,16 +26,20 @@ export const UPSERT = { ...MIA, mode: 'upsert', dryRun: false } as const;
 
 type EntityCounts = ReturnType<Counters['entity']>;
 type AddressCounts = ReturnType<Counters['address']>;
+type DeploymentCounts = ReturnType<Counters['deployment']>;
 
 /** Counters by slot that a test fills in; a slot that is cleared counts from zero. */
 export class MemoryCounters implements Counters {
   entitySlotsMax = 1_000_000;
   addressSlotsMax = 1_000_000;
+  deploymentSlotsMax = 1_000_000;
   oldest = 0;
   readonly entities = new Map<number, EntityCounts>();
   readonly addresses = new Map<number, AddressCounts>();
+  readonly deployments = new Map<number, DeploymentCounts>();
   readonly clearedEntities: number[] = [];
   readonly clearedAddresses: number[] = [];
+  readonly clearedDeployments: number[] = [];
 
   entity(slot: number): EntityCounts {
     return this.entities.get(slot) ?? entityCounts(0, 0);
@@ -43,6 +47,12 @@ export class MemoryCounters implements Counters {
 
   address(slot: number): AddressCounts {
     return this.addresses.get(slot) ?? addressCounts(0);
+  }
+
+  deployment(slot: number): DeploymentCounts {
+    return (
+      this.deployments.get(slot) ?? { inFlight: 0, waiting: 0, refusedFull: 0, refusedDeadline: 0 }
+    );
   }
 
   oldestRevision(): number {
@@ -57,6 +67,11 @@ export class MemoryCounters implements Counters {
   clearAddress(slot: number): void {
     this.clearedAddresses.push(slot);
     this.addresses.delete(slot);
+  }
+
+  clearDeployment(slot: number): void {
+    this.clearedDeployments.push(slot);
+    this.deployments.delete(slot);
   }
 }
 

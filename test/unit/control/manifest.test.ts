@@ -150,7 +150,7 @@ t.test('faults name their place, and nothing of the manifest is done', async (t)
     ],
     [
       { deployments: [{ ...d('a'), limits: { queue: 3 } }] },
-      /^deployments\[0\]\.limits\.queue: limits are not supported yet/,
+      /^deployments\[0\]\.limits\.queue: needs max_in_flight or from_workload/,
     ],
     [
       { deployments: good, endpoints: [endpoint('x', '1'), endpoint('x', '1')] },

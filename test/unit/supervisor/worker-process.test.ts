@@ -28,6 +28,7 @@ async function startTalk(t: Test): Promise<Talk> {
     entry: ['-e', 'setInterval(() => {}, 1000)'],
     launch: { slot: 0, stateDir: folder, logLevel: 'info', logReadable: false },
     memoryDescriptors: [2, 2],
+    wakeDescriptors: [2],
     sockets: [],
     logger: pino({ level: 'silent' }),
     onSpawn: () => undefined,

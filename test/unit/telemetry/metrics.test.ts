@@ -10,7 +10,7 @@ import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { projectFile } from '../project-file.js';
 
 /** One request of 3 ms answered 200, one of 400 s answered 503. */
-function someStats(): Pick<Stats, 'entities' | 'addresses'> {
+function someStats(): Pick<Stats, 'entities' | 'addresses' | 'deployments'> {
   const latencyBuckets = new Array<number>(LATENCY_BUCKETS_MS.length + 1).fill(0);
   latencyBuckets[2] = 1;
   latencyBuckets[LATENCY_BUCKETS_MS.length] = 1;
@@ -40,6 +40,24 @@ function someStats(): Pick<Stats, 'entities' | 'addresses'> {
         ejections: 1,
         ejectedWorkers: 1,
         ejectedForMs: 900,
+      },
+    ],
+    deployments: [
+      {
+        deployment: 'm',
+        maxInFlight: 4,
+        inFlight: 3,
+        waiting: 2,
+        refusedFull: 8,
+        refusedDeadline: 9,
+      },
+      {
+        deployment: 'free',
+        maxInFlight: 0,
+        inFlight: 1,
+        waiting: 0,
+        refusedFull: 0,
+        refusedDeadline: 0,
       },
     ],
   };
@@ -98,6 +116,13 @@ function someMetrics(): ReturnType<typeof createMetrics> {
           spec: {},
           state: 'READY',
           message: '',
+          load: {
+            in_flight: 3,
+            max_in_flight: 4,
+            waiting: 2,
+            refused_full: 8,
+            refused_deadline: 9,
+          },
           used_by: [],
           addresses: (['DOWN', 'EJECTED'] as const).map((state) => ({
             address: '127.0.0.1:9001',
@@ -147,6 +172,11 @@ t.test('every source has its lines', async (t) => {
     'pointsman_address_ejections_total{deployment="m",address="127.0.0.1:9001"} 1',
     'pointsman_address_ejected_workers{deployment="m",address="127.0.0.1:9001"} 1',
     'pointsman_address_ready{deployment="m",address="127.0.0.1:9001"} 1',
+    'pointsman_deployment_in_flight_requests{deployment="m"} 3',
+    'pointsman_deployment_in_flight_limit{deployment="m"} 4',
+    'pointsman_deployment_waiting_requests{deployment="m"} 2',
+    'pointsman_deployment_refused_requests_total{deployment="m",reason="full"} 8',
+    'pointsman_deployment_refused_requests_total{deployment="m",reason="deadline"} 9',
     'pointsman_endpoint_ready{endpoint="new"} 0',
     'pointsman_endpoint_config_version{endpoint="iris"} 2',
     'pointsman_endpoint_update_pending{endpoint="iris"} 1',
@@ -154,6 +184,7 @@ t.test('every source has its lines', async (t) => {
     t.ok(text.includes(`${line}\n`), line);
   }
   t.notMatch(text, /config_version\{endpoint="new"\}/);
+  t.notMatch(text, /in_flight_limit\{deployment="free"\}/);
   t.notMatch(text, /heartbeat_age_seconds\{slot="1"\}/);
 });
 
