@@ -494,18 +494,29 @@ void ClientConnection::onRequestDrain(Exchange& /*exchange*/) noexcept {
   if (requestStreams()) armFor(windowSinceMs_ + kBodyWindowMs);
 }
 
+ssize_t ClientConnection::sendParts(const std::array<std::string_view, 3>& parts) noexcept {
+  const auto& [a, b, c] = parts;
+  const size_t bytes = a.size() + b.size() + c.size();
+  if (bytes == a.size()) return bytes == 0 ? 0 : sys::send(fd_, a.data(), bytes);
+  if (bytes <= sys::kOneSendBytesMax) {
+    std::string& whole = front_.engine_.sendBuffer();
+    whole.assign(a).append(b).append(c);
+    return sys::send(fd_, whole.data(), bytes);
+  }
+  std::array<iovec, 3> vectors{};
+  size_t count = 0;
+  for (const std::string_view part : parts) {
+    if (part.empty()) continue;
+    vectors[count++] = {const_cast<char*>(part.data()), part.size()};  // NOLINT: only read
+  }
+  return sys::sendParts(fd_, vectors.data(), count);
+}
+
 // False when the client is gone, and with it everything of this connection.
 bool ClientConnection::send(std::string_view a, std::string_view b, std::string_view c) noexcept {
   std::array<std::string_view, 3> parts{a, b, c};
   if (out_.empty()) {
-    std::array<iovec, 3> vectors{};
-    size_t count = 0;
-    for (const std::string_view part : parts) {
-      if (part.empty()) continue;
-      vectors[count++] = {const_cast<char*>(part.data()), part.size()};  // NOLINT: only read
-    }
-    if (count == 0) return true;
-    const ssize_t sent = sys::sendParts(fd_, vectors.data(), count);
+    const ssize_t sent = sendParts(parts);
     if (sent < 0 && !isWouldBlock(errno)) {
       close();
       return false;
@@ -529,8 +540,7 @@ bool ClientConnection::send(std::string_view a, std::string_view b, std::string_
 }
 
 void ClientConnection::onWritable() noexcept {
-  iovec part{out_.data() + outSent_, out_.size() - outSent_};
-  const ssize_t sent = sys::sendParts(fd_, &part, 1);
+  const ssize_t sent = sys::send(fd_, out_.data() + outSent_, out_.size() - outSent_);
   if (sent < 0) {
     if (!isWouldBlock(errno)) close();
     return;

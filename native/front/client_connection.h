@@ -24,6 +24,7 @@
 
 #include <sys/socket.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -111,6 +112,7 @@ class ClientConnection final : public Door, private IoWatcher, private Timer, pr
   void writeOwn(std::string_view body) noexcept;
   void composeHead(const AnswerEvent& event) noexcept;
   void composeFraming(int64_t contentLength, bool bodyAllowed) noexcept;
+  ssize_t sendParts(const std::array<std::string_view, 3>& parts) noexcept;
   bool send(std::string_view a, std::string_view b = {}, std::string_view c = {}) noexcept;
   void answerWritten() noexcept;
   void nextMessage() noexcept;

@@ -59,6 +59,8 @@ class Engine {
   Xoshiro256pp& rng() noexcept { return rng_; }
   std::span<char> readBuffer() const noexcept { return readBuffer_; }
   Column& column() noexcept { return column_; }
+  // For what is sent at once; good until the next call of anybody.
+  std::string& sendBuffer() noexcept { return sendBuffer_; }
   std::span<const Column> columns() const noexcept { return columns_; }
   Admission& admission() noexcept { return admission_; }
 
@@ -123,6 +125,7 @@ class Engine {
   std::span<const Column> columns_;
   // Before everything that holds gates.
   Admission admission_;
+  std::string sendBuffer_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<uint32_t> freeExchanges_;
   RevisionPins pins_;

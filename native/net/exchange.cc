@@ -215,12 +215,25 @@ size_t Exchange::waitingBytes() const noexcept {
   return prefix_.size() - prefixSent_ + out_.size() - outSent_;
 }
 
+ssize_t Exchange::sendWaiting() noexcept {
+  const std::string_view prefix = std::string_view(prefix_).substr(prefixSent_);
+  const std::string_view rest = std::string_view(out_).substr(outSent_);
+  const int fd = connection_->fd();
+  if (prefix.empty()) return sys::send(fd, rest.data(), rest.size());
+  if (prefix.size() + rest.size() <= sys::kOneSendBytesMax) {
+    std::string& whole = engine_.sendBuffer();
+    whole.assign(prefix).append(rest);
+    return sys::send(fd, whole.data(), whole.size());
+  }
+  std::array<iovec, 2> parts{
+      {{prefix_.data() + prefixSent_, prefix.size()}, {out_.data() + outSent_, rest.size()}}};
+  return sys::sendParts(fd, parts.data(), parts.size());
+}
+
 void Exchange::flush() noexcept {
   const size_t waitedBefore = waitingBytes();
   while (waitingBytes() > 0 && !sendBroken_) {
-    std::array<iovec, 2> parts{{{prefix_.data() + prefixSent_, prefix_.size() - prefixSent_},
-                                {out_.data() + outSent_, out_.size() - outSent_}}};
-    const ssize_t sent = sys::sendParts(connection_->fd(), parts.data(), parts.size());
+    const ssize_t sent = sendWaiting();
     if (sent < 0) {
       if (isWouldBlock(errno)) break;
       // The replica may have answered before it closed: what it said is read before it is judged.
@@ -229,7 +242,7 @@ void Exchange::flush() noexcept {
       break;
     }
     wrote_ = true;
-    const size_t intoPrefix = std::min(static_cast<size_t>(sent), parts[0].iov_len);
+    const size_t intoPrefix = std::min(static_cast<size_t>(sent), prefix_.size() - prefixSent_);
     prefixSent_ += intoPrefix;
     outSent_ += static_cast<size_t>(sent) - intoPrefix;
   }

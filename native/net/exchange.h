@@ -139,6 +139,7 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred, 
   void beginSending() noexcept;
   bool appendBody(std::string_view body, bool last);
   void flush() noexcept;
+  ssize_t sendWaiting() noexcept;
   size_t waitingBytes() const noexcept;
   void feed(char* data, size_t size) noexcept;
   void onClosed(bool broken) noexcept;
