@@ -44,7 +44,7 @@ constexpr size_t kRequestBufferBytesMax = size_t{128} * 1024;
 // Requests up to this size (head and body) can be replayed.
 constexpr size_t kReplayBytesMax = size_t{64} * 1024;
 // Bytes read from a replica at once; also the most that one answer event carries.
-constexpr size_t kReadBufferBytes = size_t{64} * 1024;
+constexpr size_t kReadBufferBytes = size_t{128} * 1024;
 // Reads per readable event, so that one fast stream does not starve the others.
 constexpr int kReadsPerEventMax = 4;
 

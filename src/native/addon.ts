@@ -5,7 +5,7 @@ import { findUp } from '../core/paths.js';
 import type { Addon } from './contract.js';
 
 /** Same as kReadBufferBytes and kRequestBufferBytesMax in native/net/exchange.h; compared at load. */
-export const READ_BUFFER_BYTES = 64 * 1024;
+export const READ_BUFFER_BYTES = 128 * 1024;
 export const REQUEST_BUFFER_BYTES_MAX = 128 * 1024;
 
 const ADDON_FILE = 'native/build/Release/pointsman.node';
