@@ -138,7 +138,14 @@ Exchange* EngineBinding::exchangeOf(const Napi::CallbackInfo& info) const {
 Napi::Value EngineBinding::prepare(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
   std::string error;
+  if (!info[0].IsObject()) {
+    Napi::TypeError::New(info.Env(), "prepare needs a delta").ThrowAsJavaScriptException();
+    return {};
+  }
   PreparedSnapshot built = buildSnapshot(*core_->engine, info[0].As<Napi::Object>(), error);
+  // Something that is not of its type has thrown already; what could be read then is not the
+  // revision.
+  if (info.Env().IsExceptionPending()) return {};
   if (error.empty()) {
     core_->engine->prepare(std::move(built));
   } else {
