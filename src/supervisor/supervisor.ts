@@ -178,13 +178,12 @@ export class Supervisor implements DataPlane {
     return this.#exclusive(async () => {
       const { revision } = snapshot;
       this.#trial.build(snapshot);
-      // The first revision is prepared by fresh workers too, so that one they cannot build is never stored.
-      if (this.#active === null) await this.#contacted();
+      const isFirst = this.#active === null;
       const frames = new FrameCache(this.#active, snapshot);
+      // The first revision is prepared by fresh workers too, so that one they cannot build does not stay.
+      const patienceMs = isFirst ? START_TIMEOUT_MS : 0;
       const outcomes = await Promise.all(
-        this.#slots.map((worker) =>
-          worker.prepare(revision, frames.forBase(worker.base), PREPARE_TIMEOUT_MS),
-        ),
+        this.#slots.map((worker) => prepareOn(worker, revision, frames, patienceMs)),
       );
       const error = failureOf(outcomes, revision);
       if (error !== null) {
@@ -192,7 +191,6 @@ export class Supervisor implements DataPlane {
         this.#trial.discard();
         throw error;
       }
-      const isFirst = this.#active === null;
       this.#block.setActiveRevision(revision);
       this.#active = snapshot;
       this.#addresses.clear();
@@ -352,14 +350,6 @@ export class Supervisor implements DataPlane {
     }
   }
 
-  async #contacted(): Promise<void> {
-    const timer = new AbortController();
-    const patience = sleep(PREPARE_TIMEOUT_MS, undefined, { signal: timer.signal });
-    const contacts = Promise.all(this.#slots.map((worker) => worker.contacted()));
-    await Promise.race([contacts, patience.catch(() => undefined)]);
-    timer.abort();
-  }
-
   #setup(): Setup {
     const { config, credentials } = this.#options;
     return {
@@ -408,6 +398,27 @@ class FrameCache {
   }
 }
 
+/**
+ * A process that dies while it prepares may have died of what it prepared. The next one of its slot tells: a
+ * revision that kills it too is refused, before all that are born later die of it one after the other.
+ */
+async function prepareOn(
+  worker: WorkerSlot,
+  revision: number,
+  frames: FrameCache,
+  patienceMs: number,
+): Promise<PrepareOutcome> {
+  await worker.joined(patienceMs);
+  const deadline = performance.now() + PREPARE_TIMEOUT_MS;
+  const first = await worker.prepare(revision, frames.forBase(worker.base), PREPARE_TIMEOUT_MS);
+  if (first.kind !== 'died') return first;
+  if (!(await worker.joined(deadline - performance.now()))) return { kind: 'gone' };
+  const remainingMs = deadline - performance.now();
+  const second = await worker.prepare(revision, frames.forBase(worker.base), remainingMs);
+  if (second.kind !== 'died') return second;
+  return { kind: 'refused', error: 'two processes died of it' };
+}
+
 /** Null when every worker that serves has prepared the revision. */
 function failureOf(outcomes: readonly PrepareOutcome[], revision: number): PointsmanError | null {
   for (const [slot, outcome] of outcomes.entries()) {
@@ -422,7 +433,12 @@ function failureOf(outcomes: readonly PrepareOutcome[], revision: number): Point
       );
     }
   }
-  return null;
+  // What no worker has built does not become active.
+  if (outcomes.some(({ kind }) => kind === 'ready')) return null;
+  return new PointsmanError(
+    'TEMPORARILY_UNAVAILABLE',
+    `No worker is there to prepare revision ${String(revision)}; nothing has changed`,
+  );
 }
 
 /**

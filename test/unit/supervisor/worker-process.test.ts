@@ -104,16 +104,22 @@ t.test('an answer that comes too late is not taken for that of the next prepare'
 });
 
 t.test(
-  'a process that dies while it prepares is no obstacle, once its exit is certain',
+  'a process that dies while it prepares has done so only once its exit is certain',
   async (t) => {
     const { slot, exit } = await startTalk(t);
     const exited = exit();
     const outcome = slot.prepare(7, frameOf(7), 60_000);
     slot.kill();
-    t.same(await outcome, { kind: 'gone' });
+    t.same(await outcome, { kind: 'died' });
     await exited;
     t.equal(slot.connected, false);
     t.equal(slot.restarts, 1);
+    t.same(
+      await slot.prepare(7, frameOf(7), 60_000),
+      { kind: 'gone' },
+      'the next is not there yet',
+    );
+    t.equal(await slot.joined(1), false);
   },
 );
 
