@@ -31,6 +31,19 @@ interface CompiledRoutes {
   readonly routes: EndpointRoutes;
 }
 
+/** The endpoints of one shard of a content. */
+interface CompiledShard {
+  readonly routes: readonly EndpointRoutes[];
+  /** Deployments that they route to. */
+  readonly used: ReadonlySet<string>;
+}
+
+interface Compiled {
+  readonly content: Content;
+  readonly shards: readonly CompiledShard[];
+  readonly snapshot: Snapshot;
+}
+
 type AddressesOf = (deployment: DeploymentRecord) => readonly PlainAddress[];
 
 export class SnapshotCompiler {
@@ -45,6 +58,9 @@ export class SnapshotCompiler {
   readonly #updates = new Map<string, DeploymentAddresses>();
   readonly #draftRoutes = new Map<ConfigRecord, CompiledRoutes>();
   #draftLists: DeploymentAddresses[] = [];
+  /** What the published snapshot was compiled to; its routes are held as long as it is the published one. */
+  #published: Compiled | null = null;
+  #draft: Compiled | null = null;
 
   constructor(slots: StatsSlots) {
     this.#slots = slots;
@@ -80,6 +96,7 @@ export class SnapshotCompiler {
       this.#newestSpecs.delete(name);
     }
     for (const spec of published.deployments) this.#newestSpecs.set(spec.name, spec);
+    this.#published = this.#draft?.snapshot === published ? this.#draft : null;
     this.discard();
   }
 
@@ -89,6 +106,7 @@ export class SnapshotCompiler {
     for (const list of this.#draftLists) this.#slots.addresses.drop(list, null);
     this.#draftRoutes.clear();
     this.#draftLists = [];
+    this.#draft = null;
   }
 
   /**
@@ -122,11 +140,10 @@ export class SnapshotCompiler {
   #compile(content: Content, revision: number, addressesOf: AddressesOf): Snapshot {
     const endpoints: EndpointRoutes[] = [];
     const used = new Set<string>();
-    for (const record of content.endpoints.values()) {
-      if (record.active === null) continue;
-      const routes = this.#endpoint(record, record.active, content.servedBy);
-      endpoints.push(routes);
-      for (const { deployment } of routes.entities) if (deployment !== '') used.add(deployment);
+    const shards = this.#shards(content);
+    for (const shard of shards) {
+      for (const routes of shard.routes) endpoints.push(routes);
+      for (const deployment of shard.used) used.add(deployment);
     }
     const deployments: DeploymentSpec[] = [];
     const addresses: DeploymentAddresses[] = [];
@@ -137,7 +154,30 @@ export class SnapshotCompiler {
       this.#draftLists.push(list);
       addresses.push(list);
     }
-    return { revision, endpoints, deployments, addresses };
+    const snapshot = { revision, endpoints, deployments, addresses };
+    this.#draft = { content, shards, snapshot };
+    return snapshot;
+  }
+
+  /** Shards that did not change since the last publish are what they were. */
+  #shards(content: Content): CompiledShard[] {
+    const { servedBy, endpoints } = content;
+    const known = this.#published?.content.servedBy === servedBy ? this.#published : null;
+    return endpoints.shards.map((shard, index) => {
+      const compiled = known?.shards[index];
+      if (compiled !== undefined && known?.content.endpoints.shards[index] === shard) {
+        return compiled;
+      }
+      const routes: EndpointRoutes[] = [];
+      const used = new Set<string>();
+      for (const record of shard.values()) {
+        if (record.active === null) continue;
+        const one = this.#endpoint(record, record.active, servedBy);
+        routes.push(one);
+        for (const { deployment } of one.entities) if (deployment !== '') used.add(deployment);
+      }
+      return { routes, used };
+    });
   }
 
   #spec(record: DeploymentRecord): DeploymentSpec {
