@@ -169,6 +169,9 @@ Napi::Value EngineBinding::discard(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineBinding::setAddresses(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
+  // Else the lists that wait with a revision that is active already would replace these, which are
+  // newer.
+  core_->engine->snapshot();
   const std::string error =
       core_->engine->updateAddresses(readAddresses(info[0].As<Napi::Object>()));
   if (!error.empty()) Napi::Error::New(info.Env(), error).ThrowAsJavaScriptException();
@@ -291,6 +294,7 @@ Napi::Value EngineBinding::countRefusal(const Napi::CallbackInfo& info) {
 Napi::Value EngineBinding::beat(const Napi::CallbackInfo& info) {
   if (core_ != nullptr) {
     core_->engine->column().header.heartbeat.fetch_add(1, std::memory_order_relaxed);
+    core_->engine->settleIfMoved();
   }
   return info.Env().Undefined();
 }

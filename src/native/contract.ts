@@ -70,7 +70,7 @@ export interface Engine {
    * the shared block names it. Throws an Error that says what cannot be built, or that the base is unknown.
    */
   prepare(delta: SnapshotDelta): void;
-  /** Lets the shared block's revision take over without waiting for a dispatch, and frees what is older. */
+  /** Lets the shared block's revision take over without waiting for a dispatch or a beat, and frees what is older. */
   commit(): void;
   /** Drops a prepared revision; unknown ones are ignored. */
   discard(revision: number): void;
@@ -103,7 +103,7 @@ export interface Engine {
   cancel(id: number): void;
   /** Counts an answer of the worker's own, by number of its code. */
   countRefusal(code: number): void;
-  /** Says that the loop turns. */
+  /** Says that the loop turns; a revision that became active since the last beat takes over, as in `commit`. */
   beat(): void;
   requestsInFlight(): number;
   /**

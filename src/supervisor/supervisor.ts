@@ -28,6 +28,7 @@ import {
   type Hello,
   type Setup,
   type Snapshot,
+  type SnapshotDelta,
 } from '../control/messages.js';
 import type { RefusalStats } from '../control/stats.js';
 import type { Addon } from '../native/contract.js';
@@ -65,6 +66,7 @@ export class Supervisor implements DataPlane {
   readonly #slots: WorkerSlot[] = [];
   #listeners: Listeners = { addresses: [], socketsBySlot: [] };
   #active: Snapshot | null = null;
+  #frames: FrameCache | null = null;
   /** As last told; what a worker that joins later must know. */
   readonly #addresses = new Map<string, DeploymentAddresses>();
   #queue: Promise<unknown> = Promise.resolve();
@@ -171,15 +173,15 @@ export class Supervisor implements DataPlane {
   }
 
   trialBuild(snapshot: Snapshot): void {
-    this.#trial.build(snapshot);
+    this.#trial.build(snapshot, this.#framesOf(snapshot).delta);
   }
 
   publish(snapshot: Snapshot): Promise<void> {
     return this.#exclusive(async () => {
       const { revision } = snapshot;
-      this.#trial.build(snapshot);
+      this.trialBuild(snapshot);
+      const frames = this.#framesOf(snapshot);
       const isFirst = this.#active === null;
-      const frames = new FrameCache(this.#active, snapshot);
       // The first revision is prepared by fresh workers too, so that one they cannot build does not stay.
       const patienceMs = isFirst ? START_TIMEOUT_MS : 0;
       const outcomes = await Promise.all(
@@ -193,10 +195,11 @@ export class Supervisor implements DataPlane {
       }
       this.#block.setActiveRevision(revision);
       this.#active = snapshot;
+      this.#frames = null;
       this.#addresses.clear();
       for (const update of snapshot.addresses) this.#addresses.set(update.deployment, update);
       for (const worker of this.#slots) worker.commit(revision);
-      this.#trial.follow(snapshot);
+      this.#trial.follow();
       // Queued before any other change can be: until then the orphans serve what this revision serves.
       if (isFirst) void this.#exclusive(() => this.#relieveOrphans());
     });
@@ -232,6 +235,14 @@ export class Supervisor implements DataPlane {
         degraded: worker.degraded,
       };
     });
+  }
+
+  /** One and the same from the trial of a snapshot to its publish: the difference is found once. */
+  #framesOf(snapshot: Snapshot): FrameCache {
+    if (this.#frames?.next !== snapshot || this.#frames.base !== this.#active) {
+      this.#frames = new FrameCache(this.#active, snapshot);
+    }
+    return this.#frames;
   }
 
   /** Ends the orphans as soon as a worker of this supervisor accepts; resolves when they start nothing more. */
@@ -378,21 +389,25 @@ export class Supervisor implements DataPlane {
 
 /** Encoded prepares of one revision: the difference for workers that follow the active one, else everything. */
 class FrameCache {
-  readonly #active: Snapshot | null;
-  readonly #next: Snapshot;
+  readonly base: Snapshot | null;
+  readonly next: Snapshot;
+  /** From `base`. */
+  readonly delta: SnapshotDelta;
   readonly #frames = new Map<number, Buffer>();
 
-  constructor(active: Snapshot | null, next: Snapshot) {
-    this.#active = active;
-    this.#next = next;
+  constructor(base: Snapshot | null, next: Snapshot) {
+    this.base = base;
+    this.next = next;
+    this.delta = deltaOf(base, next);
   }
 
   forBase(revision: number): Buffer {
-    const base = this.#active?.revision === revision ? this.#active : null;
-    const key = base?.revision ?? 0;
+    const follows = revision > 0 && this.base?.revision === revision;
+    const key = follows ? revision : 0;
     const known = this.#frames.get(key);
     if (known !== undefined) return known;
-    const frame = encodeFrame({ prepare: { delta: deltaOf(base, this.#next) } });
+    const delta = follows || this.base === null ? this.delta : deltaOf(null, this.next);
+    const frame = encodeFrame({ prepare: { delta } });
     this.#frames.set(key, frame);
     return frame;
   }

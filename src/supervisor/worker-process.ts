@@ -228,11 +228,14 @@ export class WorkerSlot {
     });
   }
 
-  /** After the store: a worker that has prepared the revision follows it by itself; this lets it clean up. */
+  /**
+   * After the store: a worker that has prepared the revision follows it by itself, at its next dispatch or beat. Told
+   * is only the one that waits for its first revision to accept.
+   */
   commit(revision: number): void {
     if (this.#prepared !== revision) return;
     this.#base = revision;
-    this.send({ commit: { revision } });
+    if (this.#state === 'STARTING') this.send({ commit: { revision } });
   }
 
   onEnvelope(envelope: Envelope): void {

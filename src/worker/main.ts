@@ -126,7 +126,7 @@ function prepare(delta: SnapshotDelta): void {
   link.send({ prepared: { revision: delta.revision, error } });
 }
 
-/** The shared memory names the revision already; the first one opens the door. */
+/** The first revision is named by the shared memory: the door opens. Later ones need no word. */
 function commit(revision: number): void {
   door.engine.commit();
   link.send({ committed: { revision } });

@@ -1,9 +1,13 @@
-/** The real engine, given deltas that nobody would make: an error or a table, never a crash, and it goes on. */
+/**
+ * Prepares of the real engine: deltas that nobody would make give an error or a table, never a crash; and when what
+ * was prepared takes over.
+ */
 import t, { type Test } from 'tap';
 import type { SnapshotDelta } from '../../../src/control/messages.js';
 import { loadAddon, READ_BUFFER_BYTES } from '../../../src/native/addon.js';
-import type { Engine } from '../../../src/native/contract.js';
-import type { SharedBlock } from '../../../src/native/shared-block.js';
+import { EventFlag, FailureCode } from '../../../src/native/contract.js';
+import type { Engine, OnEvent } from '../../../src/native/contract.js';
+import { WORKER_NUMBERS, type SharedBlock } from '../../../src/native/shared-block.js';
 
 const ROUNDS = 3_000;
 const NO_ENDPOINT = -2;
@@ -17,13 +21,13 @@ interface Setup {
   readonly meets: (endpoint: string) => number;
 }
 
-function setUp(t: Test): Setup {
+function setUp(t: Test, onEvent: OnEvent = () => undefined): Setup {
   const addon = loadAddon();
   const { block, controlDescriptor, columnsDescriptor } = addon.createSharedBlock(1);
   addon.closeDescriptor(controlDescriptor);
   addon.closeDescriptor(columnsDescriptor);
   const engine = new addon.Engine(
-    () => undefined,
+    onEvent,
     new Uint8Array(READ_BUFFER_BYTES),
     new Float64Array(2),
     block,
@@ -194,3 +198,48 @@ t.test('a refused delta leaves no table behind under its revision', (t) => {
   t.equal(meets('two'), NO_ENDPOINT);
   t.end();
 });
+
+function revisionOf(block: SharedBlock): number {
+  const numbers = new Float64Array(WORKER_NUMBERS);
+  block.readWorker(0, numbers);
+  return numbers[1] ?? 0;
+}
+
+t.test('a worker that dispatches nothing follows at its next beat', (t) => {
+  const { engine, block } = setUp(t);
+  engine.prepare(deltaOf(1, 0));
+  engine.beat();
+  t.equal(revisionOf(block), 0, 'prepared is not active');
+  block.setActiveRevision(1);
+  engine.beat();
+  t.equal(revisionOf(block), 1);
+  engine.prepare(deltaOf(2, 1));
+  block.setActiveRevision(2);
+  engine.prepare(deltaOf(3, 2));
+  t.equal(revisionOf(block), 2, 'or before it prepares the one after');
+  t.end();
+});
+
+t.test(
+  'addresses that come after a revision are not replaced by those of the revision',
+  async (t) => {
+    let resolve: (failure: readonly number[]) => void = () => undefined;
+    const failed = new Promise<readonly number[]>((done) => (resolve = done));
+    const { engine, block } = setUp(t, (_id, flags, status) => {
+      resolve([flags & EventFlag.FAILED, status]);
+    });
+    engine.prepare(deltaOf(1, 0));
+    block.setActiveRevision(1);
+    engine.commit();
+    engine.prepare(deltaOf(2, 1));
+    block.setActiveRevision(2);
+    // No dispatch and no beat in between: the list of revision 2 has not been taken over yet.
+    const [list] = deltaOf(2, 1).addresses;
+    if (list === undefined) throw new Error('no addresses');
+    const [address] = list.addresses;
+    if (address === undefined) throw new Error('no address');
+    engine.setAddresses({ ...list, addresses: [{ ...address, ready: false }] });
+    engine.start('one', '', 'POST', '', '', '', '', 0, new ArrayBuffer(0), true);
+    t.same(await failed, [EventFlag.FAILED, FailureCode.NO_READY_ADDRESS]);
+  },
+);
