@@ -149,4 +149,10 @@ export interface Addon extends SharedBlockAddon {
   /** Locks the file (made with mode 0600) for as long as the answered descriptor is open; -1: somebody else holds it. */
   lockFile(path: string): number;
   closeDescriptor(descriptor: number): void;
+  /**
+   * How long this thread, or every thread of the process, runs before the kernel looks for one that waits, in ms; 0:
+   * the kernel's own. Threads and processes that are started later inherit it. What wakes up with a shorter slice
+   * runs at once. False: not taken, with another policy or in a sandbox; a kernel older than 6.12 takes it for nothing.
+   */
+  setTimeSlice(ms: number, allThreads: boolean): boolean;
 }

@@ -48,6 +48,8 @@ let accepting = false;
 let orphaned = false;
 
 const addon = loadAddon();
+// The supervisor's is inherited, and stays that of the threads that compile and collect garbage.
+addon.setTimeSlice(0, false);
 const block = addon.openSharedBlock(CONTROL_PAGE_DESCRIPTOR, COLUMNS_DESCRIPTOR);
 const door = new Door(addon, block, slot, () => {
   // Nothing is accepted before the setup has come.
