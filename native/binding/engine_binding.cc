@@ -172,7 +172,14 @@ Exchange* EngineBinding::exchangeOf(const Napi::CallbackInfo& info) const {
 Napi::Value EngineBinding::prepare(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
   std::string error;
+  if (!info[0].IsObject()) {
+    Napi::TypeError::New(info.Env(), "prepare needs a delta").ThrowAsJavaScriptException();
+    return {};
+  }
   PreparedSnapshot built = buildSnapshot(*core_->engine, info[0].As<Napi::Object>(), error);
+  // Something that is not of its type has thrown already; what could be read then is not the
+  // revision.
+  if (info.Env().IsExceptionPending()) return {};
   if (error.empty()) {
     core_->engine->prepare(std::move(built));
   } else {
@@ -196,6 +203,9 @@ Napi::Value EngineBinding::discard(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineBinding::setAddresses(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
+  // Else the lists that wait with a revision that is active already would replace these, which are
+  // newer.
+  core_->engine->snapshot();
   const std::string error =
       core_->engine->updateAddresses(readAddresses(info[0].As<Napi::Object>()));
   if (!error.empty()) Napi::Error::New(info.Env(), error).ThrowAsJavaScriptException();
@@ -412,6 +422,7 @@ Napi::Value EngineBinding::countRefusal(const Napi::CallbackInfo& info) {
 Napi::Value EngineBinding::beat(const Napi::CallbackInfo& info) {
   if (core_ != nullptr) {
     core_->engine->column().header.heartbeat.fetch_add(1, std::memory_order_relaxed);
+    core_->engine->settleIfMoved();
   }
   return info.Env().Undefined();
 }

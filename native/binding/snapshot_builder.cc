@@ -102,6 +102,10 @@ DeploymentUpdate readAddresses(const Napi::Object& update) {
 PreparedSnapshot buildSnapshot(Engine& engine, const Napi::Object& delta, std::string& error) {
   const uint64_t revision = js::uint64(delta, "revision");
   const uint64_t baseRevision = js::uint64(delta, "baseRevision");
+  if (revision <= baseRevision) {
+    error = "revision " + std::to_string(revision) + " does not follow its base";
+    return {};
+  }
   Ref<RoutingTable> base = engine.tableOf(baseRevision);
   if (!base && baseRevision != 0) {
     error =

@@ -140,6 +140,7 @@ void Engine::switchTo(uint64_t revision) noexcept {
 void Engine::settle() {
   snapshot();
   if (!active_) return;
+  settledRevision_ = activeRevision_;
   for (auto entry = addressSets_.begin(); entry != addressSets_.end();) {
     const AddressSet* set = entry->second.get();
     const auto names = [&entry, set](const Ref<RoutingTable>& table) {

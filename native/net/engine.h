@@ -104,10 +104,20 @@ class Engine {
   // Newest table that is active or prepared with this revision, to derive another from; empty if
   // unknown.
   Ref<RoutingTable> tableOf(uint64_t revision) const noexcept;
-  void prepare(PreparedSnapshot prepared) { prepared_.push_back(std::move(prepared)); }
+  void prepare(PreparedSnapshot prepared) {
+    // What became active since the last dispatch takes over first, so that few wait.
+    snapshot();
+    prepared_.push_back(std::move(prepared));
+  }
   void discard(uint64_t revision) noexcept;
   // Switches if the word has moved, and drops sets that no table names any more.
   void settle();
+  // The same, at next to no cost while there is nothing to settle: for a worker that dispatches
+  // nothing.
+  void settleIfMoved() {
+    snapshot();
+    if (settledRevision_ != activeRevision_) settle();
+  }
 
  private:
   friend class Exchange;
@@ -131,6 +141,8 @@ class Engine {
   RevisionPins pins_;
   std::map<std::pair<std::string, Protocol>, Ref<AddressSet>> addressSets_;
   uint64_t activeRevision_ = 0;
+  // Revision of the last `settle`.
+  uint64_t settledRevision_ = 0;
   Ref<RoutingTable> active_;
   // Oldest first; one, or two while a refused one has not been discarded yet.
   std::vector<PreparedSnapshot> prepared_;

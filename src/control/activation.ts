@@ -32,15 +32,15 @@ export function activateInDraft(
   }
   return {
     draft: { ...draft, endpoints: new Map([...draft.endpoints, ...activated]) },
-    next: { ...next, endpoints: new Map([...next.endpoints, ...activated]) },
+    next: { ...next, endpoints: next.endpoints.with(activated) },
   };
 }
 
 /** The content as it will be when everything that the draft leaves pending has become active. */
 export function withPendingsActive({ draft, next }: DraftAndContent): Content {
-  const endpoints = new Map(next.endpoints);
+  const activated = new Map<string, EndpointRecord>();
   for (const record of draft.endpoints.values()) {
-    if (record?.update === 'IN_PROGRESS') endpoints.set(record.name, activatedRecord(record));
+    if (record?.update === 'IN_PROGRESS') activated.set(record.name, activatedRecord(record));
   }
-  return { ...next, endpoints };
+  return { ...next, endpoints: next.endpoints.with(activated) };
 }

@@ -24,6 +24,7 @@ import type { DeploymentAddresses, DeploymentSpec, EndpointRoutes, Snapshot } fr
 import type { Prober } from './probes.js';
 import type { ConfigRecord, Content, DeploymentRecord, EndpointRecord } from './records.js';
 import { recoveryPlans, REVISIONS_UNDONE_MAX, type RecoveryPlan } from './recovery.js';
+import { ShardedMap } from './sharded-map.js';
 import { StatsSlots } from './stats-slots.js';
 
 /** Principal of changes that nobody asked for: an activation, a passed deadline, a recovery. */
@@ -321,8 +322,10 @@ function differs<T extends object>(before: readonly T[], after: readonly T[]): b
 }
 
 function load(store: Store): Content {
-  const endpoints = new Map(
-    store.records('endpoint').map(({ name, json }) => [name, JSON.parse(json) as EndpointRecord]),
+  const endpoints = ShardedMap.of(
+    store
+      .records('endpoint')
+      .map(({ name, json }) => [name, JSON.parse(json) as EndpointRecord] as const),
   );
   const deployments = new Map(
     store

@@ -36,6 +36,19 @@ interface CompiledRoutes {
   readonly routes: EndpointRoutes;
 }
 
+/** The endpoints of one shard of a content. */
+interface CompiledShard {
+  readonly routes: readonly EndpointRoutes[];
+  /** Deployments that they route to. */
+  readonly used: ReadonlySet<string>;
+}
+
+interface Compiled {
+  readonly content: Content;
+  readonly shards: readonly CompiledShard[];
+  readonly snapshot: Snapshot;
+}
+
 type AddressesOf = (deployment: DeploymentRecord) => readonly PlainAddress[];
 
 export class SnapshotCompiler {
@@ -51,6 +64,9 @@ export class SnapshotCompiler {
   readonly #draftRoutes = new Map<ConfigRecord, CompiledRoutes>();
   #draftLists: DeploymentAddresses[] = [];
   #draftSpecs: DeploymentSpec[] = [];
+  /** What the published snapshot was compiled to; its routes are held as long as it is the published one. */
+  #published: Compiled | null = null;
+  #draft: Compiled | null = null;
 
   constructor(slots: StatsSlots) {
     this.#slots = slots;
@@ -89,6 +105,7 @@ export class SnapshotCompiler {
       this.#newestSpecs.delete(spec.name);
     }
     for (const spec of published.deployments) this.#newestSpecs.set(spec.name, spec);
+    this.#published = this.#draft?.snapshot === published ? this.#draft : null;
     this.discard();
   }
 
@@ -100,6 +117,7 @@ export class SnapshotCompiler {
     this.#draftRoutes.clear();
     this.#draftLists = [];
     this.#draftSpecs = [];
+    this.#draft = null;
   }
 
   /**
@@ -138,11 +156,10 @@ export class SnapshotCompiler {
   #compile(content: Content, revision: number, addressesOf: AddressesOf): Snapshot {
     const endpoints: EndpointRoutes[] = [];
     const used = new Set<string>();
-    for (const record of content.endpoints.values()) {
-      if (record.active === null) continue;
-      const routes = this.#endpoint(record, record.active, content);
-      endpoints.push(routes);
-      for (const { deployment } of routes.entities) if (deployment !== '') used.add(deployment);
+    const shards = this.#shards(content);
+    for (const shard of shards) {
+      for (const routes of shard.routes) endpoints.push(routes);
+      for (const deployment of shard.used) used.add(deployment);
     }
     const deployments: DeploymentSpec[] = [];
     const addresses: DeploymentAddresses[] = [];
@@ -153,7 +170,30 @@ export class SnapshotCompiler {
       this.#draftLists.push(list);
       addresses.push(list);
     }
-    return { revision, endpoints, deployments, addresses };
+    const snapshot = { revision, endpoints, deployments, addresses };
+    this.#draft = { content, shards, snapshot };
+    return snapshot;
+  }
+
+  /** Shards that did not change since the last publish are what they were. */
+  #shards(content: Content): CompiledShard[] {
+    const { servedBy, endpoints } = content;
+    const known = this.#published?.content.servedBy === servedBy ? this.#published : null;
+    return endpoints.shards.map((shard, index) => {
+      const compiled = known?.shards[index];
+      if (compiled !== undefined && known?.content.endpoints.shards[index] === shard) {
+        return compiled;
+      }
+      const routes: EndpointRoutes[] = [];
+      const used = new Set<string>();
+      for (const record of shard.values()) {
+        if (record.active === null) continue;
+        const one = this.#endpoint(record, record.active, content);
+        routes.push(one);
+        for (const { deployment } of one.entities) if (deployment !== '') used.add(deployment);
+      }
+      return { routes, used };
+    });
   }
 
   #spec(record: DeploymentRecord): DeploymentSpec {

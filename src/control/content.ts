@@ -34,7 +34,7 @@ export function applyDraft(
   draft: Draft,
   pathOf: (deployment: DeploymentRecord) => string = () => '',
 ): Content {
-  const endpoints = merged(content.endpoints, draft.endpoints);
+  const endpoints = content.endpoints.with(draft.endpoints);
   if (draft.deployments.size === 0) return { ...content, endpoints };
   const deployments = merged(content.deployments, draft.deployments);
   // Unchanged ones first, so that a clash is reported at the request's own deployment.

@@ -7,15 +7,36 @@ import { PointsmanError } from '../core/errors.js';
 
 /** JSON text with sorted keys; keys whose value is undefined are left out, as in JSON.stringify. */
 export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) => {
-    if (typeof item !== 'object' || item === null || Array.isArray(item)) return item;
-    const sorted = Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1));
-    return Object.fromEntries(sorted);
-  });
+  if (value === undefined) return 'null';
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join()}]`;
+  const object = value as Record<string, unknown>;
+  let text = '';
+  for (const key of Object.keys(object).sort()) {
+    const item = object[key];
+    if (item === undefined) continue;
+    text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(item)}`;
+  }
+  return `{${text}}`;
 }
 
+/** Whether the canonical texts are the same, without making them. */
 export function sameJson(a: unknown, b: unknown): boolean {
-  return a === b || canonicalJson(a) === canonicalJson(b);
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) {
+    return typeof a !== 'object' && typeof b !== 'object' && canonicalJson(a) === canonicalJson(b);
+  }
+  if (Array.isArray(a) || Array.isArray(b)) {
+    if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false;
+    return a.every((item, index) => sameJson(item ?? null, b[index] ?? null));
+  }
+  const one = a as Record<string, unknown>;
+  const other = b as Record<string, unknown>;
+  for (const key of Object.keys(one)) {
+    const held = one[key] === undefined || Object.hasOwn(other, key);
+    if (!held || !sameJson(one[key], other[key])) return false;
+  }
+  return Object.keys(other).every((key) => other[key] === undefined || Object.hasOwn(one, key));
 }
 
 const TAG_CHARS = 22;

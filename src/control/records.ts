@@ -6,6 +6,7 @@
  */
 import type { DeploymentInput } from '../config/manifest.js';
 import type { JsonObject } from './control-plane.js';
+import type { ShardedMap } from './sharded-map.js';
 
 export interface TagRecord {
   readonly key: string;
@@ -92,7 +93,7 @@ export interface DeploymentRecord {
  * of one.
  */
 export interface Content {
-  readonly endpoints: ReadonlyMap<string, EndpointRecord>;
+  readonly endpoints: ShardedMap<EndpointRecord>;
   readonly deployments: ReadonlyMap<string, DeploymentRecord>;
   /** Which deployment serves an entity version; same identity as long as no deployment changes. */
   readonly servedBy: ServedBy;

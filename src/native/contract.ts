@@ -105,7 +105,7 @@ export interface Engine {
    * the shared block names it. Throws an Error that says what cannot be built, or that the base is unknown.
    */
   prepare(delta: SnapshotDelta): void;
-  /** Lets the shared block's revision take over without waiting for a dispatch, and frees what is older. */
+  /** Lets the shared block's revision take over without waiting for a dispatch or a beat, and frees what is older. */
   commit(): void;
   /** Drops a prepared revision; unknown ones are ignored. */
   discard(revision: number): void;
@@ -138,7 +138,7 @@ export interface Engine {
   cancel(id: number): void;
   /** Counts an answer of the worker's own, by number of its code. */
   countRefusal(code: number): void;
-  /** Says that the loop turns. */
+  /** Says that the loop turns; a revision that became active since the last beat takes over, as in `commit`. */
   beat(): void;
   requestsInFlight(): number;
   /**
@@ -207,4 +207,10 @@ export interface Addon extends SharedBlockAddon {
   /** Locks the file (made with mode 0600) for as long as the answered descriptor is open; -1: somebody else holds it. */
   lockFile(path: string): number;
   closeDescriptor(descriptor: number): void;
+  /**
+   * How long this thread, or every thread of the process, runs before the kernel looks for one that waits, in ms; 0:
+   * the kernel's own. Threads and processes that are started later inherit it. What wakes up with a shorter slice
+   * runs at once. False: not taken, with another policy or in a sandbox; a kernel older than 6.12 takes it for nothing.
+   */
+  setTimeSlice(ms: number, allThreads: boolean): boolean;
 }

@@ -28,6 +28,7 @@ import {
   type Hello,
   type Setup,
   type Snapshot,
+  type SnapshotDelta,
   WorkerMode,
 } from '../control/messages.js';
 import type { RefusalStats } from '../control/stats.js';
@@ -55,6 +56,11 @@ const OBSERVE_INTERVAL_MS = 250;
 const MODE_NAMES = ['native', 'guarded', 'js'] as const;
 /** Workers that die again and again while the daemon starts make the start fail after this time. */
 const START_TIMEOUT_MS = 30_000;
+/**
+ * Time slice of the supervisor. The share of a core that it gets is what it was, but a worker that wakes up while a
+ * change is being made runs at once instead of after a millisecond or two.
+ */
+const TIME_SLICE_MS = 20;
 
 export class Supervisor implements DataPlane {
   readonly #options: SupervisorOptions;
@@ -69,6 +75,7 @@ export class Supervisor implements DataPlane {
   readonly #slots: WorkerSlot[] = [];
   #listeners: Listeners = { addresses: [], socketsBySlot: [] };
   #active: Snapshot | null = null;
+  #frames: FrameCache | null = null;
   /** As last told; what a worker that joins later must know. */
   readonly #addresses = new Map<string, DeploymentAddresses>();
   #queue: Promise<unknown> = Promise.resolve();
@@ -79,6 +86,9 @@ export class Supervisor implements DataPlane {
   constructor(options: SupervisorOptions) {
     const { addon, config, logger } = options;
     this.#options = options;
+    if (!addon.setTimeSlice(TIME_SLICE_MS, true)) {
+      logger.info('the time slice stays as it is: changes may delay requests on the same core');
+    }
     const memory = addon.createSharedBlock(workerCount(config.data_plane.workers));
     this.#block = memory.block;
     this.#memoryDescriptors = [memory.controlDescriptor, memory.columnsDescriptor];
@@ -178,20 +188,19 @@ export class Supervisor implements DataPlane {
   }
 
   trialBuild(snapshot: Snapshot): void {
-    this.#trial.build(snapshot);
+    this.#trial.build(snapshot, this.#framesOf(snapshot).delta);
   }
 
   publish(snapshot: Snapshot): Promise<void> {
     return this.#exclusive(async () => {
       const { revision } = snapshot;
-      this.#trial.build(snapshot);
-      // The first revision is prepared by fresh workers too, so that one they cannot build is never stored.
-      if (this.#active === null) await this.#contacted();
-      const frames = new FrameCache(this.#active, snapshot);
+      this.trialBuild(snapshot);
+      const frames = this.#framesOf(snapshot);
+      const isFirst = this.#active === null;
+      // The first revision is prepared by fresh workers too, so that one they cannot build does not stay.
+      const patienceMs = isFirst ? START_TIMEOUT_MS : 0;
       const outcomes = await Promise.all(
-        this.#slots.map((worker) =>
-          worker.prepare(revision, frames.forBase(worker.base), PREPARE_TIMEOUT_MS),
-        ),
+        this.#slots.map((worker) => prepareOn(worker, revision, frames, patienceMs)),
       );
       const error = failureOf(outcomes, revision);
       if (error !== null) {
@@ -199,13 +208,13 @@ export class Supervisor implements DataPlane {
         this.#trial.discard();
         throw error;
       }
-      const isFirst = this.#active === null;
       this.#block.setActiveRevision(revision);
       this.#active = snapshot;
+      this.#frames = null;
       this.#addresses.clear();
       for (const update of snapshot.addresses) this.#addresses.set(update.deployment, update);
       for (const worker of this.#slots) worker.commit(revision);
-      this.#trial.follow(snapshot);
+      this.#trial.follow();
       // Queued before any other change can be: until then the orphans serve what this revision serves.
       if (isFirst) void this.#exclusive(() => this.#relieveOrphans());
     });
@@ -241,6 +250,14 @@ export class Supervisor implements DataPlane {
         degraded: worker.degraded,
       };
     });
+  }
+
+  /** One and the same from the trial of a snapshot to its publish: the difference is found once. */
+  #framesOf(snapshot: Snapshot): FrameCache {
+    if (this.#frames?.next !== snapshot || this.#frames.base !== this.#active) {
+      this.#frames = new FrameCache(this.#active, snapshot);
+    }
+    return this.#frames;
   }
 
   /** Ends the orphans as soon as a worker of this supervisor accepts; resolves when they start nothing more. */
@@ -366,14 +383,6 @@ export class Supervisor implements DataPlane {
     }
   }
 
-  async #contacted(): Promise<void> {
-    const timer = new AbortController();
-    const patience = sleep(PREPARE_TIMEOUT_MS, undefined, { signal: timer.signal });
-    const contacts = Promise.all(this.#slots.map((worker) => worker.contacted()));
-    await Promise.race([contacts, patience.catch(() => undefined)]);
-    timer.abort();
-  }
-
   #modeOf(worker: WorkerSlot): WorkerMode {
     const { guard, fast_path: fastPath } = this.#options.config.data_plane;
     if (guard === 'off') return WorkerMode.JS;
@@ -409,24 +418,49 @@ export class Supervisor implements DataPlane {
 
 /** Encoded prepares of one revision: the difference for workers that follow the active one, else everything. */
 class FrameCache {
-  readonly #active: Snapshot | null;
-  readonly #next: Snapshot;
+  readonly base: Snapshot | null;
+  readonly next: Snapshot;
+  /** From `base`. */
+  readonly delta: SnapshotDelta;
   readonly #frames = new Map<number, Buffer>();
 
-  constructor(active: Snapshot | null, next: Snapshot) {
-    this.#active = active;
-    this.#next = next;
+  constructor(base: Snapshot | null, next: Snapshot) {
+    this.base = base;
+    this.next = next;
+    this.delta = deltaOf(base, next);
   }
 
   forBase(revision: number): Buffer {
-    const base = this.#active?.revision === revision ? this.#active : null;
-    const key = base?.revision ?? 0;
+    const follows = revision > 0 && this.base?.revision === revision;
+    const key = follows ? revision : 0;
     const known = this.#frames.get(key);
     if (known !== undefined) return known;
-    const frame = encodeFrame({ prepare: { delta: deltaOf(base, this.#next) } });
+    const delta = follows || this.base === null ? this.delta : deltaOf(null, this.next);
+    const frame = encodeFrame({ prepare: { delta } });
     this.#frames.set(key, frame);
     return frame;
   }
+}
+
+/**
+ * A process that dies while it prepares may have died of what it prepared. The next one of its slot tells: a
+ * revision that kills it too is refused, before all that are born later die of it one after the other.
+ */
+async function prepareOn(
+  worker: WorkerSlot,
+  revision: number,
+  frames: FrameCache,
+  patienceMs: number,
+): Promise<PrepareOutcome> {
+  await worker.joined(patienceMs);
+  const deadline = performance.now() + PREPARE_TIMEOUT_MS;
+  const first = await worker.prepare(revision, frames.forBase(worker.base), PREPARE_TIMEOUT_MS);
+  if (first.kind !== 'died') return first;
+  if (!(await worker.joined(deadline - performance.now()))) return { kind: 'gone' };
+  const remainingMs = deadline - performance.now();
+  const second = await worker.prepare(revision, frames.forBase(worker.base), remainingMs);
+  if (second.kind !== 'died') return second;
+  return { kind: 'refused', error: 'two processes died of it' };
 }
 
 /** Null when every worker that serves has prepared the revision. */
@@ -443,7 +477,12 @@ function failureOf(outcomes: readonly PrepareOutcome[], revision: number): Point
       );
     }
   }
-  return null;
+  // What no worker has built does not become active.
+  if (outcomes.some(({ kind }) => kind === 'ready')) return null;
+  return new PointsmanError(
+    'TEMPORARILY_UNAVAILABLE',
+    `No worker is there to prepare revision ${String(revision)}; nothing has changed`,
+  );
 }
 
 /**

@@ -2,8 +2,7 @@
  * Builds every revision once in the supervisor, with the code of the workers, before it is stored. It follows
  * the active revision like a worker, so that a trial costs what a change costs. Carries no traffic.
  */
-import { deltaOf } from '../control/delta.js';
-import type { Snapshot } from '../control/messages.js';
+import type { Snapshot, SnapshotDelta } from '../control/messages.js';
 import { messageOf, PointsmanError } from '../core/errors.js';
 import { READ_BUFFER_BYTES } from '../native/addon.js';
 import type { Addon, Engine } from '../native/contract.js';
@@ -12,7 +11,6 @@ import type { SharedBlock } from '../native/shared-block.js';
 export class TrialEngine {
   readonly #block: SharedBlock;
   readonly #engine: Engine;
-  #active: Snapshot | null = null;
   #prepared: Snapshot | null = null;
 
   constructor(addon: Addon) {
@@ -31,12 +29,15 @@ export class TrialEngine {
     );
   }
 
-  /** @throws PointsmanError INVALID_PARAMETER_VALUE that says what cannot be built. */
-  build(snapshot: Snapshot): void {
+  /**
+   * @param delta makes the snapshot of the one that was followed last.
+   * @throws PointsmanError INVALID_PARAMETER_VALUE that says what cannot be built.
+   */
+  build(snapshot: Snapshot, delta: SnapshotDelta): void {
     if (this.#prepared === snapshot) return;
     this.discard();
     try {
-      this.#engine.prepare(deltaOf(this.#active, snapshot));
+      this.#engine.prepare(delta);
     } catch (error) {
       throw new PointsmanError('INVALID_PARAMETER_VALUE', messageOf(error), { cause: error });
     }
@@ -48,12 +49,11 @@ export class TrialEngine {
     this.#prepared = null;
   }
 
-  /** The snapshot has become active: later trials build on it. */
-  follow(snapshot: Snapshot): void {
-    this.build(snapshot);
-    this.#block.setActiveRevision(snapshot.revision);
+  /** What was built last has become active: later trials build on it. */
+  follow(): void {
+    if (this.#prepared === null) throw new Error('trial: nothing was built');
+    this.#block.setActiveRevision(this.#prepared.revision);
     this.#engine.commit();
-    this.#active = snapshot;
     this.#prepared = null;
   }
 

@@ -44,8 +44,10 @@ export interface SlotOptions {
 /** What became of a prepare. */
 export type PrepareOutcome =
   | { readonly kind: 'ready' }
-  /** There is no process that serves: whoever comes next gets what is active then. */
+  /** There was no process that serves: whoever comes next gets what is active then. */
   | { readonly kind: 'gone' }
+  /** The process has exited before it answered, perhaps because of what it was to prepare. */
+  | { readonly kind: 'died' }
   | { readonly kind: 'late' }
   | { readonly kind: 'refused'; readonly error: string };
 
@@ -72,7 +74,7 @@ export class WorkerSlot {
   #stopping = false;
   #respawnTimer: NodeJS.Timeout | null = null;
   readonly #onEnded: (() => void)[] = [];
-  readonly #onContact: (() => void)[] = [];
+  readonly #onJoined: (() => void)[] = [];
 
   constructor(options: SlotOptions) {
     this.#options = options;
@@ -156,7 +158,7 @@ export class WorkerSlot {
   join(channel: ControlChannel): void {
     this.#disconnect();
     this.#channel = channel;
-    this.#contact();
+    for (const resolve of this.#onJoined.splice(0)) resolve();
   }
 
   /** The connection is gone. A process that cannot be told of revisions must not serve. */
@@ -166,11 +168,20 @@ export class WorkerSlot {
     if (this.#state !== 'DRAINING') this.kill();
   }
 
-  /** Resolves at the first hello or death. */
-  contacted(): Promise<void> {
+  /**
+   * Resolves with true once there is a process to speak to, with false after `timeoutMs`: the last one may have
+   * died, and more may die before one comes.
+   */
+  joined(timeoutMs: number): Promise<boolean> {
+    if (this.connected || timeoutMs <= 0) return Promise.resolve(this.connected);
     return new Promise((resolve) => {
-      if (this.connected || this.#restarts > 0 || this.#state === 'DEAD') resolve();
-      else this.#onContact.push(resolve);
+      const timer = setTimeout(() => {
+        resolve(false);
+      }, timeoutMs);
+      this.#onJoined.push(() => {
+        clearTimeout(timer);
+        resolve(true);
+      });
     });
   }
 
@@ -188,8 +199,8 @@ export class WorkerSlot {
   }
 
   /**
-   * `frame`: an encoded `prepare` of the revision. Never rejects. `gone` only when the process starts no more
-   * requests: it has exited, or has not begun to serve.
+   * `frame`: an encoded `prepare` of the revision. Never rejects. `gone` and `died` only when the process starts no
+   * more requests: it has exited, or has not begun to serve.
    */
   prepare(revision: number, frame: Buffer, timeoutMs: number): Promise<PrepareOutcome> {
     const child = this.#process;
@@ -205,7 +216,8 @@ export class WorkerSlot {
         resolve(outcome);
       };
       const settle = (outcome: PrepareOutcome): void => {
-        if (outcome.kind !== 'gone' || hasExited(child)) finish(outcome);
+        if ((outcome.kind !== 'gone' && outcome.kind !== 'died') || hasExited(child))
+          finish(outcome);
         else {
           child.once('exit', () => {
             finish(outcome);
@@ -221,11 +233,14 @@ export class WorkerSlot {
     });
   }
 
-  /** After the store: a worker that has prepared the revision follows it by itself; this lets it clean up. */
+  /**
+   * After the store: a worker that has prepared the revision follows it by itself, at its next dispatch or beat. Told
+   * is only the one that waits for its first revision to accept.
+   */
   commit(revision: number): void {
     if (this.#prepared !== revision) return;
     this.#base = revision;
-    this.send({ commit: { revision } });
+    if (this.#state === 'STARTING') this.send({ commit: { revision } });
   }
 
   onEnvelope(envelope: Envelope): void {
@@ -289,7 +304,6 @@ export class WorkerSlot {
     this.#state = 'DEAD';
     this.#disconnect();
     onExit();
-    this.#contact();
     for (const resolve of this.#onEnded.splice(0)) resolve();
     if (this.#stopping) return;
     const now = performance.now();
@@ -310,12 +324,8 @@ export class WorkerSlot {
     this.#channel = null;
     this.#base = 0;
     this.#prepared = 0;
-    for (const awaited of this.#awaited.splice(0)) awaited.settle({ kind: 'gone' });
+    for (const awaited of this.#awaited.splice(0)) awaited.settle({ kind: 'died' });
     channel?.close();
-  }
-
-  #contact(): void {
-    for (const resolve of this.#onContact.splice(0)) resolve();
   }
 }
 

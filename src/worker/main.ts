@@ -55,6 +55,8 @@ let accepting = false;
 let orphaned = false;
 
 const addon = loadAddon();
+// The supervisor's is inherited, and stays that of the threads that compile and collect garbage.
+addon.setTimeSlice(0, false);
 const block = addon.openSharedBlock(CONTROL_PAGE_DESCRIPTOR, COLUMNS_DESCRIPTOR);
 const door = new Door(addon, block, slot, wakeDescriptors, () => {
   // Nothing is accepted before the setup has come.
@@ -156,7 +158,7 @@ function prepare(delta: SnapshotDelta): void {
   link.send({ prepared: { revision: delta.revision, error } });
 }
 
-/** The shared memory names the revision already; the first one opens the door. */
+/** The first revision is named by the shared memory: the door opens. Later ones need no word. */
 function commit(revision: number): void {
   door.engine.commit();
   link.send({ committed: { revision } });

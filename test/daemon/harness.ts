@@ -20,6 +20,8 @@ export interface DaemonOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A directory of an earlier daemon, to start on its state. */
   readonly stateDir?: string;
+  /** NODE_OPTIONS of the daemon's processes; none by default. */
+  readonly nodeOptions?: string;
 }
 
 export interface Answer {
@@ -113,7 +115,7 @@ export async function startDaemon(t: Test, options: DaemonOptions = {}): Promise
     ...options.flags,
   };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-  const child = spawn('env', pointsmanCommand(['serve', ...args]), {
+  const child = spawn('env', pointsmanCommand(['serve', ...args], options.nodeOptions), {
     // A folder without a manifest or configuration of somebody else's.
     cwd: stateDir,
     env: { ...cleanEnv(), ...options.env },
@@ -260,8 +262,9 @@ function mainFile(): string {
  * run on a thread of their own in each process that inherits it, and a main thread that waits for one that is
  * gone hangs for ever. env(1) takes it out and then is the process itself.
  */
-function pointsmanCommand(args: readonly string[]): string[] {
-  return ['-u', 'NODE_OPTIONS', process.execPath, mainFile(), ...args];
+function pointsmanCommand(args: readonly string[], nodeOptions?: string): string[] {
+  const wanted = nodeOptions === undefined ? [] : [`NODE_OPTIONS=${nodeOptions}`];
+  return ['-u', 'NODE_OPTIONS', ...wanted, process.execPath, mainFile(), ...args];
 }
 
 /** Without what would configure a daemon or a client from outside the test. */

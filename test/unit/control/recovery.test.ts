@@ -4,6 +4,7 @@ import { PointsmanError } from '../../../src/core/errors.js';
 import type { JsonObject } from '../../../src/control/control-plane.js';
 import type { Snapshot } from '../../../src/control/messages.js';
 import { createControlPlane } from '../../../src/control/create-control-plane.js';
+import { byName } from '../../../src/control/manifest-plan.js';
 import { systemClock } from '../../../src/core/clock.js';
 import { Store } from '../../../src/store/store.js';
 import {
@@ -54,7 +55,7 @@ t.test('the revision before it is stored as the next one and served', async (t) 
   const { control, store } = second;
   t.equal(control.revision, refused + 1);
   t.equal(store.revision, refused + 1);
-  t.match(dataPlane.last.endpoints, [
+  t.match([...dataPlane.last.endpoints].sort(byName), [
     { name: 'e', configVersion: 1, entities: [{ name: 'first' }] },
     { name: 'other' },
   ]);

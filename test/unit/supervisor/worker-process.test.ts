@@ -86,7 +86,7 @@ function frameOf(revision: number): Buffer {
 }
 
 t.test('an answer that comes too late is not taken for that of the next prepare', async (t) => {
-  const { slot, worker } = await startTalk(t);
+  const { slot, worker, told } = await startTalk(t);
   t.same(await slot.prepare(7, frameOf(7), 1), { kind: 'late' });
   const second = slot.prepare(8, frameOf(8), 60_000);
   worker.send({ prepared: { revision: 7, error: '' } });
@@ -102,19 +102,38 @@ t.test('an answer that comes too late is not taken for that of the next prepare'
   t.equal(slot.base, 0, 'only what is prepared can be followed');
   slot.commit(9);
   t.equal(slot.base, 9);
+  worker.send({ committed: { revision: 9 } });
+  while (slot.state !== 'SERVING') await new Promise((resolve) => setImmediate(resolve));
+  const fourth = slot.prepare(10, frameOf(10), 60_000);
+  worker.send({ prepared: { revision: 10, error: '' } });
+  t.same(await fourth, { kind: 'ready' });
+  slot.commit(10);
+  t.equal(slot.base, 10);
+  await slot.prepare(11, frameOf(11), 1);
+  while (told.every(({ prepare }) => prepare?.delta.revision !== 11)) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const commits = told.map(({ commit }) => commit?.revision).filter((one) => one !== undefined);
+  t.same(commits, [9], 'told is only the one that has not begun to serve');
 });
 
 t.test(
-  'a process that dies while it prepares is no obstacle, once its exit is certain',
+  'a process that dies while it prepares has done so only once its exit is certain',
   async (t) => {
     const { slot, exit } = await startTalk(t);
     const exited = exit();
     const outcome = slot.prepare(7, frameOf(7), 60_000);
     slot.kill();
-    t.same(await outcome, { kind: 'gone' });
+    t.same(await outcome, { kind: 'died' });
     await exited;
     t.equal(slot.connected, false);
     t.equal(slot.restarts, 1);
+    t.same(
+      await slot.prepare(7, frameOf(7), 60_000),
+      { kind: 'gone' },
+      'the next is not there yet',
+    );
+    t.equal(await slot.joined(1), false);
   },
 );
 

@@ -1,0 +1,61 @@
+/**
+ * Loaded into every process of a daemon by a test (`--import`): makes native prepare fail in the workers, and in
+ * them alone, for revisions that carry a mark. What the supervisor tries out beforehand succeeds.
+ *
+ * PREPARE_FAULT names a file that holds the kind of the fault; no file, no fault. A delta is marked by the text
+ * FAULT_MARK, e.g. in the name of a served entity.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+
+export const FAULT_MARK = 'faulty';
+
+/**
+ * - refuse: the engine says that it cannot build the revision
+ * - cripple: the engine gets a delta that it cannot make sense of
+ * - abort: the process dies, as native code does when it finds no memory
+ */
+export type FaultKind = 'refuse' | 'cripple' | 'abort';
+
+interface PreparingEngine {
+  prepare(delta: unknown): unknown;
+}
+type EngineClass = new (...args: unknown[]) => PreparingEngine;
+
+const file = process.env['PREPARE_FAULT'];
+const isWorker = process.env['POINTSMAN_WORKER'] !== undefined;
+
+if (file !== undefined && isWorker) {
+  const load = process.dlopen.bind(process);
+  process.dlopen = (module: object, filename: string, flags?: number): void => {
+    if (flags === undefined) load(module, filename);
+    else load(module, filename, flags);
+    const { exports } = module as { exports: { Engine?: EngineClass } };
+    if (filename.endsWith('pointsman.node') && exports.Engine !== undefined) {
+      exports.Engine = withFault(exports.Engine, file);
+    }
+  };
+}
+
+function withFault(Engine: EngineClass, faultFile: string): EngineClass {
+  return class extends Engine {
+    override prepare(delta: unknown): unknown {
+      if (!existsSync(faultFile) || !JSON.stringify(delta).includes(FAULT_MARK)) {
+        return super.prepare(delta);
+      }
+      const kind = readFileSync(faultFile, 'utf8') as FaultKind;
+      if (kind === 'abort') process.abort();
+      if (kind === 'cripple') return super.prepare(crippled(delta));
+      throw new Error('injected: no memory for the table');
+    }
+  };
+}
+
+/** Endpoints that route to nothing that is there. */
+function crippled(delta: unknown): unknown {
+  const { endpoints } = delta as { endpoints: { entities: object[] }[] };
+  const lost = endpoints.map((endpoint) => ({
+    ...endpoint,
+    entities: endpoint.entities.map((entity) => ({ ...entity, deployment: 'lost' })),
+  }));
+  return { ...(delta as object), endpoints: lost };
+}
