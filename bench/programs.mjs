@@ -23,7 +23,9 @@ const PARALLEL = 2;
 
 const LIBRARY = sourcesOfRooms(['core', 'http1']);
 /** Those named uv need a libuv to link with. */
-const NET = sourcesOfRooms(['net', 'test/net']).filter((file) => !/\/uv_[^/]*$/.test(file));
+const NET = sourcesOfRooms(['net', 'front', 'test/net']).filter(
+  (file) => !/\/uv_[^/]*$/.test(file),
+);
 const CLIENT = path.join(BENCH, 'load', 'client.cc');
 
 /** Name of a program: its sources. */
@@ -60,7 +62,7 @@ export async function buildPrograms(names) {
 function sourcesOf(name) {
   if (PROGRAMS[name] !== undefined) return [...PROGRAMS[name], ...LIBRARY];
   const source = path.join(BENCH, 'micro', `${name}.cc`);
-  const usesNet = /#include "(?:test\/)?net\//.test(readFileSync(source, 'utf8'));
+  const usesNet = /#include "(?:(?:test\/)?net|front)\//.test(readFileSync(source, 'utf8'));
   return [source, ...LIBRARY, ...(usesNet ? NET : [])];
 }
 

@@ -16,7 +16,7 @@ int main() {
   });
   EntityStats stats{};
   measure("entity's counters", [&] {
-    stats.recordAnswer(200, rng.next() >> 50);
+    stats.recordAnswer(200, rng.next() >> 50, true);
     return stats.statusClasses[1];
   });
 }

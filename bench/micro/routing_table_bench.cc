@@ -22,7 +22,7 @@ void measureTable(size_t count) {
   RoutingTable table(1);
   for (size_t i = 0; i < count; ++i) {
     const std::array<uint32_t, 2> weights{900'000, 100'000};
-    std::vector<EntityTarget> entities{{"a", 0, {}}, {"b", 1, {}}};
+    std::vector<EntityTarget> entities{{"a", 0, {}, {}}, {"b", 1, {}, {}}};
     table.endpoints().set(
         nameOf(i), makeRef<EndpointRoutes>(*AliasTable::build(weights), std::move(entities)));
   }

@@ -17,9 +17,9 @@
 // refusal is not lost to a reset (RFC 9112, 9.6).
 //
 // Memory: the kernel's buffers, the head (max_header_bytes), kPendingBytesMax, and of the answer
-// what one read of a replica brought (128 KiB); the request's body waits in the exchange. A FIN from
-// a client that is owed an answer means that it has left. Thread: the loop's. Owned by the front,
-// which recycles it.
+// what one read of a replica brought (128 KiB); the request's body waits in the exchange. A FIN
+// from a client that is owed an answer means that it has left. Thread: the loop's. Owned by the
+// front, which recycles it.
 #pragma once
 
 #include <sys/socket.h>

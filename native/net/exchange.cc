@@ -216,8 +216,8 @@ size_t Exchange::waitingBytes() const noexcept {
 }
 
 ssize_t Exchange::sendWaiting() noexcept {
-  const std::string_view prefix = std::string_view(prefix_).substr(prefixSent_);
-  const std::string_view rest = std::string_view(out_).substr(outSent_);
+  const std::string_view prefix{prefix_.data() + prefixSent_, prefix_.size() - prefixSent_};
+  const std::string_view rest{out_.data() + outSent_, out_.size() - outSent_};
   const int fd = connection_->fd();
   if (prefix.empty()) return sys::send(fd, rest.data(), rest.size());
   if (prefix.size() + rest.size() <= sys::kOneSendBytesMax) {

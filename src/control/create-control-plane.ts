@@ -61,7 +61,6 @@ import {
   deploymentStats,
   endpointStatus,
   entityStats,
-  NO_LOAD,
   viewDeployment,
   type DeploymentContext,
   type StatusContext,
@@ -255,13 +254,13 @@ class StoredControlPlane implements RunningControlPlane {
     const context = this.#deploymentContext();
     return [...this.#content.deployments.values()]
       .sort(byName)
-      .map((record) => this.#viewDeployment(record, users.get(record.name) ?? [], context));
+      .map((record) => viewDeployment(record, context, users.get(record.name) ?? []));
   }
 
   getDeployment(name: string): Tagged<DeploymentView> {
     const record = this.#deployment(name);
     const users = this.#users().get(name) ?? [];
-    const value = this.#viewDeployment(record, users, this.#deploymentContext());
+    const value = viewDeployment(record, this.#deploymentContext(), users);
     return { value, etag: etagOf(record) };
   }
 
@@ -346,22 +345,12 @@ class StoredControlPlane implements RunningControlPlane {
       counters: dataPlane.counters,
       nowMs: clock.nowMs(),
       addressesOf: (deployment) => lists.get(deployment),
+      limitSlotOf: (deployment) => this.#committer.specOf(deployment)?.limitSlot,
     };
   }
 
   get #content(): Content {
     return this.#committer.content;
-  }
-
-  #viewDeployment(
-    record: DeploymentRecord,
-    users: readonly string[],
-    context: DeploymentContext,
-  ): DeploymentView {
-    const spec = this.#committer.specOf(record.name);
-    const counts =
-      spec === undefined ? NO_LOAD : this.#options.dataPlane.counters.deployment(spec.limitSlot);
-    return viewDeployment(record, context, users, counts);
   }
 
   #endpoint(name: string): EndpointRecord {

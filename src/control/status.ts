@@ -31,10 +31,10 @@ import type { AddressStats, DeploymentStats, EntityStats } from './stats.js';
 
 /** What is counted under one slot. */
 export type EntityCounts = ReturnType<Counters['entity']>;
-export type DeploymentCounts = ReturnType<Counters['deployment']>;
+type DeploymentCounts = ReturnType<Counters['deployment']>;
 
 /** Of a deployment that nothing uses. */
-export const NO_LOAD: DeploymentCounts = {
+const NO_LOAD: DeploymentCounts = {
   inFlight: 0,
   waiting: 0,
   refusedFull: 0,
@@ -205,10 +205,12 @@ function percentageOf(config: ConfigRecord, entity: string): number {
 /** What `viewDeployment` reads besides the record. */
 export interface DeploymentContext {
   readonly prober: Prober;
-  readonly counters: Pick<Counters, 'address'>;
+  readonly counters: Pick<Counters, 'address' | 'deployment'>;
   readonly nowMs: number;
   /** The list that the workers have; undefined: they do not know the deployment. */
   addressesOf(deployment: string): DeploymentAddresses | undefined;
+  /** Where the workers count its load; undefined as above. */
+  limitSlotOf(deployment: string): number | undefined;
 }
 
 /** The view shares the record's `spec`: it is for reading. */
@@ -216,9 +218,10 @@ export function viewDeployment(
   record: DeploymentRecord,
   context: DeploymentContext,
   usedBy: readonly string[],
-  counts: DeploymentCounts,
 ): DeploymentView {
-  const { prober } = context;
+  const { prober, counters } = context;
+  const limitSlot = context.limitSlotOf(record.name);
+  const load = limitSlot === undefined ? NO_LOAD : counters.deployment(limitSlot);
   const listed = context.addressesOf(record.name)?.addresses ?? [];
   const slots = new Map(listed.map((one) => [addressText(one), one.statsSlot]));
   const { ready, problem } = prober.health(record.name);
@@ -229,18 +232,14 @@ export function viewDeployment(
     message: ready ? '' : problem,
     addresses: prober.status(record.name).map((probed) => {
       const slot = slots.get(probed.address);
-      return viewAddress(
-        probed,
-        slot === undefined ? null : context.counters.address(slot),
-        context,
-      );
+      return viewAddress(probed, slot === undefined ? null : counters.address(slot), context);
     }),
     load: {
-      in_flight: counts.inFlight,
+      in_flight: load.inFlight,
       max_in_flight: record.spec.limits.max_in_flight,
-      waiting: counts.waiting,
-      refused_full: counts.refusedFull,
-      refused_deadline: counts.refusedDeadline,
+      waiting: load.waiting,
+      refused_full: load.refusedFull,
+      refused_deadline: load.refusedDeadline,
     },
     used_by: [...usedBy],
   };
