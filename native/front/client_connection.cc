@@ -120,7 +120,9 @@ void ClientConnection::onReadable() noexcept {
   const std::string_view input(buffer.data(), static_cast<size_t>(got));
   if (state_ == State::kLingering) {
     lingerBytes_ += input.size();
-    if (lingerBytes_ > kLingerBytesMax) close();
+    // Closing now would reset the connection, and with it the answer that the client has not read
+    // yet; it gets no more room to send instead, until the time is over.
+    watchAsNeeded();
     return;
   }
   if (waits) {
@@ -631,6 +633,8 @@ void ClientConnection::watchAsNeeded() noexcept {
     reads = pending_.size() < kPendingBytesMax;
   } else if (state_ == State::kRelaying) {
     reads = !requestPaused_;
+  } else if (state_ == State::kLingering) {
+    reads = lingerBytes_ <= kLingerBytesMax;
   }
   const uint32_t events = (reads ? kReadable : 0) | (out_.empty() ? 0 : kWritable);
   if (events == watched_) return;
