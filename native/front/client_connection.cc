@@ -30,6 +30,13 @@ bool isWouldBlock(int error) noexcept {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
+// Letters' case matters in a method, and none of HTTP has small ones: `get` would be one thing to
+// us and perhaps another to a replica.
+bool isMethodRelayed(std::string_view method) noexcept {
+  return std::all_of(method.begin(), method.end(),
+                     [](char c) { return (c >= 'A' && c <= 'Z') || c == '-'; });
+}
+
 void clearKeeping(std::string& buffer) noexcept {
   if (buffer.capacity() > kKeptBytesMax) {
     buffer = std::string();
@@ -187,7 +194,7 @@ void ClientConnection::onHead() noexcept {
   state_ = State::kRelaying;
   windowSinceMs_ = front_.engine_.loop().nowMs();
   windowBytes_ = 0;
-  if (method == "CONNECT" || method == "TRACE") {
+  if (method == "CONNECT" || method == "TRACE" || !isMethodRelayed(method)) {
     refuse(Refusal::kMethodUnknown, method);
     return;
   }
