@@ -60,7 +60,7 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
   let lengths = 0;
   let encodings = 0;
   let fields = '';
-  let allFields: string | null = null;
+  let allFields = '';
   request.forEach((name, value) => {
     fields += `${name}: ${value}\r\n`;
     switch (name) {
@@ -95,7 +95,7 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
     }
   });
   head.fields =
-    allFields ?? (NON_ASCII.test(fields) ? Buffer.from(fields).toString('latin1') : fields);
+    allFields || (NON_ASCII.test(fields) ? Buffer.from(fields).toString('latin1') : fields);
   if (hosts !== 1) head.refusal = 'exactly one Host is needed';
   if (lengths > 1) head.refusal = 'more than one Content-Length';
   if (encodings > 1) head.refusal = 'more than one Transfer-Encoding';

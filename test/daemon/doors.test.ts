@@ -7,7 +7,7 @@ import { deploymentsOf, endpointOf, startDaemon, type TestDaemon } from './harne
 import { flagsOf, pathOf, startRecordingReplica, type RecordingReplica } from './data-modes.js';
 import { BrokenAnswer, ok, WireClient, type WireRequest } from './wire.js';
 
-const NAME_BYTES = "!#$%&'*+-.^_`|~09azAZ";
+const NAME_BYTES = Array.from("!#$%&'*+-.^_`|~09azAZ");
 const RAW = pathOf('raw');
 const SILENCE_MS = 2_000;
 
@@ -44,8 +44,8 @@ function messages(): Message[] {
       title: `query ${query}`,
       target: RAW + query,
     })),
-    ...[...NAME_BYTES].map((byte) => ({ title: `name ${byte}`, fields: [`X${byte}A: 1`] })),
-    ...[...NAME_BYTES].map((byte) => ({ title: `only ${byte}`, fields: [`${byte}: 1`] })),
+    ...NAME_BYTES.map((byte) => ({ title: `name ${byte}`, fields: [`X${byte}A: 1`] })),
+    ...NAME_BYTES.map((byte) => ({ title: `only ${byte}`, fields: [`${byte}: 1`] })),
     ...visible.map((byte) => ({ title: `value ${byte}`, fields: [`X-A: a${byte}b`] })),
     ...['', ' ', '\t', ' a', 'a ', '\ta\t', 'a\tb', 'a  b', '"a, b"', 'a:b', ':'].map((value) => ({
       title: `value ${JSON.stringify(value)}`,
@@ -162,7 +162,7 @@ t.test('both doors relay the same', async (t) => {
     t.type(expected, 'object', `${message.title}: answered`);
     t.same(got, expected, message.title);
   }
-  const probes = [...NAME_BYTES].map((byte) => `X${byte}A: 1`);
+  const probes = NAME_BYTES.map((byte) => `X${byte}A: 1`);
   for (const fields of probes) {
     const got = await exchange(t, native, replica, {
       title: '',

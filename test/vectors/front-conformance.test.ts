@@ -97,10 +97,8 @@ async function outcomeOf(t: Test, setting: Setting, bytes: string): Promise<Outc
     const first = await Promise.race([next(method), silence()]);
     if (first === 'timeout') return { answer: null, state: 'timeout' };
     if (first === null) return { answer: null, state: 'closed' };
-    const behind = await Promise.race([
-      client.send(post(daemon, INVOKE, 'behind')) && next('POST'),
-      silence(),
-    ]);
+    client.send(post(daemon, INVOKE, 'behind'));
+    const behind = await Promise.race([next('POST'), silence()]);
     if (behind === 'timeout') return { answer: first, state: 'timeout' };
     return { answer: first, state: behind === null ? 'closed' : 'open' };
   } finally {
