@@ -127,7 +127,7 @@ void ClientConnection::onReadable() noexcept {
   const std::string_view input(buffer.data(), static_cast<size_t>(got));
   if (state_ == State::kLingering) {
     lingerBytes_ += input.size();
-    if (lingerBytes_ > kLingerBytesMax) close();
+    watchAsNeeded();
     return;
   }
   if (waits) {
@@ -625,6 +625,10 @@ void ClientConnection::watchAsNeeded() noexcept {
     reads = pending_.size() < kPendingBytesMax;
   } else if (state_ == State::kRelaying) {
     reads = !requestPaused_;
+  } else if (state_ == State::kLingering) {
+    // What comes beyond is left to the kernel: closing here would reset the connection, and the
+    // client would lose the answer that it has not read yet.
+    reads = lingerBytes_ <= kLingerBytesMax;
   }
   const uint32_t events = (reads ? kReadable : 0) | (out_.empty() ? 0 : kWritable);
   if (events == watched_) return;
