@@ -65,7 +65,8 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
     fields += `${name}: ${value}\r\n`;
     switch (name) {
       case 'authorization':
-        head.authorization = head.authorization === undefined ? value : `${head.authorization},`;
+        if (head.authorization !== undefined) head.refusal = 'more than one Authorization';
+        head.authorization = value;
         break;
       case 'host':
         hosts += 1;
