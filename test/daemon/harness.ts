@@ -261,7 +261,10 @@ function mainFile(): string {
  * gone hangs for ever. env(1) takes it out and then is the process itself.
  */
 function pointsmanCommand(args: readonly string[]): string[] {
-  return ['-u', 'NODE_OPTIONS', process.execPath, mainFile(), ...args];
+  // tools/asan.mjs: only the daemon is to run on the sanitizers' libraries.
+  const preload = process.env['POINTSMAN_TEST_PRELOAD'];
+  const variables = preload === undefined ? [] : [`LD_PRELOAD=${preload}`];
+  return ['-u', 'NODE_OPTIONS', ...variables, process.execPath, mainFile(), ...args];
 }
 
 /** Without what would configure a daemon or a client from outside the test. */
