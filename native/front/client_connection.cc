@@ -30,6 +30,13 @@ bool isWouldBlock(int error) noexcept {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
+// Letters' case matters in a method, and none of HTTP has small ones: `get` would be one thing to
+// us and perhaps another to a replica.
+bool isMethodRelayed(std::string_view method) noexcept {
+  return std::all_of(method.begin(), method.end(),
+                     [](char c) { return (c >= 'A' && c <= 'Z') || c == '-'; });
+}
+
 void clearKeeping(std::string& buffer) noexcept {
   if (buffer.capacity() > kKeptBytesMax) {
     buffer = std::string();
@@ -120,8 +127,6 @@ void ClientConnection::onReadable() noexcept {
   const std::string_view input(buffer.data(), static_cast<size_t>(got));
   if (state_ == State::kLingering) {
     lingerBytes_ += input.size();
-    // Closing now would reset the connection, and with it the answer that the client has not read
-    // yet; it gets no more room to send instead, until the time is over.
     watchAsNeeded();
     return;
   }
@@ -189,7 +194,7 @@ void ClientConnection::onHead() noexcept {
   state_ = State::kRelaying;
   windowSinceMs_ = front_.engine_.loop().nowMs();
   windowBytes_ = 0;
-  if (method == "CONNECT" || method == "TRACE") {
+  if (method == "CONNECT" || method == "TRACE" || !isMethodRelayed(method)) {
     refuse(Refusal::kMethodUnknown, method);
     return;
   }
@@ -634,6 +639,8 @@ void ClientConnection::watchAsNeeded() noexcept {
   } else if (state_ == State::kRelaying) {
     reads = !requestPaused_;
   } else if (state_ == State::kLingering) {
+    // What comes beyond is left to the kernel: closing here would reset the connection, and the
+    // client would lose the answer that it has not read yet.
     reads = lingerBytes_ <= kLingerBytesMax;
   }
   const uint32_t events = (reads ? kReadable : 0) | (out_.empty() ? 0 : kWritable);

@@ -44,7 +44,7 @@ class Front;
 constexpr size_t kPendingBytesMax = size_t{64} * 1024;
 // A refused request's body up to this size is read and dropped so that the connection can live on.
 constexpr uint64_t kDroppedBodyBytesMax = uint64_t{64} * 1024;
-// What is dropped of a connection that is being ended, and for how long.
+// What is dropped of a connection that is being ended, and how long it stays after its last answer.
 constexpr size_t kLingerBytesMax = size_t{256} * 1024;
 constexpr uint64_t kLingerMs = 2'000;
 // From the first byte of a head to its last.

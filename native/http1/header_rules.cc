@@ -1,6 +1,8 @@
 // The lists of names, by length first: most fields are decided by one jump and no comparison.
 #include "http1/header_rules.h"
 
+#include <algorithm>
+
 namespace pointsman {
 
 namespace {
@@ -109,9 +111,22 @@ bool takeFieldLine(std::string_view& rest, HeaderField& field) noexcept {
   return isToken(field.name) && isFieldValue(field.value);
 }
 
+// uWebSockets.js waits for ever behind any other byte in a name, takes bytes above ASCII off the
+// ends of values, and gives the rest to JS as UTF-8.
+bool isReadableByJs(HeaderField field) noexcept {
+  return std::all_of(field.name.begin(), field.name.end(),
+                     [](char c) {
+                       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                              (c >= '0' && c <= '9') || c == '-';
+                     }) &&
+         std::all_of(field.value.begin(), field.value.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
 bool isLocalRequestField(std::string_view name, const ConnectionOptions& options) noexcept {
   if (isHopField(name) || equalsLower(name, "host") || equalsLower(name, "expect") ||
-      equalsLower(name, "content-length") || equalsLower(name, kClientAddressField)) {
+      equalsLower(name, "content-length") || equalsLower(name, kClientAddressField) ||
+      equalsLower(name, kAllFieldsField)) {
     return false;
   }
   return !options.names(name) || equalsLower(name, "authorization");
@@ -181,7 +196,28 @@ bool appendForwardedRequestFields(std::string_view rawFields, std::string& out) 
 }
 
 bool appendLocalRequestFields(std::string_view rawFields, std::string& out) {
-  return appendRequestFieldsWanted(rawFields, isLocalRequestField, out);
+  const size_t start = out.size();
+  if (!appendRequestFieldsWanted(rawFields, isLocalRequestField, out)) return false;
+  bool areReadable = true;
+  HeaderField field;
+  for (std::string_view rest = std::string_view(out).substr(start); !rest.empty();) {
+    areReadable = takeFieldLine(rest, field) && isReadableByJs(field) && areReadable;
+  }
+  if (areReadable) return true;
+  const std::string all = out.substr(start);
+  out.resize(start);
+  for (std::string_view rest = all; !rest.empty();) {
+    if (takeFieldLine(rest, field) && isReadableByJs(field)) appendField(field, out);
+  }
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  out.append(kAllFieldsField).append(": ");
+  for (const char c : all) {
+    const auto byte = static_cast<unsigned char>(c);
+    out.push_back(kDigits[byte >> 4]);
+    out.push_back(kDigits[byte & 15]);
+  }
+  out.append("\r\n");
+  return true;
 }
 
 bool isForwardedResponseField(std::string_view name, const ConnectionOptions& options) noexcept {

@@ -62,10 +62,14 @@ class ConnectionOptions {
 
 // Tells the worker's own JS who the client is; a client's field of this name never gets there.
 inline constexpr std::string_view kClientAddressField = "x-pointsman-client";
+// All fields of the request, `name: value\r\n` each, in hexadecimal digits.
+inline constexpr std::string_view kAllFieldsField = "x-pointsman-fields";
 
 // As appendForwardedRequestFields for a request that the worker's own JS answers: credentials and
 // all other end-to-end fields stay, also where Connection names Authorization. Left out: hop-by-hop
-// fields, Host, Content-Length and Expect, which the caller answers for, and kClientAddressField.
+// fields, Host, Content-Length and Expect, which the caller answers for, and the two fields of our
+// own. When uWebSockets.js could not read one of those that stay, it is left out too and
+// kAllFieldsField has all of them.
 [[nodiscard]] bool appendLocalRequestFields(std::string_view rawFields, std::string& out);
 
 // True when the field of a replica's answer belongs to the client. Left out: hop-by-hop fields, the

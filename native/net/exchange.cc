@@ -174,7 +174,9 @@ void Exchange::armResponseHeader() noexcept {
 }
 
 size_t Exchange::sendBody(std::string_view body, bool last) {
-  if (!live() || requestComplete_ || sendBroken_ || failLater_ != Failure::kNone) return 0;
+  if (!live() || requestComplete_ || failLater_ != Failure::kNone) return 0;
+  // Behind a connection that broke it is kept as long as the request may still go to another one.
+  if (sendBroken_ && (headRelayed_ || (wrote_ && !replayable_))) return 0;
   if (!appendBody(body, last)) {
     failLater(Failure::kBadRequest);
     return 0;

@@ -161,6 +161,21 @@ void testListMembers() {
   CHECK(rest.empty());
 }
 
+void testWhatJsCannotReadComesInOneField() {
+  const auto local = [](std::string_view rawFields) {
+    std::string out = "X";
+    CHECK(appendLocalRequestFields(rawFields, out));
+    return out.substr(1);
+  };
+  CHECK_EQUAL(local("A: 1\r\nAuthorization: t\r\nx-pointsman-client: 6\r\n"),
+              "A: 1\r\nAuthorization: t\r\n");
+  // 0x5f is the underscore; what a client says in our field is dropped.
+  CHECK_EQUAL(local("A: 1\r\nB_: 2\r\nX-Pointsman-Fields: 41\r\n"),
+              "A: 1\r\nx-pointsman-fields: 413a20310d0a425f3a20320d0a\r\n");
+  CHECK_EQUAL(local("A: \xe9\r\n"), "x-pointsman-fields: 413a20e90d0a\r\n");
+  CHECK_EQUAL(local("Connection: a.b\r\nA.B: 1\r\nC: 2\r\n"), "C: 2\r\n");
+}
+
 }  // namespace
 }  // namespace pointsman
 
@@ -173,5 +188,6 @@ int main() {
   pointsman::testResponseFields();
   pointsman::testValidators();
   pointsman::testListMembers();
+  pointsman::testWhatJsCannotReadComesInOneField();
   return pointsman::test::finishChecks();
 }

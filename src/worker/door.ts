@@ -245,11 +245,15 @@ function answerWhenRead(
       });
     });
   };
-  if (head.close || head.contentLength < 0 || head.contentLength > DISCARD_BYTES_MAX) {
+  if (head.close || head.contentLength > DISCARD_BYTES_MAX) {
     later(true);
     return;
   }
-  response.onData((_chunk, isLast) => {
-    if (isLast && state === 'reading') later(false);
+  let discarded = 0;
+  response.onData((chunk, isLast) => {
+    discarded += chunk.byteLength;
+    if (state !== 'reading') return;
+    if (isLast) later(false);
+    else if (discarded > DISCARD_BYTES_MAX) later(true);
   });
 }

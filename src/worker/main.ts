@@ -34,8 +34,9 @@ import { refusalNumber, refusalTexts } from './refusals.js';
 import { createApp } from './uws.js';
 
 const BEAT_MS = 100;
-/** More than the front adds to a head that it hands to the JS door. */
+/** More than the front adds to a head that it hands to the JS door, which may hold every field three times over. */
 const FRONT_FIELDS_BYTES = 1_024;
+const FRONT_FIELDS_FACTOR = 3;
 /** Drain time of a worker whose supervisor died and whose state directory was removed. */
 const HOPELESS_DRAIN_MS = 30_000;
 /** Far below what one message can carry; a socket that was taken over twice is rare. */
@@ -124,7 +125,9 @@ function setUp(setup: Setup): void {
     engine: door.engine,
     meetsClients,
     // What the front adds must not make a head too large that it let pass.
-    maxHeaderBytes: setup.maxHeaderBytes + (meetsClients ? 0 : FRONT_FIELDS_BYTES),
+    maxHeaderBytes: meetsClients
+      ? setup.maxHeaderBytes
+      : setup.maxHeaderBytes * FRONT_FIELDS_FACTOR + FRONT_FIELDS_BYTES,
     onRequest: door.onRequest,
   });
   if (!meetsClients) openFront(setup);

@@ -31,15 +31,18 @@ export interface RequestHead {
 const CONTENT_LENGTH = /^[0-9]{1,15}$/;
 // RFC 3986 authority without userinfo: a name, an IPv4 or a bracketed IPv6 address, and a port.
 const HOST = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?$/;
-const METHOD = /^[A-Z]{1,32}$/;
+/** Same in native/front/client_connection.cc. */
+const METHOD = /^[A-Z-]{1,32}$/;
 // Visible ASCII without '#', which no request target has.
 const TARGET = /^[\x21\x22\x24-\x7e]+$/;
 const NON_ASCII = /[^\x20-\x7e\r\n\t]/;
 
 /** Same as kClientAddressField in native/http1/header_rules.h. */
 const CLIENT_ADDRESS_FIELD = 'x-pointsman-client';
+/** Same as kAllFieldsField there: what uWebSockets.js cannot read comes in it. */
+const ALL_FIELDS_FIELD = 'x-pointsman-fields';
 
-/** `guarded`: the request comes from the front, which alone can set CLIENT_ADDRESS_FIELD then. */
+/** `guarded`: the request comes from the front, which alone can set the two fields above then. */
 export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
   const head: RequestHead = {
     method: request.getCaseSensitiveMethod(),
@@ -57,11 +60,13 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
   let lengths = 0;
   let encodings = 0;
   let fields = '';
+  let allFields = '';
   request.forEach((name, value) => {
     fields += `${name}: ${value}\r\n`;
     switch (name) {
       case 'authorization':
-        head.authorization = head.authorization === undefined ? value : `${head.authorization},`;
+        if (head.authorization !== undefined) head.refusal = 'more than one Authorization';
+        head.authorization = value;
         break;
       case 'host':
         hosts += 1;
@@ -85,9 +90,13 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
       case CLIENT_ADDRESS_FIELD:
         if (guarded) head.clientAddress = value;
         break;
+      case ALL_FIELDS_FIELD:
+        if (guarded) allFields = Buffer.from(value, 'hex').toString('latin1');
+        break;
     }
   });
-  head.fields = NON_ASCII.test(fields) ? Buffer.from(fields).toString('latin1') : fields;
+  head.fields =
+    allFields || (NON_ASCII.test(fields) ? Buffer.from(fields).toString('latin1') : fields);
   if (hosts !== 1) head.refusal = 'exactly one Host is needed';
   if (lengths > 1) head.refusal = 'more than one Content-Length';
   if (encodings > 1) head.refusal = 'more than one Transfer-Encoding';

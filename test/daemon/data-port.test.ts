@@ -1,6 +1,7 @@
 /** The data port's contract with clients: what every answer carries, what is refused and how, what reaches a replica. */
 import { gzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
+import { flagsOf, modeOf } from './data-modes.js';
 import { endpointOf, startDaemon, type TestDaemon } from './harness.js';
 import {
   jsonOf,
@@ -20,6 +21,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 const daemon = await startDaemon(t, {
   flags: {
+    ...flagsOf(modeOf(import.meta.url)),
     'data-plane-max-request-bytes': String(BODY_MAX),
     'data-plane-max-header-bytes': String(HEAD_MAX),
   },

@@ -1,7 +1,9 @@
 /** How requests are framed on the wire: what is refused because it could be read in two ways, and what shares a connection. */
 import t, { type Test } from 'tap';
+import { flagsOf, modeOf } from './data-modes.js';
 import { endpointOf, startDaemon } from './harness.js';
 import {
+  BrokenAnswer,
   jsonOf,
   ok,
   post,
@@ -13,7 +15,8 @@ import {
 
 const INVOKE = '/serving-endpoints/echo/invocations';
 
-const daemon = await startDaemon(t);
+const mode = modeOf(import.meta.url);
+const daemon = await startDaemon(t, { flags: flagsOf(mode) });
 const requests: WireRequest[] = [];
 const replica = await startWireReplica(t, (request, socket) => {
   requests.push(request);
@@ -133,8 +136,16 @@ await t.test('pipelined requests: no answer is mixed up and the worker lives', a
     const bytes = numbers.map((n) => post(daemon, INVOKE, `{"n":${String(n)}}`)).join('');
     const wire = client(t).send(bytes);
     const answered: unknown[] = [];
-    while (answered.length < count) answered.push(jsonOf(await wire.answer())['n']);
-    t.same(answered, numbers, 'answers come in order');
+    while (answered.length < count) {
+      const answer = await wire.answer().catch((error: unknown) => {
+        // Without the front the connection is broken off instead.
+        if (mode === 'js' && error instanceof BrokenAnswer) return null;
+        throw error;
+      });
+      if (answer === null) break;
+      answered.push(jsonOf(answer)['n']);
+    }
+    t.same(answered, mode === 'js' ? numbers.slice(0, answered.length) : numbers, 'in order');
     t.equal((await daemon.invoke(INVOKE, {})).status, 200);
   }
   t.equal(await daemon.workerPid(), pid);
@@ -149,7 +160,9 @@ await t.test('Expect: 100-continue', async (t) => {
   t.same(valuesOf(last(), 'expect'), []);
 });
 
-await t.test('HTTP/1.0 gets an answer that it can read', async (t) => {
+// uWebSockets.js knows no HTTP/1.0: only the front does.
+const onlyWithFront = mode === 'js' ? { skip: 'without the front it is 505' } : {};
+await t.test('HTTP/1.0 gets an answer that it can read', onlyWithFront, async (t) => {
   const request = post(daemon, INVOKE, '{}').replace('HTTP/1.1', 'HTTP/1.0');
   const said = (await client(t).send(request).rest()).toString();
   t.match(said, /^HTTP\/1\.1 200 /);

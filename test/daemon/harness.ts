@@ -263,8 +263,11 @@ function mainFile(): string {
  * gone hangs for ever. env(1) takes it out and then is the process itself.
  */
 function pointsmanCommand(args: readonly string[], nodeOptions?: string): string[] {
-  const wanted = nodeOptions === undefined ? [] : [`NODE_OPTIONS=${nodeOptions}`];
-  return ['-u', 'NODE_OPTIONS', ...wanted, process.execPath, mainFile(), ...args];
+  const variables = nodeOptions === undefined ? [] : [`NODE_OPTIONS=${nodeOptions}`];
+  // tools/asan.mjs: only the daemon is to run on the sanitizers' libraries.
+  const preload = process.env['POINTSMAN_TEST_PRELOAD'];
+  if (preload !== undefined) variables.push(`LD_PRELOAD=${preload}`);
+  return ['-u', 'NODE_OPTIONS', ...variables, process.execPath, mainFile(), ...args];
 }
 
 /** Without what would configure a daemon or a client from outside the test. */

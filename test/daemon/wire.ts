@@ -39,13 +39,17 @@ export function jsonOf(message: WireMessage): Record<string, unknown> {
 
 /** Bytes of one socket as they come, pulled by whoever waits for them. */
 class Inbox {
-  #bytes = Buffer.alloc(0);
+  #bytes: Buffer = Buffer.alloc(0);
+  /** Came after `#bytes`; joined only when somebody looks, because a large answer comes in many pieces. */
+  #chunks: Buffer[] = [];
+  #size = 0;
   #ended = false;
   #wake: () => void = () => undefined;
 
   constructor(socket: Socket) {
     socket.on('data', (chunk: Buffer) => {
-      this.#bytes = Buffer.concat([this.#bytes, chunk]);
+      this.#chunks.push(chunk);
+      this.#size += chunk.length;
       this.#wake();
     });
     const end = (): void => {
@@ -58,23 +62,23 @@ class Inbox {
   }
 
   get text(): string {
-    return this.#bytes.toString('latin1');
+    return this.#joined().toString('latin1');
   }
 
   /** Null when the other side ends first. */
   async take(bytes: number): Promise<Buffer | null> {
-    while (this.#bytes.length < bytes) {
+    while (this.#size < bytes) {
       if (this.#ended) return null;
       await this.#more();
     }
-    const taken = this.#bytes.subarray(0, bytes);
-    this.#bytes = this.#bytes.subarray(bytes);
-    return taken;
+    const all = this.#joined();
+    this.#set(all.subarray(bytes));
+    return all.subarray(0, bytes);
   }
 
   async takeThrough(end: string): Promise<string | null> {
     for (;;) {
-      const at = this.#bytes.indexOf(end, 0, 'latin1');
+      const at = this.#joined().indexOf(end, 0, 'latin1');
       if (at >= 0)
         return ((await this.take(at + end.length)) ?? Buffer.alloc(0)).toString('latin1');
       if (this.#ended) return null;
@@ -84,9 +88,20 @@ class Inbox {
 
   async takeAll(): Promise<Buffer> {
     while (!this.#ended) await this.#more();
-    const all = this.#bytes;
-    this.#bytes = Buffer.alloc(0);
+    const all = this.#joined();
+    this.#set(Buffer.alloc(0));
     return all;
+  }
+
+  #joined(): Buffer {
+    if (this.#chunks.length > 0) this.#set(Buffer.concat([this.#bytes, ...this.#chunks]));
+    return this.#bytes;
+  }
+
+  #set(bytes: Buffer): void {
+    this.#bytes = bytes;
+    this.#chunks = [];
+    this.#size = bytes.length;
   }
 
   #more(): Promise<void> {

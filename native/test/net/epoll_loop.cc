@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "net/sys.h"
 #include "net/timer_wheel.h"
 
 namespace pointsman {
@@ -39,6 +40,7 @@ EpollLoop::~EpollLoop() {
 }
 
 Loop::Watch* EpollLoop::watch(int fd, uint32_t events, IoWatcher* watcher) noexcept {
+  if (sys::faultOf("watch") != 0) return nullptr;
   auto* made = new Watch{.fd = fd, .events = 0, .watcher = watcher};
   watches_++;
   change(made, events);

@@ -13,6 +13,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "test/net/faults.h"
+
 namespace pointsman::test {
 
 namespace {
@@ -73,6 +75,7 @@ ReplicaConnection::ReplicaConnection(Loop& loop, int fd, ReplicaScript script)
     : loop_(loop), fd_(fd), script_(std::move(script)) {
   const int on = 1;
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  const FaultsSuspended own;
   watch_ = loop_.watch(fd_, kReadable, this);
   loop_.defer(this);
 }
@@ -250,6 +253,7 @@ FakeReplica::~FakeReplica() {
 
 void FakeReplica::listenOn(int fd) {
   listenFd_ = fd;
+  const FaultsSuspended own;
   watch_ = loop_.watch(fd, kReadable, this);
 }
 

@@ -14,6 +14,7 @@ uint32_t faultNth = 0;        // NOLINT
 uint32_t calls = 0;           // NOLINT
 int faultError = 0;           // NOLINT
 bool isFaultLasting = false;  // NOLINT
+uint32_t suspensions = 0;     // NOLINT
 
 }  // namespace
 
@@ -30,6 +31,14 @@ void clearFaults() {
   calls = 0;
 }
 
+FaultsSuspended::FaultsSuspended() {
+  suspensions++;
+}
+
+FaultsSuspended::~FaultsSuspended() {
+  suspensions--;
+}
+
 uint32_t faultCalls() {
   return calls;
 }
@@ -40,7 +49,7 @@ namespace pointsman::sys {
 
 int faultOf(const char* call) noexcept {
   using namespace pointsman::test;  // NOLINT: its state lives there
-  if (faultyCall != call) return 0;
+  if (faultyCall != call || suspensions > 0) return 0;
   calls++;
   const bool isHit = calls == faultNth || (isFaultLasting && calls > faultNth);
   return isHit ? faultError : 0;

@@ -5,10 +5,18 @@
 
 namespace pointsman::test {
 
-// `call` is "socket", "connect", "sendmsg" or "recv"; the `nth` (from 1) fails once, or,
-// `isLasting`, it and all after.
+// `call` is "socket", "connect", "sendmsg", "recv" or "watch", the last one the loop's; the `nth`
+// (from 1) fails once, or, `isLasting`, it and all after.
 void setFault(const char* call, uint32_t nth, int error, bool isLasting = false);
 void clearFaults();
+// While one lives, calls neither fail nor count: they are the test's own.
+class FaultsSuspended {
+ public:
+  FaultsSuspended();
+  ~FaultsSuspended();
+  FaultsSuspended(const FaultsSuspended&) = delete;
+  FaultsSuspended& operator=(const FaultsSuspended&) = delete;
+};
 // Calls of the kind that is set, since setFault.
 uint32_t faultCalls();
 

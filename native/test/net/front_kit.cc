@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <charconv>
 
+#include "net/sys.h"
 #include "test/check.h"
 
 namespace pointsman::test {
@@ -179,12 +180,14 @@ FrontKit::~FrontKit() {
 }
 
 int FrontKit::connect() noexcept {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int fd = sys::socket(AF_INET);
+  if (fd < 0) return -1;
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(local.port());
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const int done = ::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to);  // NOLINT: its idiom
+  const int done =
+      sys::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to);  // NOLINT: its idiom
   if (done == 0 || errno == EINPROGRESS) return fd;
   close(fd);
   return -1;

@@ -1,0 +1,5 @@
+/** framing.test.ts once more, with the fast path off. */
+const file = './framing.test.js?mode=guarded';
+await import(file);
+
+export {};
