@@ -42,6 +42,7 @@ const THREAD_SOURCES = {
     'net/admission.cc',
     'net/timer_wheel.cc',
     'test/net/epoll_loop.cc',
+    'test/net/faults.cc',
   ],
 };
 const compiler = process.env['CXX'] ?? 'g++';
