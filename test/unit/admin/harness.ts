@@ -22,6 +22,10 @@ import type {
   Tagged,
   WorkerStatus,
 } from '../../../src/control/control-plane.js';
+import { GrantBook } from '../../../src/control/grant-book.js';
+import { creatorGrants } from '../../../src/control/grants.js';
+import type { EndpointRecord } from '../../../src/control/records.js';
+import { newEndpoint } from '../../../src/control/transitions.js';
 import { PointsmanError } from '../../../src/core/errors.js';
 
 export const ADMIN_TOKEN = 'admin-token-of-the-test';
@@ -46,6 +50,16 @@ const WORKER: WorkerStatus = {
 /** Remembers what it was called with; keeps endpoints by name with a counter as entity tag. */
 export class MemoryControl implements ControlPlane {
   revision = 1;
+  /** What grants hang on; its keys are those of `records`. */
+  #endpoints: ReadonlyMap<string, EndpointRecord> = new Map();
+  readonly grants = new GrantBook({
+    content: () => ({ endpoints: this.#endpoints, deployments: new Map(), servedBy: new Map() }),
+    exclusive: (task) => task(),
+    commit: ({ endpoints }) => {
+      this.#endpoints = new Map([...this.#endpoints, ...endpoints] as [string, EndpointRecord][]);
+      return Promise.resolve();
+    },
+  });
   readonly records = new Map<string, Tagged<JsonObject>>();
   readonly changes: ChangeOptions[] = [];
   readonly applied: { manifest: unknown; options: ManifestOptions }[] = [];
@@ -173,7 +187,14 @@ export class MemoryControl implements ControlPlane {
     this.revision += 1;
     this.changes.push(options);
     const record = { value, etag: `"${String(this.revision)}"` };
-    this.records.set(value['name'] as string, record);
+    const name = value['name'] as string;
+    this.records.set(name, record);
+    if (!this.#endpoints.has(name)) {
+      const grants = creatorGrants(options.principalId);
+      const id = this.#endpoints.size.toString(16).padStart(32, '0');
+      const endpoint = newEndpoint(name, id, options.principal, 0, { grants });
+      this.#endpoints = new Map([...this.#endpoints, [name, endpoint]]);
+    }
     return record;
   }
 }
