@@ -83,7 +83,7 @@ export class CredentialBook {
     this.#dropExpired(principalId);
     if (this.#rowsOf(kind, principalId).length >= limit) {
       throw new PointsmanError(
-        'RESOURCE_EXHAUSTED',
+        'INVALID_PARAMETER_VALUE',
         `There are ${String(limit)} ${what} already, which is the limit; delete one first`,
       );
     }

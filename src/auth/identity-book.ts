@@ -187,7 +187,7 @@ export class IdentityBook implements Directory {
   create(kind: PrincipalKind, draft: PrincipalDraft): PrincipalRecord {
     if (this.#records.size >= PRINCIPALS_MAX) {
       throw new PointsmanError(
-        'RESOURCE_EXHAUSTED',
+        'INVALID_PARAMETER_VALUE',
         `There are ${String(PRINCIPALS_MAX)} principals, which is the limit`,
       );
     }
@@ -217,7 +217,7 @@ export class IdentityBook implements Directory {
     this.#checkBuiltin(before, draft);
     if (draft.name !== before.name) this.#checkName(before.kind, draft.name, before);
     const had = this.#members.get(id) ?? new Set<string>();
-    const wanted = new Set(draft.members ?? had);
+    const wanted = new Set(id === String(BUILTIN_IDS.users) ? had : (draft.members ?? had));
     const added = [...wanted].filter((member) => !had.has(member));
     const removed = [...had].filter((member) => !wanted.has(member));
     for (const member of added) this.#checkMember(member, id);

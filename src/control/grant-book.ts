@@ -39,6 +39,12 @@ export class GrantBook {
     return record === null ? null : viewOf(record);
   }
 
+  /** By name alone: for paths that name endpoints. */
+  named(name: string): EndpointGrants | null {
+    const record = this.#host.content().endpoints.get(name);
+    return record === undefined ? null : viewOf(record);
+  }
+
   /**
    * @param next the grants after the change, of those before it.
    * @throws PointsmanError RESOURCE_DOES_NOT_EXIST

@@ -9,7 +9,11 @@ import type { Test } from 'tap';
 import { pino } from 'pino';
 import { createAdminApp } from '../../../src/admin/app.js';
 import type { AdminOptions, Readiness } from '../../../src/admin/contract.js';
+import { Authenticator, type AuthenticatorOptions } from '../../../src/auth/authenticator.js';
 import { CredentialChecker, hashToken } from '../../../src/auth/credentials.js';
+import { IdentityBook } from '../../../src/auth/identity-book.js';
+import { LoginThrottle } from '../../../src/auth/login-throttle.js';
+import { StoredIdentities } from '../../../src/auth/stored-identities.js';
 import type {
   ChangeOptions,
   ConfigHistoryItem,
@@ -26,7 +30,11 @@ import { GrantBook } from '../../../src/control/grant-book.js';
 import { creatorGrants } from '../../../src/control/grants.js';
 import type { EndpointRecord } from '../../../src/control/records.js';
 import { newEndpoint } from '../../../src/control/transitions.js';
+import { systemClock } from '../../../src/core/clock.js';
 import { PointsmanError } from '../../../src/core/errors.js';
+import { createSealer } from '../../../src/store/sealed-box.js';
+import { Store } from '../../../src/store/store.js';
+import { temporaryDirectory } from '../auth/kit.js';
 
 export const ADMIN_TOKEN = 'admin-token-of-the-test';
 export const QUERY_TOKEN = 'query-token-of-the-test';
@@ -199,27 +207,52 @@ export class MemoryControl implements ControlPlane {
   }
 }
 
+/** Identities over a store of their own. */
+export function startIdentities(t: Test, control: ControlPlane): StoredIdentities {
+  const store = Store.open(temporaryDirectory(t));
+  t.teardown(() => {
+    store.close();
+  });
+  return new StoredIdentities({
+    tables: store.identities,
+    sealer: createSealer(Buffer.alloc(32)),
+    clock: systemClock,
+    book: new IdentityBook(store.identities),
+    grants: control.grants,
+  });
+}
+
 export interface Harness {
   readonly url: string;
   readonly control: MemoryControl;
+  readonly identities: StoredIdentities;
   readonly logLines: string[];
   setReady(readiness: Readiness): void;
 }
 
-export async function startAdmin(t: Test, options: Partial<AdminOptions> = {}): Promise<Harness> {
+export async function startAdmin(
+  t: Test,
+  options: Partial<AdminOptions> = {},
+  access: Partial<AuthenticatorOptions> = {},
+): Promise<Harness> {
   const control = new MemoryControl();
   const logLines: string[] = [];
-  const checker = new CredentialChecker([
-    { tokenSha256: hashToken(ADMIN_TOKEN), principal: 'admin' },
-    { tokenSha256: hashToken(QUERY_TOKEN), principal: 'query' },
-  ]);
+  const identities = startIdentities(t, control);
+  const authenticator = new Authenticator({
+    localTokens: new CredentialChecker([
+      { tokenSha256: hashToken(ADMIN_TOKEN), principal: 'admin' },
+      { tokenSha256: hashToken(QUERY_TOKEN), principal: 'query' },
+    ]),
+    identities,
+    throttle: new LoginThrottle(systemClock),
+    ...access,
+  });
   let readiness: Readiness = { ready: true, reason: '' };
   const app = createAdminApp({
     control,
-    authenticate: (authorization) => {
-      const name = checker.check(authorization);
-      return name === null ? null : { name, role: name === 'query' ? 'query' : 'admin' };
-    },
+    authenticate: (authorization, address) => authenticator.authenticate(authorization, address),
+    identities,
+    workspaceId: '900800700600',
     supervisor: {
       workers: () => [WORKER],
       refusals: () => [],
@@ -239,6 +272,7 @@ export async function startAdmin(t: Test, options: Partial<AdminOptions> = {}): 
   return {
     url,
     control,
+    identities,
     logLines,
     setReady: (next) => {
       readiness = next;

@@ -92,7 +92,7 @@ t.test('a principal has a limited number of each; expired ones do not count', (t
   for (let count = 0; count < CLIENT_SECRETS_MAX; count += 1) {
     credentials.create('client_secret', input);
   }
-  t.throws(() => credentials.create('client_secret', input), { code: 'RESOURCE_EXHAUSTED' });
+  t.throws(() => credentials.create('client_secret', input), { code: 'INVALID_PARAMETER_VALUE' });
   kit.clock.advance(60_000);
   t.ok(credentials.create('client_secret', input));
   t.equal(credentials.list('client_secret', machine.id).length, 1);
