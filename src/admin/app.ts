@@ -30,6 +30,7 @@ import { permissionRoutes } from './routes/permissions.js';
 import { scimRoutes } from './routes/scim.js';
 import { servingEndpointRoutes } from './routes/serving-endpoints.js';
 import { statusRoutes } from './routes/status.js';
+import { tokenManagementRoutes } from './routes/token-management.js';
 import { unbuiltRoutes } from './routes/unbuilt.js';
 
 /** A client's own request id is echoed when it is short visible ASCII; anything else gets ours. */
@@ -100,6 +101,7 @@ function addRoutes(app: FastifyInstance, options: AdminOptions): void {
   permissionRoutes(app, options.control, options.identities.book);
   scimRoutes(app, options.identities.book, options.workspaceId);
   accessTokenRoutes(app, options.identities);
+  tokenManagementRoutes(app, options.identities);
   clientSecretRoutes(app, options.identities);
   endpointUpdateRoutes(app, options.control);
   deploymentRoutes(app, options.control);

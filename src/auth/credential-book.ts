@@ -109,11 +109,16 @@ export class CredentialBook {
     return this.#rowsOf(kind, principalId).map(viewOf);
   }
 
-  /** @throws PointsmanError RESOURCE_DOES_NOT_EXIST unless the principal has it (null: whoever has it). */
-  delete(kind: CredentialKind, principalId: string | null, id: string): void {
+  /** Of every principal, without those that have expired; in no order. */
+  all(kind: CredentialKind): Credential[] {
     const rows = [...this.#byHash.values()];
-    const row = rows.find((one) => one.id === id && one.kind === kind);
-    if (row === undefined || (principalId !== null && String(row.principalId) !== principalId)) {
+    return rows.filter((row) => row.kind === kind && !this.#expired(row)).map(viewOf);
+  }
+
+  /** @throws PointsmanError RESOURCE_DOES_NOT_EXIST unless the principal has it. */
+  delete(kind: CredentialKind, principalId: string, id: string): void {
+    const row = this.#rowsOf(kind, principalId).find((one) => one.id === id);
+    if (row === undefined) {
       const what = kind === 'access_token' ? 'Token' : 'Secret';
       throw new PointsmanError('RESOURCE_DOES_NOT_EXIST', `${what} ${id} does not exist.`);
     }

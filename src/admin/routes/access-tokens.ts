@@ -1,7 +1,11 @@
 /** Personal access tokens of the caller (`/api/2.0/token`). */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { LIFETIME_S_MAX, type Credential } from '../../auth/credential-book.js';
-import { isAdmin, type StoredIdentities } from '../../auth/stored-identities.js';
+import type { FastifyInstance } from 'fastify';
+import {
+  LIFETIME_S_MAX,
+  type Credential,
+  type CredentialInput,
+} from '../../auth/credential-book.js';
+import type { StoredIdentities } from '../../auth/stored-identities.js';
 import type { JsonObject } from '../../control/control-plane.js';
 import { Fields } from '../../control/input.js';
 import { invalidField } from '../../core/errors.js';
@@ -19,16 +23,9 @@ export function accessTokenRoutes(app: FastifyInstance, identities: StoredIdenti
   const config = { access: 'caller' } as const;
 
   app.post(`${PATH}/create`, { config }, (request) => {
-    const fields = new Fields(request.body ?? {}, '');
-    const comment = fields.string('comment') ?? '';
-    if (comment.length > COMMENT_CHARS_MAX) {
-      throw invalidField('comment', `takes at most ${String(COMMENT_CHARS_MAX)} characters`);
-    }
-    const { credential, secret } = credentials.create('access_token', {
-      principalId: callerOf(request).id,
-      lifetimeS: lifetimeOf(fields),
-      comment,
-    });
+    const input = parseTokenInput(new Fields(request.body ?? {}, ''));
+    const principalId = callerOf(request).id;
+    const { credential, secret } = credentials.create('access_token', { ...input, principalId });
     return { token_value: secret, token_info: viewToken(credential) };
   });
 
@@ -38,15 +35,18 @@ export function accessTokenRoutes(app: FastifyInstance, identities: StoredIdenti
 
   app.post(`${PATH}/delete`, { config }, (request) => {
     const id = new Fields(requireBody(request), '').requiredText('token_id');
-    credentials.delete('access_token', ownerFor(request), id);
+    credentials.delete('access_token', callerOf(request).id, id);
     return {};
   });
 }
 
-/** Admins may take any token away; null says so. */
-function ownerFor(request: FastifyRequest): string | null {
-  const caller = callerOf(request);
-  return isAdmin(caller) ? null : caller.id;
+/** Lifetime and comment of a token to be made. */
+export function parseTokenInput(fields: Fields): Omit<CredentialInput, 'principalId'> {
+  const comment = fields.string('comment') ?? '';
+  if (comment.length > COMMENT_CHARS_MAX) {
+    throw invalidField('comment', `takes at most ${String(COMMENT_CHARS_MAX)} characters`);
+  }
+  return { lifetimeS: lifetimeOf(fields), comment };
 }
 
 /** -1 is how the API shows a token without end, so it is taken as one. */
@@ -58,7 +58,7 @@ function lifetimeOf(fields: Fields): number | null {
   return given === NEVER ? null : given;
 }
 
-function viewToken({ id, createdAt, expiresAt, comment }: Credential): JsonObject {
+export function viewToken({ id, createdAt, expiresAt, comment }: Credential): JsonObject {
   return {
     token_id: id,
     creation_time: createdAt,

@@ -55,6 +55,47 @@ t.test('access tokens: create, use, list, delete', async (t) => {
   t.notMatch(admin.logLines.join(''), token, 'no credential in the log');
 });
 
+t.test('an admin makes, lists and deletes the tokens of others', async (t) => {
+  const admin = await startAdmin(t);
+  const { book } = admin.identities;
+  const machine = book.create('service_principal', { name: '', profile: EMPTY_PROFILE });
+  const mia = book.create('user', { name: 'mia', profile: EMPTY_PROFILE });
+  const path = '/api/2.0/token-management';
+  const make = async (owner: object) => {
+    const made = await send(admin, 'POST', `${path}/on-behalf-of/tokens`, {
+      ...owner,
+      comment: 'x',
+    });
+    return made.json as { token_value: string; token_info: { token_id: string }; message: string };
+  };
+  const ofMachine = await make({ application_id: machine.name, lifetime_seconds: 60 });
+  const ofMia = await make({ user_name: 'mia' });
+  t.match(ofMia.token_info, { owner_id: Number(mia.id), created_by_username: 'mia' });
+  const me = async (token: string) => {
+    const headers = { authorization: `Bearer ${token}` };
+    return (await call(admin, 'GET', '/api/2.0/preview/scim/v2/Me', { headers })).json;
+  };
+  t.match(await me(ofMachine.token_value), { id: machine.id, applicationId: machine.name });
+  t.match(await me(ofMia.token_value), { userName: 'mia' });
+  const all = await send(admin, 'GET', `${path}/tokens`);
+  t.equal((all.json['token_infos'] as unknown[]).length, 2);
+  const hers = await send(admin, 'GET', `${path}/tokens?created_by_username=mia`);
+  t.strictSame(hers.json, { token_infos: [ofMia.token_info] });
+  const one = `${path}/tokens/${ofMia.token_info.token_id}`;
+  t.strictSame((await send(admin, 'GET', one)).json, { token_info: ofMia.token_info });
+  t.equal((await send(admin, 'DELETE', one)).text, '{}');
+  t.match(await me(ofMia.token_value), { error_code: 'UNAUTHENTICATED' });
+  t.equal((await send(admin, 'DELETE', one)).status, 404);
+  for (const owner of [
+    { application_id: 'nobody' },
+    { user_name: 'query' },
+    { user_name: 'team' },
+  ]) {
+    t.match(await make(owner), { message: /there is no such principal/ });
+  }
+  t.match(await make({}), { message: /^application_id: missing/ });
+});
+
 t.test('OAuth secrets: shown once, listed without, deleted', async (t) => {
   const admin = await startAdmin(t);
   const { book } = admin.identities;
