@@ -3,14 +3,10 @@
  * it in with small real parts. Nothing here knows of processes, sockets or the store.
  */
 import type { FastifyBaseLogger } from 'fastify';
+import type { Caller } from '../auth/authenticator.js';
+import type { StoredIdentities } from '../auth/stored-identities.js';
 import type { ControlPlane, WorkerStatus } from '../control/control-plane.js';
 import type { RefusalStats } from '../control/stats.js';
-
-/** Whom a credential names. `query` may invoke endpoints and nothing else. */
-export interface AdminPrincipal {
-  readonly name: string;
-  readonly role: 'admin' | 'query';
-}
 
 export interface Readiness {
   readonly ready: boolean;
@@ -39,9 +35,15 @@ export interface AdminOptions {
   readonly control: ControlPlane;
   /**
    * Null: no usable credential. Takes the Authorization field as it came (Bearer, or Basic user
-   * `token`).
+   * `token`) and the client's address.
    */
-  readonly authenticate: (authorization: string | undefined) => AdminPrincipal | null;
+  readonly authenticate: (
+    authorization: string | undefined,
+    address: string,
+  ) => Promise<Caller | null>;
+  readonly identities: StoredIdentities;
+  /** Shown as the organisation's id to who asks who it is. */
+  readonly workspaceId: string;
   readonly supervisor: SupervisorView;
   readonly metrics: MetricsSource;
   readonly logger: FastifyBaseLogger;

@@ -14,8 +14,12 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createAdminApp } from '../admin/app.js';
 import type { Readiness } from '../admin/contract.js';
+import { Authenticator } from '../auth/authenticator.js';
 import { CredentialChecker, type TokenCredential } from '../auth/credentials.js';
-import { ADMIN_PRINCIPAL, loadLocalTokens } from '../auth/local-tokens.js';
+import { IdentityBook } from '../auth/identity-book.js';
+import { loadLocalTokens } from '../auth/local-tokens.js';
+import { LoginThrottle } from '../auth/login-throttle.js';
+import { StoredIdentities } from '../auth/stored-identities.js';
 import type { Config } from '../config/config.js';
 import { formatListenAddress, isLoopback, type ListenAddress } from '../config/listen-address.js';
 import { STATE_FILES } from '../config/state-files.js';
@@ -24,6 +28,8 @@ import { systemClock } from '../core/clock.js';
 import { invalidField, messageOf, PointsmanError } from '../core/errors.js';
 import { loadAddon } from '../native/addon.js';
 import type { Addon } from '../native/contract.js';
+import { openSealer } from '../store/master-key.js';
+import type { Sealer } from '../store/sealed-box.js';
 import { Store } from '../store/store.js';
 import { lockStateDir, Supervisor } from '../supervisor/supervisor.js';
 import { createMetrics } from '../telemetry/metrics.js';
@@ -59,12 +65,15 @@ export interface Daemon {
 export async function startDaemon(config: Config, options: DaemonOptions): Promise<Daemon> {
   const { logger } = options;
   const addon = loadAddon();
-  const { lock, credentials, store } = inStateDir(config.state_dir, () => {
+  const { lock, credentials, store, sealer } = inStateDir(config.state_dir, () => {
     mkdirSync(config.state_dir, { recursive: true, mode: 0o700 });
+    const stateLock = lockStateDir(addon, config.state_dir);
+    const opened = Store.open(config.state_dir);
     return {
-      lock: lockStateDir(addon, config.state_dir),
+      lock: stateLock,
       credentials: loadLocalTokens(config.state_dir, options.env),
-      store: Store.open(config.state_dir),
+      store: opened,
+      sealer: openSealer(config.state_dir, options.env, opened.sealedValues),
     };
   });
   checkAdminAddresses(addon, config.admin.listen);
@@ -83,7 +92,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
   });
   try {
     await supervisor.open();
-    return await startOn({ supervisor, store, lock, addon, credentials }, config, options);
+    return await startOn({ supervisor, store, sealer, lock, addon, credentials }, config, options);
   } catch (error) {
     supervisor.abort();
     throw error;
@@ -106,6 +115,7 @@ function inStateDir<T>(stateDir: string, use: () => T): T {
 interface Parts {
   readonly supervisor: Supervisor;
   readonly store: Store;
+  readonly sealer: Sealer;
   readonly lock: number;
   readonly addon: Addon;
   readonly credentials: readonly TokenCredential[];
@@ -116,8 +126,10 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
   const { supervisor, store } = parts;
   const { logger } = options;
   const dataUrl = urlOf(supervisor.addresses);
+  const book = new IdentityBook(store.identities);
   const control = await createControlPlane({
     store,
+    directory: book,
     dataPlane: supervisor,
     clock: systemClock,
     logger,
@@ -128,8 +140,20 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
   const firstStart = control.listDeployments().length + control.listEndpoints().length === 0;
   await control.start();
   await supervisor.serving();
-  const checker = new CredentialChecker(parts.credentials);
-  const app = createAdmin(config, options, control, supervisor, checker, dataUrl);
+  const identities = new StoredIdentities({
+    tables: store.identities,
+    sealer: parts.sealer,
+    clock: systemClock,
+    book,
+    grants: control.grants,
+  });
+  const authenticator = new Authenticator({
+    localTokens: new CredentialChecker(parts.credentials),
+    identities,
+    throttle: new LoginThrottle(systemClock),
+  });
+  const access = { identities, authenticator };
+  const app = createAdmin(config, options, control, supervisor, access, dataUrl);
   const admin = await listenAdmin(app, config.admin.listen);
   writeFileSync(path.join(config.state_dir, STATE_FILES.adminUrl), `${admin.url}\n`);
   logListeners(config, supervisor.addresses, admin.addresses, logger);
@@ -177,15 +201,14 @@ function createAdmin(
   options: DaemonOptions,
   control: RunningControlPlane,
   supervisor: Supervisor,
-  checker: CredentialChecker,
+  { identities, authenticator }: { identities: StoredIdentities; authenticator: Authenticator },
   dataUrl: string,
 ): FastifyInstance {
   return createAdminApp({
     control,
-    authenticate: (authorization) => {
-      const name = checker.check(authorization);
-      return name === null ? null : { name, role: name === ADMIN_PRINCIPAL ? 'admin' : 'query' };
-    },
+    authenticate: (authorization, address) => authenticator.authenticate(authorization, address),
+    identities,
+    workspaceId: config.workspace_id,
     supervisor: {
       workers: () => supervisor.workers(),
       refusals: () => supervisor.refusals(),
