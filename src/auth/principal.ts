@@ -1,0 +1,21 @@
+/** Who a token or a permission names. */
+export interface Principal {
+  readonly id: string;
+  readonly kind: 'user' | 'service_principal';
+  readonly name: string;
+  readonly applicationId: string /* of a service principal, else '' */;
+  readonly active: boolean;
+  readonly groups: readonly string[] /* names, transitive */;
+  readonly entitlements: readonly string[];
+}
+export type PermissionLevel = 'CAN_VIEW' | 'CAN_QUERY' | 'CAN_MANAGE';
+export interface Identities {
+  principal(id: string): Principal | null;
+  byName(name: string): Principal | null; // user name, or application id
+  /** Constant-time check of an OAuth secret; null when wrong, unknown, expired or inactive. */
+  byClientSecret(clientId: string, secret: string): Principal | null;
+  /** Personal access token. */
+  byAccessToken(token: string): { readonly principal: Principal; readonly tokenId: string } | null;
+  /** Level on an endpoint (id or name), admins CAN_MANAGE; null when none. */
+  permission(principal: Principal, endpoint: string): PermissionLevel | null;
+}
