@@ -4,6 +4,9 @@
  * an HMAC secret is the oldest forgery there is (RFC 8725, 3.1).
  */
 import { constants, sign, verify, type KeyObject } from 'node:crypto';
+import type { SIGNATURE_ALGORITHMS } from '../config/issuers.js';
+
+export type Algorithm = (typeof SIGNATURE_ALGORITHMS)[number];
 
 interface AlgorithmEntry {
   readonly kty: 'RSA' | 'EC' | 'OKP';
@@ -52,11 +55,7 @@ export const ALGORITHMS = {
   ES512: ec('sha512', 'P-521', 132),
   EdDSA: edwards,
   Ed25519: edwards,
-} as const satisfies Record<string, AlgorithmEntry>;
-
-export type Algorithm = keyof typeof ALGORITHMS;
-
-export const ALGORITHM_NAMES = Object.keys(ALGORITHMS) as readonly Algorithm[];
+} as const satisfies Record<Algorithm, AlgorithmEntry>;
 
 export function isAlgorithm(name: unknown): name is Algorithm {
   return typeof name === 'string' && Object.hasOwn(ALGORITHMS, name);

@@ -14,6 +14,7 @@ import {
   tryParseListenAddress,
   type ListenAddress,
 } from './listen-address.js';
+import { completeIssuers, type IssuerValues } from './issuers.js';
 import { CONFIG_LEAVES, rangeOf, type ConfigValues, type Leaf } from './schema.js';
 import { decodeUtf8 } from './text-position.js';
 import { parseYaml } from './yaml-text.js';
@@ -24,7 +25,10 @@ export type ConfigSource = 'flag' | 'variable' | 'file' | 'default';
 export interface Config {
   readonly data_plane: Readonly<Omit<ConfigValues['data_plane'], 'listen'>> & Listeners;
   readonly admin: Readonly<Omit<ConfigValues['admin'], 'listen'>> & Listeners;
-  readonly auth: Readonly<ConfigValues['auth']>;
+  readonly auth: Readonly<Omit<ConfigValues['auth'], 'issuers'>> & {
+    /** Complete; paths absolute. */
+    readonly issuers: readonly IssuerValues[];
+  };
   readonly log: Readonly<ConfigValues['log']>;
   /** Absolute. */
   readonly state_dir: string;
@@ -148,8 +152,6 @@ function parseText(leaf: Leaf, text: string): unknown {
 }
 
 function invalidSetting(leaf: Leaf, spelledAs: string, value: unknown): PointsmanError {
-  if (leaf.key === 'auth.issuers')
-    return invalidField(leaf.key, 'foreign issuers are not supported yet');
   const name = spelledAs === leaf.key ? leaf.key : `${leaf.key} (${spelledAs})`;
   return invalidField(name, `must be ${rangeOf(leaf)}, not ${show(value)}`);
 }
@@ -172,6 +174,7 @@ function complete(
       listen: parseListen('admin', values.admin.listen),
       allowed_hosts: hostsOf(values.admin),
     },
+    auth: { ...values.auth, issuers: completeIssuers(values.auth.issuers, baseDir) },
     state_dir: resolve(baseFor('state_dir', sources, baseDir), values.state_dir),
     manifest: findManifest(values.manifest, sources, baseDir),
     sources,
@@ -253,6 +256,13 @@ function checkTogether(config: ConfigWithoutWarnings): void {
   }
 }
 
+const UNBUILT_SETTINGS = [
+  'data_plane.fast_path',
+  'auth.issuer',
+  'auth.token_ttl_s',
+  'auth.issuers',
+] as const;
+
 /** Settings that are accepted but do less than their name says in this version. */
 function warningsOf(config: ConfigWithoutWarnings): string[] {
   const warnings: string[] = [];
@@ -264,7 +274,7 @@ function warningsOf(config: ConfigWithoutWarnings): string[] {
         'requests. Put a strict proxy in front of a data port that others can reach.',
     );
   }
-  for (const key of ['data_plane.fast_path', 'auth.issuer', 'auth.token_ttl_s'] as const) {
+  for (const key of UNBUILT_SETTINGS) {
     if (isSet(key)) warnings.push(`${key}: accepted, but without effect in this version`);
   }
   if (config.data_plane.serving_domain !== '') {

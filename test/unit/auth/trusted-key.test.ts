@@ -1,7 +1,8 @@
 /** Which keys of a set are taken, and with which algorithm. */
 import { generateKeyPairSync } from 'node:crypto';
 import t from 'tap';
-import { ALGORITHM_NAMES, type Algorithm } from '../../../src/auth/algorithms.js';
+import type { Algorithm } from '../../../src/auth/algorithms.js';
+import { SIGNATURE_ALGORITHMS } from '../../../src/config/issuers.js';
 import { KEYS_PER_SET_MAX, readKeySet } from '../../../src/auth/trusted-key.js';
 import { createKey, publishedJwk } from './token-kit.js';
 
@@ -10,7 +11,7 @@ const ec = publishedJwk(createKey('ES256'));
 
 async function read(
   members: unknown[],
-  algorithms: readonly Algorithm[] = ALGORITHM_NAMES,
+  algorithms: readonly Algorithm[] = SIGNATURE_ALGORITHMS,
 ): Promise<{ taken: string[]; refused: readonly string[] }> {
   const { keys, refused } = await readKeySet(JSON.stringify({ keys: members }), algorithms);
   return { taken: keys.map(({ kid, alg }) => `${kid} ${alg}`), refused };
@@ -90,7 +91,7 @@ t.test('what is no key set is an error, not an empty set', async (t) => {
     '<html>',
     '{"keys":[],"keys":[]}',
   ]) {
-    await t.rejects(readKeySet(text, ALGORITHM_NAMES), text);
+    await t.rejects(readKeySet(text, SIGNATURE_ALGORITHMS), text);
   }
-  t.strictSame(await readKeySet('{"keys":[]}', ALGORITHM_NAMES), { keys: [], refused: [] });
+  t.strictSame(await readKeySet('{"keys":[]}', SIGNATURE_ALGORITHMS), { keys: [], refused: [] });
 });
