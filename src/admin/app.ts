@@ -25,6 +25,7 @@ import { healthRoutes } from './routes/health.js';
 import { invocationRoutes } from './routes/invocations.js';
 import { manifestRoutes } from './routes/manifest.js';
 import { metricsRoutes } from './routes/metrics.js';
+import { oidcRoutes } from './routes/oidc.js';
 import { servingEndpointRoutes } from './routes/serving-endpoints.js';
 import { statusRoutes } from './routes/status.js';
 import { unbuiltRoutes } from './routes/unbuilt.js';
@@ -95,6 +96,7 @@ function addRoutes(app: FastifyInstance, options: AdminOptions): void {
   deploymentRoutes(app, options.control);
   manifestRoutes(app, options);
   statusRoutes(app, options);
+  if (options.oidc !== undefined) oidcRoutes(app, options.oidc);
   unbuiltRoutes(app);
   void app.register((scope, _options, done) => {
     invocationRoutes(scope, options.supervisor);

@@ -5,6 +5,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { ControlPlane, WorkerStatus } from '../control/control-plane.js';
 import type { RefusalStats } from '../control/stats.js';
+import type { OidcServices } from './routes/oidc.js';
 
 /** Whom a credential names. `query` may invoke endpoints and nothing else. */
 export interface AdminPrincipal {
@@ -54,6 +55,8 @@ export interface AdminOptions {
    * by rebinding a name.
    */
   readonly allowedHosts: readonly string[];
+  /** Absent: no tokens are issued here, and the paths are unknown. */
+  readonly oidc?: OidcServices;
   /** How long `?wait=all` of the manifest waits, in milliseconds: the deadline of an update. */
   readonly updateDeadlineMs: number;
 }
