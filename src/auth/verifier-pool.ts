@@ -230,7 +230,8 @@ export class VerifierPool {
       this.#options.onFault(`a verifier thread failed: ${messageOf(error)}`);
     });
     threads.on('workerDestroy', () => {
-      // piscina replaces a thread that dies, unless it died while it started: then for good none of them.
+      // piscina replaces a thread that dies, but not one that dies while it starts: a batch that waits for it would
+      // wait for the next batch.
       setImmediate(() => {
         this.#replaceIfShort(threads);
       });
