@@ -8,6 +8,7 @@ import { addDeploymentsCommand } from './deployments.js';
 import { addEndpointsCommand } from './endpoints.js';
 import { CliError, EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addRollbackCommand } from './rollback.js';
+import { addRotateKeysCommand } from './rotate-keys.js';
 import { addServeCommand } from './serve.js';
 import { addSplitCommand } from './split.js';
 import { addStatusCommand } from './status.js';
@@ -21,6 +22,7 @@ const COMMANDS = [
   addCancelUpdateCommand,
   addEndpointsCommand,
   addDeploymentsCommand,
+  addRotateKeysCommand,
   addStatusCommand,
 ];
 

@@ -39,7 +39,7 @@ async function createStand(t: Test): Promise<Stand> {
       baseUrl: () => 'http://pointsman.example.org',
       workspaceId: '1',
       tokens: kit.service,
-      publicKeys: () => kit.keys.publicKeys(),
+      keys: kit.keys,
     },
   });
   const post = async (

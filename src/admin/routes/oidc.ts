@@ -10,8 +10,8 @@ import {
   serverMetadata,
 } from '../../auth/discovery.js';
 import { OAuthError } from '../../auth/oauth-error.js';
+import type { SigningKeys } from '../../auth/signing-keys.js';
 import type { TokenService } from '../../auth/token-service.js';
-import type { TrustedKey } from '../../auth/trusted-key.js';
 
 /** A form with a full token as assertion takes a third of it. */
 const FORM_BYTES_MAX = 64 * 1024;
@@ -26,16 +26,16 @@ export interface OidcServices {
   readonly baseUrl: () => string;
   readonly workspaceId: string;
   readonly tokens: Pick<TokenService, 'answer'>;
-  readonly publicKeys: () => readonly TrustedKey[];
+  readonly keys: Pick<SigningKeys, 'publicKeys' | 'rotate'>;
 }
 
 export function oidcRoutes(app: FastifyInstance, services: OidcServices): void {
-  const { issuer, baseUrl, workspaceId, tokens, publicKeys } = services;
+  const { issuer, baseUrl, workspaceId, tokens, keys } = services;
   const config = { access: 'public' } as const;
 
   app.get(OIDC_PATHS.databricksConfig, { config }, () => databricksConfig(baseUrl(), workspaceId));
   app.get(OIDC_PATHS.metadata, { config }, () => serverMetadata(issuer, baseUrl()));
-  app.get(OIDC_PATHS.keySet, { config }, () => publishedKeySet(publicKeys()));
+  app.get(OIDC_PATHS.keySet, { config }, () => publishedKeySet(keys.publicKeys()));
 
   void app.register((scope, _options, done) => {
     // The form is read by the token service, from its bytes: what a lenient parser repairs has to be refused.

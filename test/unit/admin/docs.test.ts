@@ -44,7 +44,7 @@ t.test('docs/admin-api.md lists exactly the routes', async (t) => {
         baseUrl: () => '',
         workspaceId: '1',
         tokens: { answer: () => Promise.reject(new Error('nobody asks')) },
-        publicKeys: () => [],
+        keys: { publicKeys: () => [], rotate: () => Promise.resolve('') },
       },
     },
     routes,

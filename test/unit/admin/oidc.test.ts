@@ -12,7 +12,7 @@ import {
   SECRET,
   type ServiceKit,
 } from '../auth/service-kit.js';
-import { sendRaw, startAdmin, type Harness } from './harness.js';
+import { call, QUERY, sendRaw, startAdmin, type Harness } from './harness.js';
 
 const BASE_URL = 'http://pointsman.example.org:8081';
 const TOKEN_PATH = '/oidc/v1/token';
@@ -29,7 +29,7 @@ async function start(
       baseUrl: () => BASE_URL,
       workspaceId: '900800700600',
       tokens: kit.service,
-      publicKeys: () => kit.keys.publicKeys(),
+      keys: kit.keys,
     },
     ...options,
   });
@@ -135,7 +135,7 @@ t.test('the published npm client gets a token and uses it', async (t) => {
       baseUrl: () => url,
       workspaceId: '1',
       tokens: kit.service,
-      publicKeys: () => kit.keys.publicKeys(),
+      keys: kit.keys,
     },
     authenticate: (authorization) => {
       seen.push(authorization ?? '');
@@ -151,6 +151,37 @@ t.test('the published npm client gets a token and uses it', async (t) => {
   }
   t.equal(kit.issued.length, 1, 'one token for both calls');
   t.strictSame(seen, Array(2).fill(`Bearer ${String(kit.issued[0]?.token)}`));
+});
+
+t.test('keys are rotated by an admin who says clearly what is meant', async (t) => {
+  const { harness, kit } = await start(t);
+  const path = '/api/2.0/pointsman/signing-keys/rotate';
+  const rotate = (body?: string): ReturnType<typeof call> =>
+    call(
+      harness,
+      'POST',
+      path,
+      body === undefined ? {} : { body, headers: { 'content-type': 'application/json' } },
+    );
+  const old = kit.keys.current().kid;
+  for (const body of ['{"revoke":"yes"}', '{"revok":true}', '[]', 'null', '"revoke"', '1']) {
+    t.match(await rotate(body), { status: 400 }, body);
+  }
+  t.strictSame(kit.keys.publicKeys().length, 1);
+  const next = await rotate();
+  t.match(next, { status: 200, json: { kid: String, revoked: false } });
+  t.strictSame(
+    kit.keys.publicKeys().map(({ kid }) => kid),
+    [old, next.json['kid']],
+  );
+  t.strictSame((await rotate('{}')).json, next.json);
+  const fresh = await rotate('{"revoke":true}');
+  t.strictSame(
+    kit.keys.publicKeys().map(({ kid }) => kid),
+    [fresh.json['kid']],
+  );
+  t.match(await call(harness, 'POST', path, { headers: QUERY }), { status: 403 });
+  t.match(await call(harness, 'POST', path, { headers: { authorization: '' } }), { status: 401 });
 });
 
 t.test('without token service the paths are unknown', async (t) => {
