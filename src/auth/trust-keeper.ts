@@ -4,6 +4,7 @@
  * threads and workers get copies.
  */
 import type { Clock } from '../core/clock.js';
+import { invalidField } from '../core/errors.js';
 import type { Algorithm } from './algorithms.js';
 import { JwksSource, type KeySetLocation } from './jwks-source.js';
 import type { SigningKeys } from './signing-keys.js';
@@ -32,6 +33,7 @@ export interface TrustKeeperOptions {
   readonly onProblem: (issuer: string, problem: string) => void;
 }
 
+/** @throws PointsmanError (by the constructor) for an external issuer of our own name: its keys would sign our tokens */
 export class TrustKeeper implements TrustSource {
   readonly #options: TrustKeeperOptions;
   readonly #sources = new Map<string, JwksSource>();
@@ -41,6 +43,8 @@ export class TrustKeeper implements TrustSource {
   constructor(options: TrustKeeperOptions) {
     this.#options = options;
     for (const { issuer, location, algorithms } of options.external) {
+      if (issuer === options.issuer)
+        throw invalidField('auth.issuers', `${issuer} is our own issuer`);
       const source = new JwksSource({
         location,
         algorithms,

@@ -12,7 +12,7 @@ import {
   REFRESH_INTERVAL_MS,
   type KeySetLocation,
 } from '../../../src/auth/jwks-source.js';
-import { TrustKeeper } from '../../../src/auth/trust-keeper.js';
+import { TrustKeeper, type TrustKeeperOptions } from '../../../src/auth/trust-keeper.js';
 import { AUDIENCE, createKey, ISSUER, publishedJwk, TestClock, type TestKey } from './token-kit.js';
 
 const first = createKey('ES256', 'first');
@@ -186,53 +186,55 @@ t.test('a file is a source like any other', async (t) => {
   t.match(problems.at(-1), /larger than/);
 });
 
-t.test(
-  'the keeper joins our own keys with those of the issuers, a version per change',
-  async (t) => {
-    const server = await KeyServer.start(t);
-    server.publish(second);
-    const clock = new TestClock();
-    const listeners: (() => void)[] = [];
-    const problems: string[] = [];
-    let own = [first];
-    const keeper = new TrustKeeper({
-      issuer: 'https://own',
-      audience: 'own-audience',
-      signingKeys: { publicKeys: () => own, onChange: (listener) => listeners.push(listener) },
-      external: [
-        {
-          issuer: ISSUER,
-          location: { uri: server.url },
-          audiences: [AUDIENCE],
-          algorithms: ['ES256'],
-          tokenTypes: ['JWT'],
-          principalClaim: 'email',
-          groupsClaim: '',
-          autoCreate: true,
-        },
-      ],
-      clock,
-      onProblem: (issuer, problem) => problems.push(`${issuer}: ${problem}`),
-    });
-    t.teardown(() => {
-      keeper.close();
-    });
-    const versions: number[] = [];
-    keeper.onChange(({ version }) => versions.push(version));
-    await keeper.start();
-    t.match(keeper.current().issuers, [
-      { issuer: 'https://own', kind: 'own', audiences: ['own-audience'], keys: [{ kid: 'first' }] },
-      { issuer: ISSUER, kind: 'external', tokenTypes: ['jwt'], keys: [{ kid: 'second' }] },
-    ]);
-    own = [first, createKey('ES256', 'third')];
-    for (const listener of listeners) listener();
-    t.strictSame(versions, [2, 3]);
-    await keeper.refresh('https://own');
-    await keeper.refresh('https://unknown');
-    t.equal(server.paths.length, 1, 'only an external issuer is asked');
-    server.handler = (_request, response) => response.writeHead(503).end();
-    clock.advance(REFRESH_COOLDOWN_MS);
-    await keeper.refresh(ISSUER);
-    t.strictSame(problems, [`${ISSUER}: answered 503`]);
-  },
-);
+t.test('the keeper joins our own keys with those of the issuers', async (t) => {
+  const server = await KeyServer.start(t);
+  server.publish(second);
+  const clock = new TestClock();
+  const listeners: (() => void)[] = [];
+  const problems: string[] = [];
+  let own = [first];
+  const options: TrustKeeperOptions = {
+    issuer: 'https://own',
+    audience: 'own-audience',
+    signingKeys: { publicKeys: () => own, onChange: (listener) => listeners.push(listener) },
+    external: [
+      {
+        issuer: ISSUER,
+        location: { uri: server.url },
+        audiences: [AUDIENCE],
+        algorithms: ['ES256'],
+        tokenTypes: ['JWT'],
+        principalClaim: 'email',
+        groupsClaim: '',
+        autoCreate: true,
+      },
+    ],
+    clock,
+    onProblem: (issuer, problem) => problems.push(`${issuer}: ${problem}`),
+  };
+  const keeper = new TrustKeeper(options);
+  t.teardown(() => {
+    keeper.close();
+  });
+  const versions: number[] = [];
+  keeper.onChange(({ version }) => versions.push(version));
+  await keeper.start();
+  t.match(keeper.current().issuers, [
+    { issuer: 'https://own', kind: 'own', audiences: ['own-audience'], keys: [{ kid: 'first' }] },
+    { issuer: ISSUER, kind: 'external', tokenTypes: ['jwt'], keys: [{ kid: 'second' }] },
+  ]);
+  own = [first, createKey('ES256', 'third')];
+  for (const listener of listeners) listener();
+  t.strictSame(versions, [2, 3]);
+  await keeper.refresh('https://own');
+  await keeper.refresh('https://unknown');
+  t.equal(server.paths.length, 1, 'only an external issuer is asked');
+  server.handler = (_request, response) => response.writeHead(503).end();
+  clock.advance(REFRESH_COOLDOWN_MS);
+  await keeper.refresh(ISSUER);
+  t.strictSame(problems, [`${ISSUER}: answered 503`]);
+  t.throws(() => new TrustKeeper({ ...options, issuer: ISSUER }), {
+    code: 'INVALID_PARAMETER_VALUE',
+    message: `auth.issuers: ${ISSUER} is our own issuer`,
+  });
+});
