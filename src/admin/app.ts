@@ -26,9 +26,11 @@ import { healthRoutes } from './routes/health.js';
 import { invocationRoutes } from './routes/invocations.js';
 import { manifestRoutes } from './routes/manifest.js';
 import { metricsRoutes } from './routes/metrics.js';
+import { oidcRoutes } from './routes/oidc.js';
 import { permissionRoutes } from './routes/permissions.js';
 import { scimRoutes } from './routes/scim.js';
 import { servingEndpointRoutes } from './routes/serving-endpoints.js';
+import { signingKeyRoutes } from './routes/signing-keys.js';
 import { statusRoutes } from './routes/status.js';
 import { tokenManagementRoutes } from './routes/token-management.js';
 import { unbuiltRoutes } from './routes/unbuilt.js';
@@ -107,6 +109,10 @@ function addRoutes(app: FastifyInstance, options: AdminOptions): void {
   deploymentRoutes(app, options.control);
   manifestRoutes(app, options);
   statusRoutes(app, options);
+  if (options.oidc !== undefined) {
+    oidcRoutes(app, options.oidc);
+    signingKeyRoutes(app, options.oidc.keys);
+  }
   unbuiltRoutes(app);
   void app.register((scope, _options, done) => {
     invocationRoutes(scope, options.supervisor);

@@ -7,6 +7,7 @@ import type { Caller } from '../auth/authenticator.js';
 import type { StoredIdentities } from '../auth/stored-identities.js';
 import type { ControlPlane, WorkerStatus } from '../control/control-plane.js';
 import type { RefusalStats } from '../control/stats.js';
+import type { OidcServices } from './routes/oidc.js';
 
 export interface Readiness {
   readonly ready: boolean;
@@ -56,6 +57,8 @@ export interface AdminOptions {
    * by rebinding a name.
    */
   readonly allowedHosts: readonly string[];
+  /** Absent: no tokens are issued here, and the paths are unknown. */
+  readonly oidc?: OidcServices;
   /** How long `?wait=all` of the manifest waits, in milliseconds: the deadline of an update. */
   readonly updateDeadlineMs: number;
 }

@@ -10,6 +10,7 @@ import { CliError, EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addPermissionsCommand } from './permissions.js';
 import { addPrincipalsCommand } from './principals.js';
 import { addRollbackCommand } from './rollback.js';
+import { addRotateKeysCommand } from './rotate-keys.js';
 import { addServeCommand } from './serve.js';
 import { addSplitCommand } from './split.js';
 import { addStatusCommand } from './status.js';
@@ -27,6 +28,7 @@ const COMMANDS = [
   addPrincipalsCommand,
   addPermissionsCommand,
   addTokenCommand,
+  addRotateKeysCommand,
   addStatusCommand,
 ];
 

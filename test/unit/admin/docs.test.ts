@@ -42,6 +42,13 @@ t.test('docs/admin-api.md lists exactly the routes', async (t) => {
       loopbackOnly: true,
       allowedHosts: [],
       updateDeadlineMs: 1,
+      oidc: {
+        issuer: '',
+        baseUrl: () => '',
+        workspaceId: '1',
+        tokens: { answer: () => Promise.reject(new Error('nobody asks')) },
+        keys: { publicKeys: () => [], rotate: () => Promise.resolve('') },
+      },
     },
     routes,
   );

@@ -87,6 +87,16 @@ export async function startDaemon(t: Test): Promise<Daemon> {
     loopbackOnly: true,
     allowedHosts: [],
     updateDeadlineMs: 1000,
+    oidc: {
+      issuer: 'http://127.0.0.1:1/oidc',
+      baseUrl: () => 'http://127.0.0.1:1',
+      workspaceId: '1',
+      tokens: { answer: () => Promise.reject(new Error('no command asks for tokens')) },
+      keys: {
+        publicKeys: () => [],
+        rotate: ({ revoke }) => Promise.resolve(revoke ? 'fresh' : 'next'),
+      },
+    },
   });
   t.teardown(() => app.close());
   const url = await app.listen({ host: '127.0.0.1', port: 0 });

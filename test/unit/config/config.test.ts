@@ -130,7 +130,8 @@ t.test('loadConfig', (t) => {
       ['auth: { mode: off }', 'auth.mode: must be required or disabled, not "off"'],
       ['workspace_id: 1', 'workspace_id: must be a text of 1 to 20 digits (in quotes), not 1'],
       ['data_plane: 3', 'data_plane: must be a mapping, not 3'],
-      ['auth: { issuers: [{}] }', 'auth.issuers: foreign issuers are not supported yet'],
+      ['auth: { issuers: [{}] }', 'auth.issuers[0].issuer: missing'],
+      ['auth: { issuers: {} }', 'auth.issuers: must be a list of at most 16 issuers, not {}'],
       [
         'data_plane: { public_url: "http://a/b" }',
         'data_plane.public_url: must be empty or http(s)://host[:port] without a path, ' +
