@@ -62,6 +62,7 @@ export class CredentialBook {
   readonly #clock: Clock;
   readonly #byHash = new Map<string, CredentialRow>();
   readonly #byPrincipal = new Map<string, CredentialRow[]>();
+  readonly #byId = new Map<string, CredentialRow>();
   readonly #listeners: ((ids: readonly string[]) => void)[] = [];
 
   constructor({ tables, sealer, clock }: CredentialBookOptions) {
@@ -71,7 +72,7 @@ export class CredentialBook {
     for (const row of tables.credentials()) this.#remember(row);
   }
 
-  /** Called after a credential was taken away, with its id. */
+  /** Called after a credential was made or taken away, with its id. */
   onChange(listener: (ids: readonly string[]) => void): void {
     this.#listeners.push(listener);
   }
@@ -100,6 +101,7 @@ export class CredentialBook {
     };
     this.#tables.insertCredential(row);
     this.#remember(row);
+    this.#tell([row.id]);
     return { credential: viewOf(row), secret };
   }
 
@@ -143,20 +145,31 @@ export class CredentialBook {
     return viewOf(row);
   }
 
+  /** By id; null when there is none, or it has expired. */
+  row(id: string): CredentialRow | null {
+    const row = this.#byId.get(id);
+    return row === undefined || this.#expired(row) ? null : row;
+  }
+
+  /** All that have not expired, in no order. */
+  rows(): CredentialRow[] {
+    return [...this.#byId.values()].filter((row) => !this.#expired(row));
+  }
+
   /**
-   * Whether a service principal has this secret. Takes the same time for every secret that it has
-   * not, and for an unknown principal (null).
+   * A secret of a service principal; null: it has no such one. Takes the same time for every secret
+   * that it has not, and for an unknown principal (null).
    */
-  hasSecret(principalId: string | null, secret: string): boolean {
+  clientSecret(principalId: string | null, secret: string): Credential | null {
     const hash = this.#sealer.hash('client_secret', secret);
     const rows = principalId === null ? [] : this.#rowsOf('client_secret', principalId);
-    let found = false;
+    let found: CredentialRow | null = null;
     for (let index = 0; index < CLIENT_SECRETS_MAX; index += 1) {
       const row = rows[index];
       const equal = timingSafeEqual(hash, row?.hash ?? NO_HASH);
-      if (equal && row !== undefined && !this.#expired(row)) found = true;
+      if (equal && row !== undefined && !this.#expired(row)) found = row;
     }
-    return found;
+    return found === null ? null : viewOf(found);
   }
 
   #rowsOf(kind: CredentialKind, principalId: string): CredentialRow[] {
@@ -177,12 +190,14 @@ export class CredentialBook {
 
   #remember(row: CredentialRow): void {
     this.#byHash.set(row.hash.toString('hex'), row);
+    this.#byId.set(row.id, row);
     const principalId = String(row.principalId);
     this.#byPrincipal.set(principalId, [...(this.#byPrincipal.get(principalId) ?? []), row]);
   }
 
   #forget(row: CredentialRow): void {
     this.#byHash.delete(row.hash.toString('hex'));
+    this.#byId.delete(row.id);
     const principalId = String(row.principalId);
     const rest = (this.#byPrincipal.get(principalId) ?? []).filter((one) => one !== row);
     this.#byPrincipal.set(principalId, rest);

@@ -16,7 +16,6 @@ import type { TrustedKey } from './trusted-key.js';
 export interface Sealer {
   seal(purpose: string, plain: Uint8Array): Uint8Array;
   open(purpose: string, sealed: Uint8Array): Uint8Array;
-  hash(purpose: string, secret: string): Buffer;
 }
 
 export interface StoredSigningKey {
@@ -55,7 +54,7 @@ interface HeldKey extends StoredSigningKey, SigningKey {
 
 export interface SigningKeysOptions {
   readonly store: KeyStore;
-  readonly sealer: Pick<Sealer, 'seal' | 'open'>;
+  readonly sealer: Sealer;
   readonly clock: Clock;
   readonly tokenTtlMs: number;
   /** A look at the keys' age failed; it is repeated. For the log. */

@@ -7,9 +7,9 @@ import { strongerLevel } from '../control/grants.js';
 import type { Clock } from '../core/clock.js';
 import { BUILTIN_IDS, type IdentityTables } from '../store/identity-tables.js';
 import type { Sealer } from '../store/sealed-box.js';
-import { CredentialBook } from './credential-book.js';
+import { CredentialBook, type Credential } from './credential-book.js';
 import { ADMINS, CREATE_ENDPOINTS, type IdentityBook } from './identity-book.js';
-import type { Identities, PermissionLevel, Principal } from './principal.js';
+import type { Identities, KnownCredential, PermissionLevel, Principal } from './principal.js';
 
 /** What changed, by id: whatever was allowed because of it must be asked for anew. */
 export interface AccessChange {
@@ -60,18 +60,23 @@ export class StoredIdentities implements Identities {
     return this.book.byName(name);
   }
 
-  byClientSecret(clientId: string, secret: string): Principal | null {
+  byClientSecret(clientId: string, secret: string): KnownCredential | null {
     const named = this.book.byName(clientId);
     const principal = named?.kind === 'service_principal' ? named : null;
-    const known = this.credentials.hasSecret(principal?.id ?? null, secret);
-    return known && principal?.active ? principal : null;
+    return this.#known(this.credentials.clientSecret(principal?.id ?? null, secret));
   }
 
-  byAccessToken(token: string): { readonly principal: Principal; readonly tokenId: string } | null {
-    const credential = this.credentials.accessToken(token);
-    if (credential === null) return null;
-    const principal = this.book.principal(credential.principalId);
-    return principal?.active ? { principal, tokenId: credential.id } : null;
+  byAccessToken(token: string): KnownCredential | null {
+    return this.#known(this.credentials.accessToken(token));
+  }
+
+  credential(id: string): KnownCredential | null {
+    const row = this.credentials.row(id);
+    return this.#known(row === null ? null : { ...row, principalId: String(row.principalId) });
+  }
+
+  endpointId(endpoint: string): string | null {
+    return this.#grants.of(endpoint)?.id ?? null;
   }
 
   permission(principal: Principal, endpoint: string): PermissionLevel | null {
@@ -86,6 +91,14 @@ export class StoredIdentities implements Identities {
       level = strongerLevel(level, grant.level);
     }
     return level;
+  }
+
+  #known(
+    credential: Pick<Credential, 'id' | 'principalId' | 'expiresAt'> | null,
+  ): KnownCredential | null {
+    const principal = credential === null ? null : this.book.principal(credential.principalId);
+    if (credential === null || !principal?.active) return null;
+    return { principal, credentialId: credential.id, expiresAtMs: credential.expiresAt };
   }
 
   #tell(change: AccessChange): void {

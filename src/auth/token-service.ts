@@ -13,13 +13,14 @@ import type { Clock } from '../core/clock.js';
 import {
   checkPermissions,
   DetailsError,
+  endpointOf,
   parseAuthorizationDetails,
   type AuthorizationDetail,
 } from './authorization-details.js';
 import { readClientCredentials, type ClientCredentials } from './client-credentials.js';
 import { parseForm } from './form.js';
 import { invalidClient, invalidRequest, OAuthError, slowDown } from './oauth-error.js';
-import type { Identities, Principal } from './principal.js';
+import type { Identities, KnownCredential, Principal } from './principal.js';
 import { TokenBuckets } from './token-buckets.js';
 import type { IssuedToken, TokenSigner } from './token-signer.js';
 import type { Verified, VerifyAnswer } from './trust.js';
@@ -73,6 +74,8 @@ type Form = ReadonlyMap<string, string>;
 interface Grantee {
   readonly principal: Principal;
   readonly credentialId: string;
+  /** When that credential ends; null: never. */
+  readonly expiresAtMs: number | null;
   /** `issued_token_type` of a token exchange; else empty. */
   readonly issuedType: string;
   /** The grant gives limited tokens only. */
@@ -112,14 +115,21 @@ export class TokenService {
     const details = this.#detailsOf(form, grantee);
     const waitS = this.#issues.take(grantee.principal.id);
     if (waitS > 0) throw slowDown(waitS);
-    const { principal, credentialId, issuedType } = grantee;
+    const { principal, credentialId, expiresAtMs, issuedType } = grantee;
     const { signer, onIssued } = this.#options;
-    const issued = signer.sign({ principal, scope, authorizationDetails: details, credentialId });
+    const issued = signer.sign({
+      principal,
+      scope,
+      authorizationDetails: details,
+      endpoints: details === null ? null : this.#endpointIds(details),
+      credentialId,
+      expiresAtMs,
+    });
     onIssued(issued);
     return {
       access_token: issued.token,
       token_type: 'Bearer',
-      expires_in: signer.tokenTtlS,
+      expires_in: issued.lifetimeS,
       scope,
       ...(details === null ? {} : { authorization_details: details }),
       ...(issuedType === '' ? {} : { issued_token_type: issuedType }),
@@ -143,10 +153,10 @@ export class TokenService {
     }
   }
 
-  #authenticate({ clientId, secret }: ClientCredentials): Principal {
-    const principal = this.#options.identities.byClientSecret(clientId, secret);
-    if (principal?.active !== true) throw invalidClient();
-    return principal;
+  #authenticate({ clientId, secret }: ClientCredentials): KnownCredential {
+    const known = this.#options.identities.byClientSecret(clientId, secret);
+    if (known?.principal.active !== true) throw invalidClient();
+    return known;
   }
 
   async #byAssertion(form: Form, credentials: ClientCredentials | null): Promise<Grantee> {
@@ -162,13 +172,12 @@ export class TokenService {
     if (answer.authorizationDetails !== null) {
       throw invalidGrant('assertion: a token that is limited to endpoints is not exchanged');
     }
-    const principal = principalOf(answer, this.#options.identities);
-    if (principal === null)
-      throw invalidGrant('assertion: its principal is not known or not active');
-    if (client !== null && client.id !== principal.id) {
+    const known = callerOfToken(answer, this.#options.identities);
+    if (known === null) throw invalidGrant('assertion: its principal is not known or not active');
+    if (client !== null && client.principal.id !== known.principal.id) {
       throw invalidGrant('assertion: was not issued to this client');
     }
-    return granteeOf(principal, { credentialId: answer.credentialId, detailsNeeded: true });
+    return granteeOf(known, { detailsNeeded: true });
   }
 
   #byExchange(form: Form, credentials: ClientCredentials | null): Grantee {
@@ -184,13 +193,10 @@ export class TokenService {
     if (form.has('actor_token')) throw invalidRequest('actor_token: not supported');
     const found = this.#options.identities.byAccessToken(subjectToken);
     if (found?.principal.active !== true) throw invalidGrant('subject_token: not a valid token');
-    if (client !== null && client.id !== found.principal.id) {
+    if (client !== null && client.principal.id !== found.principal.id) {
       throw invalidGrant('subject_token: does not belong to this client');
     }
-    return granteeOf(found.principal, {
-      credentialId: found.tokenId,
-      issuedType: ACCESS_TOKEN_URN,
-    });
+    return granteeOf(found, { issuedType: ACCESS_TOKEN_URN });
   }
 
   #detailsOf(form: Form, grantee: Grantee): AuthorizationDetail[] | null {
@@ -209,6 +215,16 @@ export class TokenService {
     }
   }
 
+  #endpointIds(details: readonly AuthorizationDetail[]): string[] {
+    return details.map((detail) => {
+      const named = endpointOf(detail);
+      const id = this.#options.identities.endpointId(named);
+      // Its permission was found a moment ago.
+      if (id === null) throw new Error(`endpoint ${named} is gone`);
+      return id;
+    });
+  }
+
   #throttled(error: OAuthError, address: string): OAuthError {
     if (error.code !== 'invalid_client' && error.code !== 'invalid_grant') return error;
     const waitS = this.#failures.take(address);
@@ -217,22 +233,26 @@ export class TokenService {
 }
 
 /**
- * The active principal that a token names; null when there is none any more. An own token names it by id too, so that
- * one who was deleted does not come back with a new principal of the same name.
+ * Who a verified token stands for; null when there is nobody any more, or when the credential that it goes back to is
+ * gone. An own token names its principal by id, so that one who was deleted does not come back with a new principal of
+ * the same name.
  */
-export function principalOf(
+export function callerOfToken(
   verified: Verified,
-  identities: Pick<Identities, 'principal' | 'byName'>,
-): Principal | null {
+  identities: Pick<Identities, 'principal' | 'byName' | 'credential'>,
+): KnownCredential | null {
+  const { kind, principalId, credentialId } = verified;
   const principal =
-    verified.kind === 'own'
-      ? identities.principal(verified.principalId)
-      : identities.byName(verified.principal);
-  return principal?.active === true ? principal : null;
+    kind === 'own' ? identities.principal(principalId) : identities.byName(verified.principal);
+  if (principal?.active !== true) return null;
+  if (credentialId === '') return { principal, credentialId, expiresAtMs: null };
+  const credential = identities.credential(credentialId);
+  return credential?.principal.id === principal.id ? credential : null;
 }
 
-function granteeOf(principal: Principal, rest: Partial<Omit<Grantee, 'principal'>> = {}): Grantee {
-  return { principal, credentialId: '', issuedType: '', detailsNeeded: false, ...rest };
+function granteeOf(known: KnownCredential, rest: Partial<Grantee> = {}): Grantee {
+  const { principal, credentialId, expiresAtMs } = known;
+  return { principal, credentialId, expiresAtMs, issuedType: '', detailsNeeded: false, ...rest };
 }
 
 /** Every requested scope must be one that exists; none means all there is. @throws OAuthError invalid_scope */

@@ -16,12 +16,17 @@ export interface TokenGrant {
   readonly scope: string;
   /** Null: the token is not limited. */
   readonly authorizationDetails: readonly AuthorizationDetail[] | null;
-  /** Personal access token that it goes back to; else empty. */
+  /** Ids of the details' endpoints, in their order; null with them. */
+  readonly endpoints: readonly string[] | null;
+  /** Secret or access token that it goes back to; else empty. */
   readonly credentialId: string;
+  /** End of what it goes back to, which it does not outlive; null: none. */
+  readonly expiresAtMs: number | null;
 }
 
 export interface IssuedToken {
   readonly token: string;
+  readonly lifetimeS: number;
   /** What verifying it would answer, for caches. */
   readonly verified: Verified;
 }
@@ -42,16 +47,12 @@ export class TokenSigner {
     this.#options = options;
   }
 
-  get tokenTtlS(): number {
-    return this.#options.tokenTtlS;
-  }
-
   sign(grant: TokenGrant): IssuedToken {
     const { issuer, audience, tokenTtlS, clock } = this.#options;
-    const { principal, scope, authorizationDetails, credentialId } = grant;
+    const { principal, scope, authorizationDetails, endpoints, credentialId } = grant;
     const name = nameOf(principal);
     const iat = Math.floor(clock.nowMs() / 1000);
-    const exp = iat + tokenTtlS;
+    const exp = Math.min(iat + tokenTtlS, Math.floor((grant.expiresAtMs ?? Infinity) / 1000));
     const jti = randomBytes(TOKEN_ID_BYTES).toString('base64url');
     const token = this.#encode({
       iss: issuer,
@@ -65,6 +66,7 @@ export class TokenSigner {
       principal_id: principal.id,
       ...(credentialId === '' ? {} : { credential_id: credentialId }),
       ...(authorizationDetails === null ? {} : { authorization_details: authorizationDetails }),
+      ...(endpoints === null ? {} : { endpoint_ids: endpoints }),
     });
     const verified: Verified = {
       ok: true,
@@ -76,11 +78,12 @@ export class TokenSigner {
       jti,
       issuer,
       authorizationDetails,
+      endpoints,
       groups: [],
       credentialId,
       autoCreate: false,
     };
-    return { token, verified };
+    return { token, lifetimeS: exp - iat, verified };
   }
 
   #encode(claims: Readonly<Record<string, unknown>>): string {

@@ -7,7 +7,7 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { verifySignature, type Algorithm } from './algorithms.js';
-import { DetailsError, readAuthorizationDetails } from './authorization-details.js';
+import { DetailsError, endpointOf, readAuthorizationDetails } from './authorization-details.js';
 import { CompactReader, type TokenHead } from './compact-token.js';
 import {
   invalidToken,
@@ -132,6 +132,8 @@ function verifiedOf(claims: Claims, rules: TrustedIssuer): Verified | null {
   if (own && (!isName(principalId) || jti === '' || typeof credentialId !== 'string')) return null;
   const details = detailsOf(claims);
   if (details === undefined) return null;
+  const endpoints = own ? ownEndpointsOf(claims, details) : (details?.map(endpointOf) ?? null);
+  if (endpoints === undefined) return null;
   return {
     ok: true,
     principal,
@@ -142,6 +144,7 @@ function verifiedOf(claims: Claims, rules: TrustedIssuer): Verified | null {
     jti: jti.slice(0, NAME_CHARS_MAX),
     issuer: rules.issuer,
     authorizationDetails: details,
+    endpoints,
     groups,
     credentialId: own ? String(credentialId) : '',
     autoCreate: rules.autoCreate,
@@ -160,6 +163,17 @@ function detailsOf(claims: Claims): Verified['authorizationDetails'] | undefined
     if (error instanceof DetailsError) return undefined;
     throw error;
   }
+}
+
+/** Undefined: the ids do not go with the details. */
+function ownEndpointsOf(
+  claims: Claims,
+  details: Verified['authorizationDetails'],
+): Verified['endpoints'] | undefined {
+  const ids = claims['endpoint_ids'];
+  if (details === null) return ids === undefined ? null : undefined;
+  if (!Array.isArray(ids) || ids.length !== details.length || !ids.every(isName)) return undefined;
+  return ids;
 }
 
 function groupsOf(claims: Claims, rules: TrustedIssuer): string[] | null {

@@ -42,8 +42,13 @@ export interface Verified {
   readonly issuer: string;
   /** Null: not limited. Else the token opens nothing but what they grant. */
   readonly authorizationDetails: readonly AuthorizationDetail[] | null;
+  /**
+   * Endpoints of the details: in an own token ids, as they were when it was issued, so that a later endpoint of the same
+   * name is another one; in an external token ids or names. Null: not limited.
+   */
+  readonly endpoints: readonly string[] | null;
   readonly groups: readonly string[];
-  /** Of an own token: the personal access token it was exchanged for; else empty. Revoked with it. */
+  /** Of an own token: the secret or access token it goes back to; else empty. Revoked with it. */
   readonly credentialId: string;
   readonly autoCreate: boolean;
 }

@@ -12,6 +12,7 @@ import {
   SECRET,
   type ServiceKit,
 } from '../auth/service-kit.js';
+import { createPrincipal } from '../auth/identity-kit.js';
 import { call, QUERY, sendRaw, startAdmin, type Harness } from './harness.js';
 
 const BASE_URL = 'http://pointsman.example.org:8081';
@@ -139,7 +140,8 @@ t.test('the published npm client gets a token and uses it', async (t) => {
     },
     authenticate: (authorization) => {
       seen.push(authorization ?? '');
-      return { name: 'app-1', role: 'admin' };
+      const principal = createPrincipal('1', { groups: ['admins'] });
+      return Promise.resolve({ principal, limitedTo: null });
     },
   });
   url = harness.url;

@@ -1,6 +1,11 @@
 /** The least that token tests need of identities and of a sealer: principals, secrets and permissions in maps. */
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
-import type { Identities, PermissionLevel, Principal } from '../../../src/auth/principal.js';
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import type {
+  Identities,
+  KnownCredential,
+  PermissionLevel,
+  Principal,
+} from '../../../src/auth/principal.js';
 import type { Sealer } from '../../../src/auth/signing-keys.js';
 
 export function createPrincipal(id: string, changes: Partial<Principal> = {}): Principal {
@@ -22,6 +27,10 @@ export class TestIdentities implements Identities {
   readonly secrets = new Map<string, string>();
   /** Principal's id by personal access token. */
   readonly accessTokens = new Map<string, string>();
+  /** By name, where it is another. */
+  readonly endpointIds = new Map<string, string>();
+  /** Of every secret and access token. */
+  expiresAtMs: number | null = null;
   /** By `principal id endpoint`. */
   readonly levels = new Map<string, PermissionLevel>();
 
@@ -41,13 +50,28 @@ export class TestIdentities implements Identities {
     return found ?? null;
   }
 
-  byClientSecret(clientId: string, secret: string): Principal | null {
-    return this.secrets.get(clientId) === secret ? this.byName(clientId) : null;
+  byClientSecret(clientId: string, secret: string): KnownCredential | null {
+    const right = this.secrets.get(clientId) === secret;
+    return this.#known('secret', right ? this.byName(clientId) : null);
   }
 
-  byAccessToken(token: string): { principal: Principal; tokenId: string } | null {
-    const principal = this.principal(this.accessTokens.get(token) ?? '');
-    return principal === null ? null : { principal, tokenId: `pat-of-${principal.id}` };
+  byAccessToken(token: string): KnownCredential | null {
+    return this.#known('pat', this.principal(this.accessTokens.get(token) ?? ''));
+  }
+
+  credential(id: string): KnownCredential | null {
+    const [, kind = '', principal = ''] = /^(.*)-of-(.*)$/.exec(id) ?? [];
+    return this.#known(kind, this.principal(principal));
+  }
+
+  endpointId(endpoint: string): string | null {
+    return this.endpointIds.get(endpoint) ?? endpoint;
+  }
+
+  #known(kind: string, principal: Principal | null): KnownCredential | null {
+    if (principal === null) return null;
+    const { expiresAtMs } = this;
+    return { principal, credentialId: `${kind}-of-${principal.id}`, expiresAtMs };
   }
 
   permission(principal: Principal, endpoint: string): PermissionLevel | null {
@@ -70,6 +94,5 @@ export function createSealer(key: Buffer = randomBytes(32)): Sealer {
         .setAuthTag(Buffer.from(sealed.subarray(12, 28)));
       return Buffer.concat([decipher.update(sealed.subarray(28)), decipher.final()]);
     },
-    hash: (purpose, secret) => createHmac('sha256', key).update(`${purpose}\0${secret}`).digest(),
   };
 }

@@ -200,7 +200,9 @@ t.test('a token is what another library and our own verifier take it for', async
     principal: createPrincipal('7'),
     scope: 'all-apis',
     authorizationDetails: null,
+    endpoints: null,
     credentialId: '',
+    expiresAtMs: null,
   };
   const { token, verified } = signer.sign(grant);
   const [published] = keys.publicKeys();

@@ -22,7 +22,7 @@ t.test('an access token names its principal until it expires, is deleted or lies
   t.match(long.secret, /^dapi[0-9a-f]{64}$/);
   t.match(identities.byAccessToken(short.secret), {
     principal: { name: 'mia' },
-    tokenId: short.credential.id,
+    credentialId: short.credential.id,
   });
   t.equal(identities.byAccessToken(`${long.secret}0`), null);
   t.equal(identities.byAccessToken(long.secret.toUpperCase()), null);
@@ -66,7 +66,10 @@ t.test('an OAuth secret opens its own service principal alone', (t) => {
   const [one, two] = [machineOf(kit), machineOf(kit)];
   const input = { principalId: one.id, comment: '', lifetimeS: 60 };
   const made = credentials.create('client_secret', input);
-  t.match(identities.byClientSecret(one.name, made.secret), { applicationId: one.name });
+  t.match(identities.byClientSecret(one.name, made.secret), {
+    principal: { applicationId: one.name },
+    credentialId: made.credential.id,
+  });
   t.equal(identities.byClientSecret(two.name, made.secret), null);
   t.equal(identities.byClientSecret('nobody', made.secret), null);
   t.equal(identities.byClientSecret(one.name, `${made.secret.slice(0, -1)}x`), null);

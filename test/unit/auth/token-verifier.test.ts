@@ -80,6 +80,7 @@ t.test('a good token says who, until when, and for what', async (t) => {
     jti: 'j1',
     issuer: ISSUER,
     authorizationDetails: details,
+    endpoints: ['m1'],
     groups: ['a', 'b'],
     credentialId: '',
     autoCreate: true,
