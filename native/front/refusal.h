@@ -20,7 +20,9 @@ enum class Refusal : uint8_t {
   kNotImplemented,  // {reason}; status by the parser
   kMethodUnknown,   // {reason}: the method
   kUnauthenticated,
-  kForbidden,
+  kTokenInvalid,
+  kForbidden,   // {endpoint}
+  kRouteToken,  // {endpoint}
   kNoConfiguration,
   kNoEndpoint,  // {endpoint}
   kNoEntity,    // {endpoint}, {served}
@@ -37,7 +39,7 @@ enum class Refusal : uint8_t {
   kNoVerdict,
   kLocalFailed,
 };
-inline constexpr size_t kRefusals = 20;
+inline constexpr size_t kRefusals = 22;
 
 struct RefusalText {
   int status = 500;
@@ -51,6 +53,8 @@ struct RefusalText {
   uint32_t retryAfterS = 0;
   // Empty: none.
   std::string allow{};
+  // Value of www-authenticate (RFC 6750); empty: none.
+  std::string challenge{};
 };
 
 using RefusalTexts = std::array<RefusalText, kRefusals>;

@@ -1,19 +1,10 @@
 /** `WWW-Authenticate` of refused requests (RFC 6750, section 3). */
-import type { AuthError } from './trust.js';
-
-const REALM = 'Bearer realm="pointsman"';
 
 /** Nothing was presented: the bare challenge, which says nothing of what would have been wrong. */
-export function missingTokenChallenge(): string {
-  return REALM;
-}
+export const MISSING_TOKEN_CHALLENGE = 'Bearer realm="pointsman"';
 
-/** The reasons are a closed list of plain words, so they need no escaping. */
-export function invalidTokenChallenge(error: AuthError): string {
-  return `${REALM}, error="invalid_token", error_description="${error.reason}"`;
-}
+/** The same for every reason: a caller that guesses learns nothing. */
+export const INVALID_TOKEN_CHALLENGE = `${MISSING_TOKEN_CHALLENGE}, error="invalid_token"`;
 
 /** A good token that does not open what was asked for; goes with 403. */
-export function insufficientScopeChallenge(): string {
-  return `${REALM}, error="insufficient_scope"`;
-}
+export const INSUFFICIENT_SCOPE_CHALLENGE = `${MISSING_TOKEN_CHALLENGE}, error="insufficient_scope"`;

@@ -14,12 +14,9 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createAdminApp } from '../admin/app.js';
 import type { Readiness } from '../admin/contract.js';
-import { Authenticator } from '../auth/authenticator.js';
-import { CredentialChecker, type TokenCredential } from '../auth/credentials.js';
+import type { TokenCredential } from '../auth/credentials.js';
 import { IdentityBook } from '../auth/identity-book.js';
 import { loadLocalTokens } from '../auth/local-tokens.js';
-import { LoginThrottle } from '../auth/login-throttle.js';
-import { StoredIdentities } from '../auth/stored-identities.js';
 import type { Config } from '../config/config.js';
 import { formatListenAddress, isLoopback, type ListenAddress } from '../config/listen-address.js';
 import { STATE_FILES } from '../config/state-files.js';
@@ -33,6 +30,7 @@ import type { Sealer } from '../store/sealed-box.js';
 import { Store } from '../store/store.js';
 import { lockStateDir, Supervisor } from '../supervisor/supervisor.js';
 import { createMetrics } from '../telemetry/metrics.js';
+import { ACCESS_TOKEN_PURPOSE, DaemonAuth } from './daemon-auth.js';
 import { applyFirstManifest } from './first-manifest.js';
 
 /** A worker whose loop has not turned for this long does not count as serving. */
@@ -81,6 +79,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
     config,
     addon,
     credentials,
+    accessTokenKey: sealer.hashKey(ACCESS_TOKEN_PURPOSE),
     logger,
     logReadable: options.logReadable,
   });
@@ -137,24 +136,25 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
     publicUrl: publicUrl(config, dataUrl),
     updateDeadlineMs: config.update_deadline_ms,
   });
+  const auth = await DaemonAuth.open({
+    config,
+    store,
+    sealer: parts.sealer,
+    book,
+    grants: control.grants,
+    localTokens: parts.credentials,
+    supervisor,
+    publicUrl: publicUrl(config, dataUrl),
+    logger,
+  });
   const firstStart = control.listDeployments().length + control.listEndpoints().length === 0;
   await control.start();
   await supervisor.serving();
-  const identities = new StoredIdentities({
-    tables: store.identities,
-    sealer: parts.sealer,
-    clock: systemClock,
-    book,
-    grants: control.grants,
-  });
-  const authenticator = new Authenticator({
-    localTokens: new CredentialChecker(parts.credentials),
-    identities,
-    throttle: new LoginThrottle(systemClock),
-  });
-  const access = { identities, authenticator };
-  const app = createAdmin(config, options, control, supervisor, access, dataUrl);
+  let adminUrl = '';
+  const urls = { data: dataUrl, admin: () => withoutSlash(config.admin.public_url) || adminUrl };
+  const app = createAdmin(config, options, control, supervisor, auth, urls);
   const admin = await listenAdmin(app, config.admin.listen);
+  adminUrl = admin.url;
   writeFileSync(path.join(config.state_dir, STATE_FILES.adminUrl), `${admin.url}\n`);
   logListeners(config, supervisor.addresses, admin.addresses, logger);
   if (config.manifest !== '')
@@ -170,6 +170,7 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
       // Wakes calls that wait for an update, so that they are answered before the port closes.
       await control.stop();
       await admin.close();
+      await auth.close();
       supervisor.close();
       store.close();
       rmSync(path.join(config.state_dir, STATE_FILES.adminUrl), { force: true });
@@ -201,9 +202,10 @@ function createAdmin(
   options: DaemonOptions,
   control: RunningControlPlane,
   supervisor: Supervisor,
-  { identities, authenticator }: { identities: StoredIdentities; authenticator: Authenticator },
-  dataUrl: string,
+  auth: DaemonAuth,
+  urls: { readonly data: string; readonly admin: () => string },
 ): FastifyInstance {
+  const { identities, authenticator } = auth;
   return createAdminApp({
     control,
     authenticate: (authorization, address) => authenticator.authenticate(authorization, address),
@@ -213,7 +215,14 @@ function createAdmin(
       workers: () => supervisor.workers(),
       refusals: () => supervisor.refusals(),
       ready: () => readinessOf(supervisor),
-      dataPlaneUrl: () => dataUrl,
+      dataPlaneUrl: () => urls.data,
+    },
+    oidc: {
+      issuer: auth.issuer,
+      baseUrl: urls.admin,
+      workspaceId: config.workspace_id,
+      tokens: auth.tokens,
+      keys: auth.keys,
     },
     metrics: createMetrics({
       version: options.version,
@@ -318,8 +327,11 @@ function urlOf(addresses: readonly ListenAddress[]): string {
 
 /** The setting, or where the data port really listens when it is empty. */
 function publicUrl(config: Config, dataUrl: string): string {
-  const setting = config.data_plane.public_url.replace(/\/$/, '');
-  return setting === '' ? dataUrl : setting;
+  return withoutSlash(config.data_plane.public_url) || dataUrl;
+}
+
+function withoutSlash(url: string): string {
+  return url.replace(/\/$/, '');
 }
 
 function logListeners(

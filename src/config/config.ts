@@ -266,11 +266,6 @@ function warningsOf(config: ConfigWithoutWarnings): string[] {
         'proxy in front of a data port that others can reach.',
     );
   }
-  if (config.data_plane.serving_domain !== '') {
-    warnings.push(
-      'data_plane.serving_domain: accepted, but requests are not routed by host name yet',
-    );
-  }
   return warnings;
 }
 

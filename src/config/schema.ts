@@ -116,18 +116,18 @@ const auth = Type.Object({
   issuer: Type.String({
     default: '',
     maxLength: 1024,
-    description: 'Issuer name of our own tokens; empty: the public URL (not acted on yet)',
+    description: 'Issuer name of our own tokens; empty: `/oidc` under the public URL',
   }),
   token_ttl_s: Type.Integer({
     default: 3600,
     minimum: 60,
     maximum: 86_400,
-    description: 'Life of our own tokens in seconds (not acted on yet)',
+    description: 'Life of our own tokens in seconds',
   }),
   issuers: Type.Array(Type.Unknown(), {
     default: [],
     maxItems: ISSUERS_MAX,
-    description: 'External issuers whose tokens are taken (keys below; not acted on yet)',
+    description: 'External issuers whose tokens are taken (keys below)',
   }),
 });
 

@@ -16,6 +16,8 @@ export interface Sealer {
   open(purpose: string, sealed: Uint8Array): Uint8Array;
   /** 32 bytes; equal for equal purpose and secret. */
   hash(purpose: string, secret: string): Buffer;
+  /** The key that `hash` uses for the purpose, for a process that has to recognise such secrets and nothing else. */
+  hashKey(purpose: string): Buffer;
 }
 
 export const MASTER_KEY_BYTES = 32;
@@ -54,9 +56,17 @@ export function createSealer(masterKey: Uint8Array): Sealer {
       }
     },
     hash(purpose, secret) {
-      return createHmac('sha256', hashKey).update(aadOf(purpose)).update(secret).digest();
+      return keyedHash(this.hashKey(purpose), secret);
+    },
+    hashKey(purpose) {
+      return createHmac('sha256', hashKey).update(aadOf(purpose)).digest();
     },
   };
+}
+
+/** 32 bytes. */
+export function keyedHash(key: Uint8Array, secret: string): Buffer {
+  return createHmac('sha256', key).update(secret).digest();
 }
 
 function derive(masterKey: Uint8Array, info: string): Buffer {

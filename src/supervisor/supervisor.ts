@@ -23,6 +23,7 @@ import type { Counters, DataPlane } from '../control/data-plane.js';
 import { deltaOf } from '../control/delta.js';
 import {
   encodeFrame,
+  type Access,
   type DeploymentAddresses,
   type Envelope,
   type Hello,
@@ -33,6 +34,7 @@ import {
 import type { RefusalStats } from '../control/stats.js';
 import type { Addon } from '../native/contract.js';
 import type { SharedBlock } from '../native/shared-block.js';
+import { AccessChannel, type AccessSource } from './access-channel.js';
 import { Columns } from './columns.js';
 import { workerCount } from './cores.js';
 import { checkListenable, openListeners, type Listeners } from './listeners.js';
@@ -46,6 +48,8 @@ export interface SupervisorOptions {
   readonly config: Config;
   readonly addon: Addon;
   readonly credentials: readonly TokenCredential[];
+  /** Of the keyed hash of access tokens. */
+  readonly accessTokenKey: Uint8Array;
   readonly logger: Logger;
   readonly logReadable: boolean;
 }
@@ -60,6 +64,7 @@ export class Supervisor implements DataPlane {
   readonly #options: SupervisorOptions;
   readonly #block: SharedBlock;
   readonly #memoryDescriptors: readonly [number, number];
+  readonly #access: AccessChannel;
   readonly #columns: Columns;
   readonly #trial: TrialEngine;
   readonly #server: Server;
@@ -80,6 +85,7 @@ export class Supervisor implements DataPlane {
     const memory = addon.createSharedBlock(workerCount(config.data_plane.workers));
     this.#block = memory.block;
     this.#memoryDescriptors = [memory.controlDescriptor, memory.columnsDescriptor];
+    this.#access = new AccessChannel(memory.block);
     this.#columns = new Columns(memory.block);
     this.#trial = new TrialEngine(addon);
     this.#orphans = new Orphans({
@@ -215,6 +221,25 @@ export class Supervisor implements DataPlane {
     });
   }
 
+  /** Call before the first publish: workers judge nobody before they know of it. */
+  useAccess(source: AccessSource): void {
+    this.#access.use(source);
+    for (const worker of this.#slots) this.#greet(worker);
+  }
+
+  /** Who may call has changed. Effective in every worker when this returns. */
+  changeAccess(change: Omit<Access, 'epoch'>): void {
+    this.#access.change(change, (frame) => {
+      for (const worker of this.#slots) worker.sendFrame(frame);
+    });
+  }
+
+  /** Spares the workers the verification of a token that was made here. */
+  announceToken(token: string, verifiedJson: string): void {
+    const frame = encodeFrame({ issuedToken: { token, verifiedJson } });
+    for (const worker of this.#slots) worker.sendFrame(frame);
+  }
+
   refusals(): RefusalStats[] {
     return this.#columns.refusals();
   }
@@ -304,6 +329,10 @@ export class Supervisor implements DataPlane {
       (envelope) => {
         if (envelope.hello === undefined) {
           receive?.(envelope);
+          if (worker !== null)
+            this.#access.onEnvelope(envelope, (answer) => {
+              channel.send(answer);
+            });
           return;
         }
         worker = this.#ownWorker(envelope.hello);
@@ -333,7 +362,14 @@ export class Supervisor implements DataPlane {
   #admit(worker: WorkerSlot, channel: ControlChannel): void {
     worker.join(channel);
     worker.send({ setup: this.#setup(worker) });
+    this.#greet(worker);
     void this.#exclusive(() => this.#birth(worker, channel));
+  }
+
+  #greet(worker: WorkerSlot): void {
+    this.#access.greet((envelope) => {
+      worker.send(envelope);
+    });
   }
 
   /** Brings a worker that has no revision to the active one; it accepts then. */
@@ -369,7 +405,7 @@ export class Supervisor implements DataPlane {
   }
 
   #setup(worker: WorkerSlot): Setup {
-    const { config, credentials } = this.#options;
+    const { config, credentials, accessTokenKey } = this.#options;
     return {
       workspaceId: config.workspace_id,
       authRequired: config.auth.mode === 'required',
@@ -378,6 +414,8 @@ export class Supervisor implements DataPlane {
       maxHeaderBytes: config.data_plane.max_header_bytes,
       maxConnections: config.data_plane.max_connections,
       mode: this.#modeOf(worker),
+      servingDomain: config.data_plane.serving_domain,
+      accessTokenKey,
     };
   }
 

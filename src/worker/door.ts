@@ -8,7 +8,6 @@
  * taken for the next one. Owns the relays of the worker, by exchange id.
  */
 import { randomUUID } from 'node:crypto';
-import type { CredentialChecker } from '../auth/credentials.js';
 import { errorCodeNumbers, PointsmanError, type ErrorCode } from '../core/errors.js';
 import type { SnapshotDelta } from '../control/messages.js';
 import { READ_BUFFER_BYTES } from '../native/addon.js';
@@ -19,12 +18,14 @@ import { parseInvocationPath } from './invocation-path.js';
 import { refusalError } from './refusals.js';
 import { Relay } from './relay.js';
 import { readHead, type RequestHead } from './request-head.js';
+import type { TokenDesk } from './token-desk.js';
 import type { HttpRequest, HttpResponse } from './uws.js';
 
 export interface DoorSettings {
   readonly workspaceId: string;
   readonly authRequired: boolean;
-  readonly checker: CredentialChecker;
+  /** Behind an endpoint's id in host names; empty: none. */
+  readonly servingDomain: string;
   readonly maxRequestBytes: number;
   readonly maxHeaderBytes: number;
   /** The front stands before it: requests are sound, and say themselves who the client is. */
@@ -46,6 +47,10 @@ export class Door {
   readonly #relays: (Relay | null)[] = [];
   /** Names of entities by stats slot. A slot gets another name only when no request of the old one is left. */
   readonly #entityNames: string[] = [];
+  /** Ids of endpoints by name, as last prepared. */
+  readonly #endpointIds = new Map<string, string>();
+  /** Judges tokens that the engine does not know; set before the first request. */
+  desk: Pick<TokenDesk, 'check'> | null = null;
   /** Why this worker is not ready; empty when it is. */
   notReady = 'no configuration yet';
   /** Connections are closed behind their answers. */
@@ -63,7 +68,9 @@ export class Door {
   /** @throws Error that says what cannot be built. */
   prepare(delta: SnapshotDelta): void {
     this.engine.prepare(delta);
-    for (const { entities } of delta.endpoints) {
+    for (const name of delta.removedEndpoints) this.#endpointIds.delete(name);
+    for (const { name: endpoint, id, entities } of delta.endpoints) {
+      this.#endpointIds.set(endpoint, id);
       for (const { statsSlot, name } of entities) {
         while (this.#entityNames.length <= statsSlot) this.#entityNames.push('');
         this.#entityNames[statsSlot] = name;
@@ -74,6 +81,11 @@ export class Door {
   /** Name of the entity that a stats slot belongs to. */
   entityName(statsSlot: number): string {
     return this.#entityNames[statsSlot] ?? '';
+  }
+
+  /** Null: there is no such endpoint. */
+  endpointId(name: string): string | null {
+    return this.#endpointIds.get(name) ?? null;
   }
 
   countRefusal(code: ErrorCode): void {
@@ -107,7 +119,7 @@ export class Door {
     } else if (invocation === null) {
       this.#answerHealth(response, head, ids);
     } else {
-      new Relay(this, response, head, ids, invocation, settings.maxRequestBytes).begin();
+      new Relay(this, response, head, ids, invocation, settings).begin();
     }
   };
 
@@ -124,7 +136,7 @@ export class Door {
     }
     if (!isInvocation) return judgeHealth(head);
     if (this.startsNothing) return refusalError('takenOver');
-    if (settings.authRequired && settings.checker.check(head.authorization) === null) {
+    if (settings.authRequired && (head.authorization ?? '') === '') {
       return refusalError('unauthenticated');
     }
     if (head.contentLength > settings.maxRequestBytes) {
@@ -192,7 +204,7 @@ export function endWithError(
   let fields = `content-type: application/json\r\nx-pointsman-error: ${error.code}\r\n`;
   if (error.retryAfterS !== null) fields += `retry-after: ${String(error.retryAfterS)}\r\n`;
   if (error.allow !== null) fields += `allow: ${error.allow}\r\n`;
-  if (error.status === 401) fields += 'www-authenticate: Bearer\r\n';
+  if (error.challenge !== null) fields += `www-authenticate: ${error.challenge}\r\n`;
   beginAnswer(response, error.status, fields, ids);
   const body = JSON.stringify(error.toBody());
   if (method === 'HEAD') endBodiless(response, Buffer.byteLength(body), close);

@@ -17,6 +17,7 @@ export interface RequestHead {
    */
   fields: string;
   authorization: string | undefined;
+  host: string;
   requestId: string;
   /** As the front says it; empty where the client's own connection is served. */
   clientAddress: string;
@@ -47,6 +48,7 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
     query: queryOf(request),
     fields: '',
     authorization: undefined,
+    host: '',
     requestId: '',
     clientAddress: '',
     contentLength: 0,
@@ -65,6 +67,7 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
         break;
       case 'host':
         hosts += 1;
+        head.host = value;
         if (!HOST.test(value)) head.refusal = 'Host is not a valid authority';
         break;
       case 'content-length':
