@@ -3,11 +3,11 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "binding/external.h"
+#include "binding/front_input.h"
 #include "binding/js.h"
 
 namespace pointsman {
@@ -312,40 +312,6 @@ Napi::Value EngineBinding::accept(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-namespace {
-
-RefusalTexts readRefusals(const Napi::Array& list) {
-  RefusalTexts texts;
-  for (uint32_t index = 0; index < kRefusals && index < list.Length(); index++) {
-    const Napi::Object input = list.Get(index).As<Napi::Object>();
-    texts[index] = {.status = static_cast<int>(js::uint32(input, "status")),
-                    .codeNumber = js::uint32(input, "codeNumber"),
-                    .code = js::string(input, "code"),
-                    .body = js::string(input, "body"),
-                    .retryAfterS = js::uint32(input, "retryAfterS"),
-                    .allow = js::string(input, "allow"),
-                    .challenge = js::string(input, "challenge")};
-  }
-  return texts;
-}
-
-TokenTerms readTerms(const Napi::Object& input) {
-  TokenTerms terms{.everything = js::boolean(input, "everything"),
-                   .limited = js::boolean(input, "limited")};
-  const Napi::Array holders = js::array(input, "holders");
-  for (uint32_t index = 0; index < holders.Length(); index++) {
-    terms.holders.push_back(holders.Get(index).As<Napi::Number>().Uint32Value());
-  }
-  std::sort(terms.holders.begin(), terms.holders.end());
-  const Napi::Array endpoints = js::array(input, "endpoints");
-  for (uint32_t index = 0; index < endpoints.Length(); index++) {
-    terms.endpoints.push_back(endpoints.Get(index).As<Napi::String>().Utf8Value());
-  }
-  return terms;
-}
-
-}  // namespace
-
 // openFront(settings, onUnknownToken)
 Napi::Value EngineBinding::openFront(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
@@ -357,8 +323,7 @@ Napi::Value EngineBinding::openFront(const Napi::CallbackInfo& info) {
     return {};
   }
   const Napi::Object settings = info[0].As<Napi::Object>();
-  const Napi::Array refusals = js::array(settings, "refusals");
-  if (refusals.Length() != kRefusals) {
+  if (js::array(settings, "refusals").Length() != kRefusals) {
     Napi::Error::New(env, "openFront got another number of refusals").ThrowAsJavaScriptException();
     return {};
   }
@@ -366,13 +331,7 @@ Napi::Value EngineBinding::openFront(const Napi::CallbackInfo& info) {
   core_->connector.emplace(core_->attachment);
   FrontHost& host = *this;
   core_->front.emplace(*core_->engine, *core_->connector, host, core_->tokens,
-                       FrontSettings{.workspaceId = js::string(settings, "workspaceId"),
-                                     .servingDomain = js::string(settings, "servingDomain"),
-                                     .authRequired = js::boolean(settings, "authRequired"),
-                                     .fastPath = js::boolean(settings, "fastPath"),
-                                     .requestBytesMax = js::uint64(settings, "maxRequestBytes"),
-                                     .headBytesMax = js::uint32(settings, "maxHeaderBytes"),
-                                     .refusals = readRefusals(refusals)});
+                       readFrontSettings(settings));
   return env.Undefined();
 }
 
