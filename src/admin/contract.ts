@@ -7,6 +7,7 @@ import type { Caller } from '../auth/authenticator.js';
 import type { StoredIdentities } from '../auth/stored-identities.js';
 import type { ControlPlane, WorkerStatus } from '../control/control-plane.js';
 import type { RefusalStats } from '../control/stats.js';
+import type { RelayedCalls } from './relayed-calls.js';
 import type { OidcServices } from './routes/oidc.js';
 
 export interface Readiness {
@@ -43,6 +44,8 @@ export interface AdminOptions {
     address: string,
   ) => Promise<Caller | null>;
   readonly identities: StoredIdentities;
+  /** Absent: there are none. */
+  readonly relayed?: RelayedCalls;
   /** Shown as the organisation's id to who asks who it is. */
   readonly workspaceId: string;
   readonly supervisor: SupervisorView;

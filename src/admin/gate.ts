@@ -14,7 +14,7 @@ import type { AdminOptions } from './contract.js';
 
 type GateOptions = Pick<
   AdminOptions,
-  'authenticate' | 'identities' | 'control' | 'loopbackOnly' | 'allowedHosts'
+  'authenticate' | 'identities' | 'control' | 'loopbackOnly' | 'allowedHosts' | 'relayed'
 >;
 
 /**
@@ -27,7 +27,8 @@ export async function admit(request: FastifyRequest, options: GateOptions): Prom
   if (access === 'public') return;
   checkHost(request, options);
   if (access === 'metrics' && options.loopbackOnly) return;
-  const caller = await options.authenticate(request.headers.authorization, request.ip);
+  const address = options.relayed?.clientAddress(request) ?? request.ip;
+  const caller = await options.authenticate(request.headers.authorization, address);
   if (caller === null) {
     throw new PointsmanError(
       'UNAUTHENTICATED',

@@ -6,13 +6,14 @@
  * revision, open the admin port. What can be refused is refused before workers of an earlier supervisor, which
  * may still serve, are asked to end.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
 import path from 'node:path';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { createAdminApp } from '../admin/app.js';
+import { RelayedCalls } from '../admin/relayed-calls.js';
 import type { Readiness } from '../admin/contract.js';
 import type { TokenCredential } from '../auth/credentials.js';
 import { IdentityBook } from '../auth/identity-book.js';
@@ -21,6 +22,7 @@ import type { Config } from '../config/config.js';
 import { formatListenAddress, isLoopback, type ListenAddress } from '../config/listen-address.js';
 import { STATE_FILES } from '../config/state-files.js';
 import { createControlPlane, type RunningControlPlane } from '../control/create-control-plane.js';
+import { relaySocketPath } from '../control/relay-socket.js';
 import { systemClock } from '../core/clock.js';
 import { invalidField, messageOf, PointsmanError } from '../core/errors.js';
 import { loadAddon } from '../native/addon.js';
@@ -134,6 +136,7 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
     logger,
     workspaceId: config.workspace_id,
     publicUrl: publicUrl(config, dataUrl),
+    servingDomain: config.data_plane.serving_domain,
     updateDeadlineMs: config.update_deadline_ms,
   });
   const auth = await DaemonAuth.open({
@@ -151,10 +154,18 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
   await control.start();
   await supervisor.serving();
   let adminUrl = '';
-  const urls = { data: dataUrl, admin: () => withoutSlash(config.admin.public_url) || adminUrl };
-  const app = createAdmin(config, options, control, supervisor, auth, urls);
+  const relayed = new RelayedCalls();
+  const app = createAdmin(config, options, control, supervisor, auth, {
+    data: dataUrl,
+    relayed,
+    publicUrlFor: (request) =>
+      relayed.has(request)
+        ? publicUrl(config, dataUrl)
+        : withoutSlash(config.admin.public_url) || adminUrl,
+  });
   const admin = await listenAdmin(app, config.admin.listen);
   adminUrl = admin.url;
+  const relay = await listenForWorkers(app, relayed, config.state_dir);
   writeFileSync(path.join(config.state_dir, STATE_FILES.adminUrl), `${admin.url}\n`);
   logListeners(config, supervisor.addresses, admin.addresses, logger);
   if (config.manifest !== '')
@@ -169,7 +180,7 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
       await supervisor.stop(delayMs, timeoutMs);
       // Wakes calls that wait for an update, so that they are answered before the port closes.
       await control.stop();
-      await admin.close();
+      await Promise.all([relay.close(), admin.close()]);
       await auth.close();
       supervisor.close();
       store.close();
@@ -203,7 +214,11 @@ function createAdmin(
   control: RunningControlPlane,
   supervisor: Supervisor,
   auth: DaemonAuth,
-  urls: { readonly data: string; readonly admin: () => string },
+  ports: {
+    readonly data: string;
+    readonly relayed: RelayedCalls;
+    readonly publicUrlFor: (request: FastifyRequest) => string;
+  },
 ): FastifyInstance {
   const { identities, authenticator } = auth;
   return createAdminApp({
@@ -215,11 +230,13 @@ function createAdmin(
       workers: () => supervisor.workers(),
       refusals: () => supervisor.refusals(),
       ready: () => readinessOf(supervisor),
-      dataPlaneUrl: () => urls.data,
+      dataPlaneUrl: () => ports.data,
     },
+    relayed: ports.relayed,
     oidc: {
       issuer: auth.issuer,
-      baseUrl: urls.admin,
+      baseUrl: ports.publicUrlFor,
+      clientAddress: (request) => ports.relayed.clientAddress(request),
       workspaceId: config.workspace_id,
       tokens: auth.tokens,
       keys: auth.keys,
@@ -284,6 +301,36 @@ async function listenAdmin(
       await Promise.all(closed);
       clearTimeout(timer);
       await app.close();
+    },
+  };
+}
+
+/** Where workers bring what the data port cannot answer itself. Lives until its supervisor ends or dies. */
+async function listenForWorkers(
+  app: FastifyInstance,
+  relayed: RelayedCalls,
+  stateDir: string,
+): Promise<{ close(): Promise<void> }> {
+  const server = copyOf(app);
+  server.on('connection', (socket) => {
+    relayed.add(socket);
+  });
+  const socketPath = relaySocketPath(stateDir);
+  // One that was killed leaves the file behind; the lock of the directory says that it is gone.
+  rmSync(socketPath, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(socketPath, resolve);
+  });
+  chmodSync(socketPath, 0o600);
+  return {
+    close() {
+      server.closeAllConnections();
+      return new Promise((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+      });
     },
   };
 }

@@ -407,8 +407,8 @@ class StoredControlPlane implements RunningControlPlane {
   }
 
   #view(): ViewContext {
-    const { publicUrl, workspaceId } = this.#options;
-    return { ...this.#readiness(), publicUrl, workspaceId };
+    const { publicUrl, workspaceId, servingDomain = '' } = this.#options;
+    return { ...this.#readiness(), publicUrl, workspaceId, servingDomain };
   }
 
   /** Runs tasks one after the other in order of call. */

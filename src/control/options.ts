@@ -17,6 +17,8 @@ export interface ControlPlaneOptions {
   readonly workspaceId: string;
   /** Origin of the data port as clients see it, without a trailing slash. */
   readonly publicUrl: string;
+  /** Behind an endpoint's id in the host names of route-optimized endpoints; empty by default: none. */
+  readonly servingDomain?: string;
   /** Principals that grants may name; nobody by default. */
   readonly directory?: Directory;
   /** How long a pending config waits for readiness before its update fails. */

@@ -9,6 +9,7 @@
  */
 import { messageOf } from '../core/errors.js';
 import { unixSocketPath } from '../control/control-socket.js';
+import { relaySocketPath } from '../control/relay-socket.js';
 import {
   WorkerMode,
   type DeploymentAddresses,
@@ -30,6 +31,7 @@ import { ControlLink } from './control-link.js';
 import { Door, type DoorSettings } from './door.js';
 import { Ending, type Load } from './ending.js';
 import { refusalNumber, refusalTexts } from './refusals.js';
+import { SupervisorRelay } from './supervisor-relay.js';
 import { TokenDesk } from './token-desk.js';
 import { createApp } from './uws.js';
 
@@ -108,6 +110,7 @@ const desk: TokenDesk = new TokenDesk({
   },
 });
 door.desk = desk;
+door.supervisor = new SupervisorRelay(relaySocketPath(launch.stateDir));
 
 function onEnvelope(envelope: Envelope): void {
   if (envelope.setup !== undefined) setUp(envelope.setup);

@@ -38,7 +38,7 @@ const REFUSALS = {
   },
   tokenInvalid: {
     code: 'UNAUTHENTICATED',
-    message: 'The credential is not valid, has expired or was revoked',
+    message: 'The credential of the Authorization field is not valid, has expired or was revoked',
     challenge: INVALID_TOKEN_CHALLENGE,
   },
   forbidden: {

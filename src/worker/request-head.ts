@@ -4,6 +4,7 @@
  * Its parser takes messages that RFC 9112 calls ambiguous. What can be seen from here is refused, so that no
  * two readings of one message exist behind the router.
  */
+import { CLIENT_ADDRESS_FIELD } from '../control/relay-socket.js';
 import type { HttpRequest } from './uws.js';
 
 export interface RequestHead {
@@ -18,6 +19,8 @@ export interface RequestHead {
   fields: string;
   authorization: string | undefined;
   host: string;
+  /** Empty: none. */
+  contentType: string;
   requestId: string;
   /** As the front says it; empty where the client's own connection is served. */
   clientAddress: string;
@@ -37,9 +40,6 @@ const METHOD = /^[A-Z]{1,32}$/;
 const TARGET = /^[\x21\x22\x24-\x7e]+$/;
 const NON_ASCII = /[^\x20-\x7e\r\n\t]/;
 
-/** Same as kClientAddressField in native/http1/header_rules.h. */
-const CLIENT_ADDRESS_FIELD = 'x-pointsman-client';
-
 /** `guarded`: the request comes from the front, which alone can set CLIENT_ADDRESS_FIELD then. */
 export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
   const head: RequestHead = {
@@ -49,6 +49,7 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
     fields: '',
     authorization: undefined,
     host: '',
+    contentType: '',
     requestId: '',
     clientAddress: '',
     contentLength: 0,
@@ -81,6 +82,9 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
         break;
       case 'connection':
         if (/(?:^|[,\s])close(?:$|[,\s])/i.test(value)) head.close = true;
+        break;
+      case 'content-type':
+        head.contentType = value;
         break;
       case 'x-request-id':
         head.requestId = value;

@@ -20,10 +20,12 @@ export interface OidcServices {
   /** As tokens carry it. */
   readonly issuer: string;
   /**
-   * URL of this port without a trailing slash: the configured one or that of the listener, which is known only when
-   * it listens.
+   * URL, without a trailing slash, of the port that the client sees: the configured one or that of the listener, which
+   * is known only when it listens.
    */
-  readonly baseUrl: () => string;
+  readonly baseUrl: (request: FastifyRequest) => string;
+  /** Of the client itself. */
+  readonly clientAddress?: (request: FastifyRequest) => string;
   readonly workspaceId: string;
   readonly tokens: Pick<TokenService, 'answer'>;
   readonly keys: Pick<SigningKeys, 'publicKeys' | 'rotate'>;
@@ -31,10 +33,13 @@ export interface OidcServices {
 
 export function oidcRoutes(app: FastifyInstance, services: OidcServices): void {
   const { issuer, baseUrl, workspaceId, tokens, keys } = services;
+  const { clientAddress = ({ ip }) => ip } = services;
   const config = { access: 'public' } as const;
 
-  app.get(OIDC_PATHS.databricksConfig, { config }, () => databricksConfig(baseUrl(), workspaceId));
-  app.get(OIDC_PATHS.metadata, { config }, () => serverMetadata(issuer, baseUrl()));
+  app.get(OIDC_PATHS.databricksConfig, { config }, (request) =>
+    databricksConfig(baseUrl(request), workspaceId),
+  );
+  app.get(OIDC_PATHS.metadata, { config }, (request) => serverMetadata(issuer, baseUrl(request)));
   app.get(OIDC_PATHS.keySet, { config }, () => publishedKeySet(keys.publicKeys()));
 
   void app.register((scope, _options, done) => {
@@ -49,7 +54,7 @@ export function oidcRoutes(app: FastifyInstance, services: OidcServices): void {
         contentType: request.headers['content-type'],
         authorization: request.headers.authorization,
         body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
-        address: request.ip,
+        address: clientAddress(request),
       });
       reply.code(status).headers(headers);
       return body;
