@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "binding/external.h"
+#include "binding/front_input.h"
 #include "binding/js.h"
 
 namespace pointsman {
@@ -27,6 +28,9 @@ constexpr int kNoEndpoint = -2;
 constexpr int kNoEntity = -3;
 constexpr int kNoDeployment = -4;
 constexpr int kMethodNotAllowed = -5;
+constexpr int kUnknownToken = -6;
+constexpr int kForbidden = -7;
+constexpr int kRouteToken = -8;
 
 std::string_view bytesOf(const Napi::Value& value) {
   if (value.IsArrayBuffer()) {
@@ -212,15 +216,25 @@ Napi::Value EngineBinding::setAddresses(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// start(endpoint, entity, method, query, fields, client, requestId, contentLength, body, last)
+// start(endpoint, entity, method, query, fields, client, requestId, contentLength, body, last,
+//       authorization, byRoute, hostId)
 Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!usable(info)) return {};
   Engine& engine = *core_->engine;
   js::latin1(env, info[0], endpoint_);
   js::latin1(env, info[1], entity_);
+  Engine::Caller caller{.byRoute = info[11].ToBoolean().Value()};
+  if (info[10].IsString()) {
+    js::latin1(env, info[10], authorization_);
+    const auto* grant = core_->tokens.find(authorization_, engine.authEpoch(), Front::unixS());
+    if (grant == nullptr) return Napi::Number::New(env, kUnknownToken);
+    caller.grant = grant->get();
+  }
+  js::latin1(env, info[12], hostId_);
+  caller.hostId = hostId_;
   // The moment of dispatch: what is read here holds for the request to its end.
-  const Engine::Dispatch dispatched = engine.dispatch(endpoint_, entity_, false);
+  const Engine::Dispatch dispatched = engine.dispatch(endpoint_, entity_, false, caller);
   dispatchedData_[0] = static_cast<double>(dispatched.revision);
   if (dispatched.target != nullptr) dispatchedData_[1] = dispatched.target->statsSlot;
   switch (dispatched.refusal) {
@@ -234,6 +248,10 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
       return Napi::Number::New(env, kNoEntity);
     case Engine::Dispatch::Refusal::kNoDeployment:
       return Napi::Number::New(env, kNoDeployment);
+    case Engine::Dispatch::Refusal::kForbidden:
+      return Napi::Number::New(env, kForbidden);
+    case Engine::Dispatch::Refusal::kRouteToken:
+      return Napi::Number::New(env, kRouteToken);
   }
   const EntityTarget& target = *dispatched.target;
   js::latin1(env, info[2], method_);
@@ -307,24 +325,6 @@ Napi::Value EngineBinding::accept(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-namespace {
-
-RefusalTexts readRefusals(const Napi::Array& list) {
-  RefusalTexts texts;
-  for (uint32_t index = 0; index < kRefusals && index < list.Length(); index++) {
-    const Napi::Object input = list.Get(index).As<Napi::Object>();
-    texts[index] = {.status = static_cast<int>(js::uint32(input, "status")),
-                    .codeNumber = js::uint32(input, "codeNumber"),
-                    .code = js::string(input, "code"),
-                    .body = js::string(input, "body"),
-                    .retryAfterS = js::uint32(input, "retryAfterS"),
-                    .allow = js::string(input, "allow")};
-  }
-  return texts;
-}
-
-}  // namespace
-
 // openFront(settings, onUnknownToken)
 Napi::Value EngineBinding::openFront(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
@@ -336,21 +336,15 @@ Napi::Value EngineBinding::openFront(const Napi::CallbackInfo& info) {
     return {};
   }
   const Napi::Object settings = info[0].As<Napi::Object>();
-  const Napi::Array refusals = js::array(settings, "refusals");
-  if (refusals.Length() != kRefusals) {
+  if (js::array(settings, "refusals").Length() != kRefusals) {
     Napi::Error::New(env, "openFront got another number of refusals").ThrowAsJavaScriptException();
     return {};
   }
   onUnknownToken_ = Napi::Persistent(info[1].As<Napi::Function>());
   core_->connector.emplace(core_->attachment);
   FrontHost& host = *this;
-  core_->front.emplace(*core_->engine, *core_->connector, host,
-                       FrontSettings{.workspaceId = js::string(settings, "workspaceId"),
-                                     .authRequired = js::boolean(settings, "authRequired"),
-                                     .fastPath = js::boolean(settings, "fastPath"),
-                                     .requestBytesMax = js::uint64(settings, "maxRequestBytes"),
-                                     .headBytesMax = js::uint32(settings, "maxHeaderBytes"),
-                                     .refusals = readRefusals(refusals)});
+  core_->front.emplace(*core_->engine, *core_->connector, host, core_->tokens,
+                       readFrontSettings(settings));
   return env.Undefined();
 }
 
@@ -371,15 +365,14 @@ Napi::Value EngineBinding::reject(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// rememberToken(authorization, epoch, expiresAtS)
+// rememberToken(authorization, epoch, expiresAtS, terms)
 Napi::Value EngineBinding::rememberToken(const Napi::CallbackInfo& info) {
-  if (core_ != nullptr && core_->front) {
-    std::string value;
-    js::latin1(info.Env(), info[0], value);
-    core_->front->tokens().insert(value,
-                                  static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value()),
-                                  static_cast<uint64_t>(info[2].As<Napi::Number>().Int64Value()));
-  }
+  if (core_ == nullptr || !info[3].IsObject()) return info.Env().Undefined();
+  std::string value;
+  js::latin1(info.Env(), info[0], value);
+  core_->tokens.insert(value, static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value()),
+                       static_cast<uint64_t>(info[2].As<Napi::Number>().Int64Value()),
+                       makeRef<TokenGrant>(readTerms(info[3].As<Napi::Object>())));
   return info.Env().Undefined();
 }
 

@@ -35,7 +35,8 @@ struct EngineCore final : private Deferred, public ConnectionSink {
                shared->column(slot),
                AdmissionPeers{
                    .columns = shared->limitColumns(), .self = slot, .wakeFds = std::move(wakeFds)},
-               shared->columns()) {}
+               shared->columns()),
+        tokens(engine->rng().next()) {}
 
   // Cuts the JS object off at once and shuts down in the next turn of the loop: JS may ask for it
   // inside an event, with the engine's own frames on the stack.
@@ -51,6 +52,8 @@ struct EngineCore final : private Deferred, public ConnectionSink {
   std::shared_ptr<SharedMapping> shared;
   UvLoop loop;
   std::optional<Engine> engine;
+  // Of both doors.
+  TokenCache tokens;
   Attachment attachment;
   std::optional<UwsConnector> connector;
   std::optional<Front> front;
@@ -123,6 +126,7 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   double* dispatchedData_ = nullptr;
   // Reused by every start.
   std::string endpoint_, entity_, method_, query_, fields_, client_, requestId_;
+  std::string authorization_, hostId_;
 };
 
 }  // namespace pointsman

@@ -132,6 +132,7 @@ Napi::Function SharedBlockBinding::define(Napi::Env env) {
                      {InstanceMethod<&SharedBlockBinding::activeRevision>("activeRevision"),
                       InstanceMethod<&SharedBlockBinding::setActiveRevision>("setActiveRevision"),
                       InstanceMethod<&SharedBlockBinding::authEpoch>("authEpoch"),
+                      InstanceMethod<&SharedBlockBinding::raiseAuthEpoch>("raiseAuthEpoch"),
                       InstanceMethod<&SharedBlockBinding::readEntity>("readEntity"),
                       InstanceMethod<&SharedBlockBinding::readAddress>("readAddress"),
                       InstanceMethod<&SharedBlockBinding::readDeployment>("readDeployment"),
@@ -196,6 +197,19 @@ Napi::Value SharedBlockBinding::authEpoch(const Napi::CallbackInfo& info) {
   uint32_t unused = 0;
   if (!number(info, 0, unused)) return {};
   const uint64_t epoch = mapping_->control().authEpoch.load(std::memory_order_acquire);
+  return Napi::Number::New(info.Env(), static_cast<double>(epoch));
+}
+
+Napi::Value SharedBlockBinding::raiseAuthEpoch(const Napi::CallbackInfo& info) {
+  uint32_t unused = 0;
+  if (!number(info, 0, unused)) return {};
+  ControlPage* page = mapping_->writableControl();
+  if (page == nullptr) {
+    Napi::Error::New(info.Env(), "only the supervisor raises the auth epoch")
+        .ThrowAsJavaScriptException();
+    return {};
+  }
+  const uint64_t epoch = page->authEpoch.fetch_add(1, std::memory_order_seq_cst) + 1;
   return Napi::Number::New(info.Env(), static_cast<double>(epoch));
 }
 

@@ -60,6 +60,7 @@ class SharedBlockBinding final : public Napi::ObjectWrap<SharedBlockBinding> {
  private:
   Napi::Value activeRevision(const Napi::CallbackInfo& info);
   Napi::Value authEpoch(const Napi::CallbackInfo& info);
+  Napi::Value raiseAuthEpoch(const Napi::CallbackInfo& info);
   Napi::Value setActiveRevision(const Napi::CallbackInfo& info);
   Napi::Value readEntity(const Napi::CallbackInfo& info);
   Napi::Value readAddress(const Napi::CallbackInfo& info);

@@ -1,5 +1,7 @@
 #include "binding/snapshot_builder.h"
 
+#include <algorithm>
+
 #include "binding/js.h"
 
 namespace pointsman {
@@ -52,6 +54,17 @@ Ref<DeploymentSpec> readDeployment(Engine& engine, const Napi::Object& input) {
   return spec;
 }
 
+EndpointAccess readAccess(const Napi::Object& input) {
+  EndpointAccess access{.id = js::string(input, "id"),
+                        .routeOptimized = js::boolean(input, "routeOptimized")};
+  const Napi::Array readers = js::array(input, "readers");
+  for (uint32_t index = 0; index < readers.Length(); index++) {
+    access.readers.push_back(readers.Get(index).As<Napi::Number>().Uint32Value());
+  }
+  std::sort(access.readers.begin(), access.readers.end());
+  return access;
+}
+
 std::string addEndpoint(Engine& engine, RoutingTable& table, const Napi::Object& input) {
   const std::string name = js::string(input, "name");
   const Napi::Array list = js::array(input, "entities");
@@ -78,7 +91,8 @@ std::string addEndpoint(Engine& engine, RoutingTable& table, const Napi::Object&
   }
   std::optional<AliasTable> split = AliasTable::build(shares);
   if (!split) return "endpoint " + name + ": its shares make no split";
-  table.endpoints().set(name, makeRef<EndpointRoutes>(std::move(*split), std::move(entities)));
+  table.endpoints().set(
+      name, makeRef<EndpointRoutes>(std::move(*split), std::move(entities), readAccess(input)));
   return {};
 }
 

@@ -103,6 +103,7 @@ void ClientConnection::nextMessage() noexcept {
   bodyBytes_ = 0;
   revision_ = 0;
   servedModel_.clear();
+  grant_.reset();
   watchAsNeeded();
   // In a turn of its own: what ended the message before is still on the stack.
   if (!pending_.empty()) front_.engine_.loop().defer(this);
@@ -212,8 +213,7 @@ void ClientConnection::onHead() noexcept {
     return;
   }
   const std::string_view authorization = parser_.authorization();
-  if (settings.authRequired &&
-      !front_.tokens_.contains(authorization, front_.engine_.authEpoch(), front_.unixS())) {
+  if (settings.authRequired && !takeGrant()) {
     if (authorization.empty()) {
       refuse(Refusal::kUnauthenticated);
       return;
@@ -227,6 +227,15 @@ void ClientConnection::onHead() noexcept {
   proceed();
 }
 
+// HOT. False: the token is not known, or not any more.
+bool ClientConnection::takeGrant() noexcept {
+  const Ref<TokenGrant>* grant =
+      front_.tokens_.find(parser_.authorization(), front_.engine_.authEpoch(), front_.unixS());
+  if (grant == nullptr) return false;
+  grant_ = *grant;
+  return true;
+}
+
 // The request may be relayed, as far as its head says.
 void ClientConnection::proceed() noexcept {
   state_ = State::kRelaying;
@@ -237,6 +246,11 @@ void ClientConnection::proceed() noexcept {
 }
 
 void ClientConnection::admit() noexcept {
+  if (!takeGrant()) {
+    // Revoked or expired between the verdict and now: asked anew, within the same deadline.
+    front_.park(*this);
+    return;
+  }
   windowSinceMs_ = front_.engine_.loop().nowMs();
   proceed();
   if (state_ != State::kRelaying) return;
@@ -313,7 +327,10 @@ void ClientConnection::dispatchInvocation(const RequestHead& head, std::string_v
   Engine& engine = front_.engine_;
   InvocationPath path;
   parseInvocationPath(head.path, front_.settings_.workspaceId, path);
-  const Engine::Dispatch dispatched = engine.dispatch(path.endpoint, path.served, true);
+  const std::string_view hostId = endpointIdOfHost(head.host, front_.settings_.servingDomain);
+  const Engine::Dispatch dispatched = engine.dispatch(
+      path.endpoint, path.served, true,
+      {.grant = grant_.get(), .byRoute = path.hasWorkspace || !hostId.empty(), .hostId = hostId});
   revision_ = dispatched.revision;
   if (dispatched.target != nullptr) servedModel_.assign(dispatched.target->name);
   switch (dispatched.refusal) {
@@ -330,6 +347,12 @@ void ClientConnection::dispatchInvocation(const RequestHead& head, std::string_v
       return;
     case Engine::Dispatch::Refusal::kNoDeployment:
       refuse(Refusal::kNoReadyAddress);
+      return;
+    case Engine::Dispatch::Refusal::kForbidden:
+      refuse(Refusal::kForbidden);
+      return;
+    case Engine::Dispatch::Refusal::kRouteToken:
+      refuse(Refusal::kRouteToken);
       return;
   }
   const Ref<DeploymentSpec>& deployment = dispatched.target->deployment;
@@ -389,7 +412,9 @@ void ClientConnection::refuse(Refusal refusal, std::string_view reason, int stat
     head.append("\r\n");
   }
   if (!text.allow.empty()) head.append("allow: ").append(text.allow).append("\r\n");
-  if (text.status == 401) head.append("www-authenticate: Bearer\r\n");
+  if (!text.challenge.empty()) {
+    head.append("www-authenticate: ").append(text.challenge).append("\r\n");
+  }
   writeOwn(front_.body_);
 }
 

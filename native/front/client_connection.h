@@ -35,6 +35,7 @@
 #include "net/exchange.h"
 #include "net/loop.h"
 #include "net/timer_wheel.h"
+#include "net/token_grant.h"
 
 namespace pointsman {
 
@@ -103,6 +104,7 @@ class ClientConnection final : public Door, private IoWatcher, private Timer, pr
   void onHead() noexcept;
   void onBody(std::string_view body) noexcept;
   void onRequestEnd() noexcept;
+  bool takeGrant() noexcept;
   void proceed() noexcept;
   void dispatch(std::string_view body, bool last) noexcept;
   void dispatchInvocation(const RequestHead& head, std::string_view body, bool last) noexcept;
@@ -158,6 +160,8 @@ class ClientConnection final : public Door, private IoWatcher, private Timer, pr
   // Name of the picked entity; lives as long as some request of its revision does, so it is copied.
   std::string servedModel_;
   uint64_t revision_ = 0;
+  // What the token of the message opens; empty where none is asked for.
+  Ref<TokenGrant> grant_;
   RequestParser parser_;
   std::string client_;
   // Bytes behind the message that is under way.

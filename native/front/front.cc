@@ -25,11 +25,12 @@ Ref<DeploymentSpec> makeLocalDeployment(Engine& engine, Connector& connector) {
 
 }  // namespace
 
-Front::Front(Engine& engine, Connector& connector, FrontHost& host, FrontSettings settings)
+Front::Front(Engine& engine, Connector& connector, FrontHost& host, TokenCache& tokens,
+             FrontSettings settings)
     : engine_(engine),
       host_(host),
       settings_(std::move(settings)),
-      tokens_(engine.rng().next()),
+      tokens_(tokens),
       local_(makeLocalDeployment(engine, connector)),
       readBuffer_(kClientReadBytes) {}
 

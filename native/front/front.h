@@ -10,7 +10,8 @@
 // written anew (origin-form, HTTP/1.1, validated fields, body re-framed) on one end of a socket
 // pair whose other end uWebSockets.js serves. So it never sees a byte of a client's, shares no
 // connection between two clients' messages at once, and needs no knowledge of its inner life.
-// Thread: the loop's. Owns its connections; borrows engine, connector and host, which outlive it.
+// Thread: the loop's. Owns its connections; borrows engine, connector,
+// token cache and host, which outlive it.
 #pragma once
 
 #include <sys/socket.h>
@@ -35,6 +36,8 @@ constexpr size_t kClientReadBytes = size_t{64} * 1024;
 
 struct FrontSettings {
   std::string workspaceId;
+  // Behind the endpoint's id in the host names of route-optimized endpoints; empty: none.
+  std::string servingDomain{};
   bool authRequired = true;
   // False: every request takes the JS door.
   bool fastPath = true;
@@ -58,7 +61,8 @@ class FrontHost {
 class Front final : private Deferred {
  public:
   // `connector` opens connections to the JS door.
-  Front(Engine& engine, Connector& connector, FrontHost& host, FrontSettings settings);
+  Front(Engine& engine, Connector& connector, FrontHost& host, TokenCache& tokens,
+        FrontSettings settings);
   ~Front();
   Front(const Front&) = delete;
   Front& operator=(const Front&) = delete;
@@ -71,9 +75,9 @@ class Front final : private Deferred {
   void startNothing() noexcept { startsNothing_ = true; }
   void admit(uint32_t connection, uint32_t generation) noexcept;
   void reject(uint32_t connection, uint32_t generation, Refusal refusal) noexcept;
-  TokenCache& tokens() noexcept { return tokens_; }
   // Connections with a request or an answer under way.
   uint32_t busyConnections() const noexcept;
+  static uint64_t unixS() noexcept;
 
  private:
   friend class ClientConnection;
@@ -81,12 +85,11 @@ class Front final : private Deferred {
   ClientConnection* parkedConnection(uint32_t index, uint32_t generation) noexcept;
   void park(ClientConnection& connection);
   void onDeferred() noexcept override;
-  static uint64_t unixS() noexcept;
 
   Engine& engine_;
   FrontHost& host_;
   FrontSettings settings_;
-  TokenCache tokens_;
+  TokenCache& tokens_;
   DateText date_;
   bool draining_ = false;
   bool startsNothing_ = false;

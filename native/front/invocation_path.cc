@@ -21,6 +21,10 @@ bool isName(std::string_view text) noexcept {
   return true;
 }
 
+char lower(char c) noexcept {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
 // Cuts `/{workspaceId}` off the front where it stands before the prefix.
 std::string_view withoutWorkspace(std::string_view path, std::string_view workspaceId) noexcept {
   const bool isOwn = path.size() > workspaceId.size() + 1 && path[0] == '/' &&
@@ -33,19 +37,34 @@ std::string_view withoutWorkspace(std::string_view path, std::string_view worksp
 
 bool parseInvocationPath(std::string_view path, std::string_view workspaceId,
                          InvocationPath& invocation) noexcept {
-  if (!path.starts_with(kPrefix)) path = withoutWorkspace(path, workspaceId);
+  const bool hasWorkspace = !path.starts_with(kPrefix);
+  if (hasWorkspace) path = withoutWorkspace(path, workspaceId);
   if (!path.starts_with(kPrefix) || !path.ends_with(kSuffix)) return false;
   if (path.size() < kPrefix.size() + kSuffix.size()) return false;
   const std::string_view middle =
       path.substr(kPrefix.size(), path.size() - kPrefix.size() - kSuffix.size());
   const size_t served = middle.find(kServed);
   if (served == std::string_view::npos) {
-    invocation = {.endpoint = middle, .served = {}};
+    invocation = {.endpoint = middle, .served = {}, .hasWorkspace = hasWorkspace};
     return isName(middle);
   }
   invocation = {.endpoint = middle.substr(0, served),
-                .served = middle.substr(served + kServed.size())};
+                .served = middle.substr(served + kServed.size()),
+                .hasWorkspace = hasWorkspace};
   return isName(invocation.endpoint) && isName(invocation.served);
+}
+
+std::string_view endpointIdOfHost(std::string_view host, std::string_view domain) noexcept {
+  if (domain.empty()) return {};
+  const std::string_view name = host.substr(0, host.rfind(':'));
+  if (name.size() <= domain.size() + 1) return {};
+  const size_t dot = name.size() - domain.size() - 1;
+  if (name[dot] != '.') return {};
+  for (size_t at = 0; at < domain.size(); at++) {
+    if (lower(name[dot + 1 + at]) != lower(domain[at])) return {};
+  }
+  const std::string_view id = name.substr(0, dot);
+  return isName(id) ? id : std::string_view();
 }
 
 }  // namespace pointsman

@@ -18,10 +18,15 @@ struct InvocationPath {
   std::string_view endpoint;
   // Empty: routed by the split.
   std::string_view served;
+  // With the workspace id before it: the form that route-optimized endpoints show.
+  bool hasWorkspace = false;
 };
 
 // False when the path is no invocation; the views lie in `path`.
 bool parseInvocationPath(std::string_view path, std::string_view workspaceId,
                          InvocationPath& invocation) noexcept;
+
+// The endpoint id of `{endpoint-id}.{domain}[:port]`; empty when the host has another form.
+std::string_view endpointIdOfHost(std::string_view host, std::string_view domain) noexcept;
 
 }  // namespace pointsman

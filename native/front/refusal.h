@@ -20,7 +20,9 @@ enum class Refusal : uint8_t {
   kNotImplemented,  // {reason}; status by the parser
   kMethodUnknown,   // {reason}: the method
   kUnauthenticated,
-  kForbidden,
+  kTokenInvalid,
+  kForbidden,   // {endpoint}
+  kRouteToken,  // {endpoint}
   kNoConfiguration,
   kNoEndpoint,  // {endpoint}
   kNoEntity,    // {endpoint}, {served}
@@ -44,7 +46,7 @@ enum class Refusal : uint8_t {
   kEntityQueueFull,
   kEntityQueueTimeout,
 };
-inline constexpr size_t kRefusals = 26;
+inline constexpr size_t kRefusals = 28;
 
 struct RefusalText {
   int status = 500;
@@ -58,6 +60,8 @@ struct RefusalText {
   uint32_t retryAfterS = 0;
   // Empty: none.
   std::string allow{};
+  // Value of www-authenticate (RFC 6750); empty: none.
+  std::string challenge{};
 };
 
 using RefusalTexts = std::array<RefusalText, kRefusals>;

@@ -1,6 +1,7 @@
 #include "front/token_cache.h"
 
 #include <cstring>
+#include <utility>
 
 namespace pointsman {
 
@@ -56,21 +57,28 @@ uint32_t* TokenCache::slotOf(std::string_view value, uint64_t hash) noexcept {
   }
 }
 
-bool TokenCache::contains(std::string_view value, uint64_t epoch, uint64_t nowS) noexcept {
+const Ref<TokenGrant>* TokenCache::find(std::string_view value, uint64_t epoch,
+                                        uint64_t nowS) noexcept {
   const uint32_t slot = *slotOf(value, hashOf(value));
-  if (slot == kEmpty) return false;
+  if (slot == kEmpty) return nullptr;
   Entry& entry = entries_[slot];
-  if (entry.epoch != epoch || (entry.expiresAtS != 0 && entry.expiresAtS <= nowS)) return false;
+  if (entry.epoch != epoch || (entry.expiresAtS != 0 && entry.expiresAtS <= nowS)) return nullptr;
   entry.wasUsed = true;
-  return true;
+  return &entry.grant;
 }
 
-void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expiresAtS) {
-  if (value.size() > kBytesMax) return;
+size_t TokenCache::bytesOf(const Entry& entry) noexcept {
+  return entry.value.size() + (entry.grant ? entry.grant->bytes() : 0);
+}
+
+void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expiresAtS,
+                        Ref<TokenGrant> grant) {
+  const size_t added = value.size() + (grant ? grant->bytes() : 0);
+  if (added > kBytesMax) return;
   const uint64_t hash = hashOf(value);
   uint32_t known = *slotOf(value, hash);
   if (known == kEmpty) {
-    while (live_ > 0 && (live_ >= kEntriesMax || bytes_ + value.size() > kBytesMax)) evictOne();
+    while (live_ > 0 && (live_ >= kEntriesMax || bytes_ + added > kBytesMax)) evictOne();
     if ((live_ + 1) * 2 > table_.size()) grow();
     if (freeEntries_.empty()) {
       entries_.emplace_back();
@@ -88,6 +96,9 @@ void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expires
     bytes_ += value.size();
   }
   Entry& entry = entries_[known];
+  bytes_ -= bytesOf(entry);
+  entry.grant = std::move(grant);
+  bytes_ += added;
   entry.epoch = epoch;
   entry.expiresAtS = expiresAtS;
   entry.wasUsed = true;
@@ -117,7 +128,7 @@ void TokenCache::unlink(uint32_t index) noexcept {
     hole = at;
   }
   table_[hole] = kEmpty;
-  bytes_ -= entry.value.size();
+  bytes_ -= bytesOf(entry);
   live_--;
   entry = Entry{};
   freeEntries_.push_back(index);

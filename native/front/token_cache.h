@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "net/token_grant.h"
+
 namespace pointsman {
 
 class TokenCache {
@@ -24,10 +26,11 @@ class TokenCache {
   // `seed`: unpredictable, so that nobody can choose values that collide.
   explicit TokenCache(uint64_t seed);
 
-  // HOT. True when the value is known, of this epoch and not expired at `nowS` (Unix seconds).
-  bool contains(std::string_view value, uint64_t epoch, uint64_t nowS) noexcept;
+  // HOT. What the value opens when it is known, of this epoch and not expired at `nowS` (Unix
+  // seconds); else nullptr. Good until the next call that is not const.
+  const Ref<TokenGrant>* find(std::string_view value, uint64_t epoch, uint64_t nowS) noexcept;
   // `expiresAtS` 0: never by itself.
-  void insert(std::string_view value, uint64_t epoch, uint64_t expiresAtS);
+  void insert(std::string_view value, uint64_t epoch, uint64_t expiresAtS, Ref<TokenGrant> grant);
   size_t entries() const noexcept { return live_; }
   size_t bytes() const noexcept { return bytes_; }
 
@@ -37,12 +40,14 @@ class TokenCache {
     uint64_t hash = 0;
     uint64_t epoch = 0;
     uint64_t expiresAtS = 0;
+    Ref<TokenGrant> grant{};
     bool wasUsed = false;
     bool isLive = false;
   };
 
   uint64_t hashOf(std::string_view value) const noexcept;
   uint32_t* slotOf(std::string_view value, uint64_t hash) noexcept;
+  static size_t bytesOf(const Entry& entry) noexcept;
   void evictOne() noexcept;
   void unlink(uint32_t entry) noexcept;
   void grow();

@@ -10,6 +10,17 @@ namespace {
 // Of exchanges that were dispatched under none.
 constexpr uint64_t kNoRevision = 0;
 
+// HOT.
+Engine::Dispatch::Refusal refusalOf(const Engine::Caller& caller,
+                                    const EndpointAccess& access) noexcept {
+  if (caller.grant == nullptr) return Engine::Dispatch::Refusal::kNone;
+  if (caller.byRoute && access.routeOptimized && !caller.grant->names(access.id)) {
+    return Engine::Dispatch::Refusal::kRouteToken;
+  }
+  return caller.grant->opens(access.id, access.readers) ? Engine::Dispatch::Refusal::kNone
+                                                        : Engine::Dispatch::Refusal::kForbidden;
+}
+
 }  // namespace
 
 Engine::Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer, const ControlPage& control,
@@ -75,15 +86,17 @@ void Engine::recycle(Exchange& exchange) noexcept {
   if (pins_.oldest(activeRevision_) != oldest) publishRevisions();
 }
 
-Engine::Dispatch Engine::dispatch(std::string_view endpoint, std::string_view entity,
-                                  bool isNative) noexcept {
+Engine::Dispatch Engine::dispatch(std::string_view endpoint, std::string_view entity, bool isNative,
+                                  const Caller& caller) noexcept {
   const Ref<RoutingTable>& table = snapshot();
   if (!table) return {.refusal = Dispatch::Refusal::kNoSnapshot};
   const uint64_t revision = table->revision();
   const EndpointRoutes* routes = table->find(endpoint);
-  if (routes == nullptr) {
+  if (routes == nullptr || (!caller.hostId.empty() && caller.hostId != routes->access().id)) {
     return {.refusal = Dispatch::Refusal::kNoEndpoint, .revision = revision};
   }
+  const Dispatch::Refusal refusal = refusalOf(caller, routes->access());
+  if (refusal != Dispatch::Refusal::kNone) return {.refusal = refusal, .revision = revision};
   const EntityTarget* target = entity.empty() ? &routes->pick(rng_.next()) : routes->find(entity);
   if (target == nullptr) return {.refusal = Dispatch::Refusal::kNoEntity, .revision = revision};
   if (target->deployment) return {.revision = revision, .target = target};

@@ -28,6 +28,7 @@
 #include "net/revision_pins.h"
 #include "net/routing_table.h"
 #include "net/timer_wheel.h"
+#include "net/token_grant.h"
 
 namespace pointsman {
 
@@ -77,15 +78,35 @@ class Engine {
   // Which served entity gets a request that is dispatched now. `target` is null unless the endpoint
   // has the entity; with kNoDeployment the request was counted as answered with 503.
   struct Dispatch {
-    enum class Refusal : uint8_t { kNone, kNoSnapshot, kNoEndpoint, kNoEntity, kNoDeployment };
+    enum class Refusal : uint8_t {
+      kNone,
+      kNoSnapshot,
+      kNoEndpoint,
+      kNoEntity,
+      kNoDeployment,
+      // The token does not open the endpoint.
+      kForbidden,
+      // At this URL the endpoint takes only tokens that name it.
+      kRouteToken,
+    };
     Refusal refusal = Refusal::kNone;
     uint64_t revision = 0;
     // Lives as long as the table of the revision: good until the loop turns.
     const EntityTarget* target = nullptr;
   };
+  // On whose behalf, and by which URL of the endpoint.
+  struct Caller {
+    // Borrowed; nullptr: whoever it is may query everything.
+    const TokenGrant* grant = nullptr;
+    // The URL that route-optimized endpoints show as theirs.
+    bool byRoute = false;
+    // Endpoint id that the host name holds; empty: none.
+    std::string_view hostId{};
+  };
   // `entity` empty: drawn by the endpoint's split. The moment of the call decides the revision.
   // HOT.
-  Dispatch dispatch(std::string_view endpoint, std::string_view entity, bool isNative) noexcept;
+  Dispatch dispatch(std::string_view endpoint, std::string_view entity, bool isNative,
+                    const Caller& caller) noexcept;
   uint64_t authEpoch() const noexcept { return control_.authEpoch.load(std::memory_order_acquire); }
 
   // The live set of a deployment, made on first use. A protocol of its own makes other request

@@ -27,10 +27,22 @@ struct EntityTarget {
   Ref<DeploymentSpec> deployment;
 };
 
+// Who may query an endpoint, and how.
+struct EndpointAccess {
+  // Never given twice, unlike names.
+  std::string id{};
+  // Ids of the principals and groups that may query it, ascending.
+  std::vector<uint32_t> readers{};
+  // At its own URL only tokens that name it are taken.
+  bool routeOptimized = false;
+};
+
 class EndpointRoutes final : public RefCounted<EndpointRoutes> {
  public:
-  EndpointRoutes(AliasTable split, std::vector<EntityTarget> entities)
-      : split_(std::move(split)), entities_(std::move(entities)) {}
+  EndpointRoutes(AliasTable split, std::vector<EntityTarget> entities, EndpointAccess access = {})
+      : split_(std::move(split)), entities_(std::move(entities)), access_(std::move(access)) {}
+
+  const EndpointAccess& access() const noexcept { return access_; }
 
   // HOT: one draw, O(1), no allocation (native/test/alias_table_test.cc counts).
   const EntityTarget& pick(uint64_t draw) const noexcept { return entities_[split_.pick(draw)]; }
@@ -45,6 +57,7 @@ class EndpointRoutes final : public RefCounted<EndpointRoutes> {
  private:
   AliasTable split_;
   std::vector<EntityTarget> entities_;
+  EndpointAccess access_;
 };
 
 class RoutingTable final : public RefCounted<RoutingTable> {

@@ -239,7 +239,7 @@ void testClientLeavesWhileItWaits() {
 
 void testClientLeavesUnderWay() {
   FrontKit kit;
-  kit.front->tokens().insert(kGoodToken, 0, 0);
+  kit.tokens.insert(kGoodToken, 0, 0, {});
   kit.big.play(
       {waitRequest(), send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"), stall()});
   for (const bool hasAnswerBegun : {false, true}) {
@@ -259,7 +259,7 @@ void testClientLeavesUnderWay() {
 
 void testTimers() {
   FrontKit kit;
-  kit.front->tokens().insert(kGoodToken, 0, 0);
+  kit.tokens.insert(kGoodToken, 0, 0, {});
   const auto slowHead = kit.client();
   slowHead->send("POST /serving");
   kit.loop.settle();
@@ -296,7 +296,7 @@ void testTimers() {
 
 void testStalledReader() {
   FrontKit kit;
-  kit.front->tokens().insert(kGoodToken, 0, 0);
+  kit.tokens.insert(kGoodToken, 0, 0, {});
   const size_t size = 8'000'000;
   std::string body(size, ' ');
   for (size_t i = 0; i < size; i++) body[i] = static_cast<char>('a' + i % 23);
@@ -331,7 +331,7 @@ void testStalledReader() {
 
 void testBodies() {
   FrontKit kit;
-  kit.front->tokens().insert(kGoodToken, 0, 0);
+  kit.tokens.insert(kGoodToken, 0, 0, {});
   // Too large, as announced and as it comes; small ones are read and dropped, large ones close.
   const auto announced = kit.client();
   announced->send(
@@ -374,7 +374,7 @@ void testBodies() {
 
 void testEarlyAnswer() {
   FrontKit kit;
-  kit.front->tokens().insert(kGoodToken, 0, 0);
+  kit.tokens.insert(kGoodToken, 0, 0, {});
   kit.big.play({waitBytes(10),
                 send("HTTP/1.1 429 Slow\r\nretry-after: 1\r\ncontent-length: 4\r\n\r\nslow"),
                 stall()});
@@ -392,7 +392,7 @@ void testEarlyAnswer() {
 
 void testOldClient() {
   FrontKit kit;
-  kit.front->tokens().insert(kGoodToken, 0, 0);
+  kit.tokens.insert(kGoodToken, 0, 0, {});
   kit.big.play(
       {waitRequest(), send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")});
   const auto client = kit.client();
@@ -412,7 +412,7 @@ void testOldClient() {
 
 void testBrokenOffAnswers() {
   FrontKit kit;
-  kit.front->tokens().insert(kGoodToken, 0, 0);
+  kit.tokens.insert(kGoodToken, 0, 0, {});
   for (const std::string_view head :
        {"content-length: 100\r\n\r\nhalf", "transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"}) {
     kit.big.play({waitRequest(), send("HTTP/1.1 200 OK\r\n"), send(head), reset()});
@@ -434,7 +434,7 @@ void testBrokenOffAnswers() {
 
 void testDrainAndHandover() {
   FrontKit kit;
-  kit.front->tokens().insert(kGoodToken, 0, 0);
+  kit.tokens.insert(kGoodToken, 0, 0, {});
   const auto client = kit.client();
   client->send(post("a", "{}"));
   client->readAnswers(1);
@@ -451,7 +451,7 @@ void testEndInTheMiddle() {
   for (const bool hasToken : {false, true}) {
     auto kit = std::make_unique<FrontKit>();
     kit->verdict = FrontKit::Verdict::kLater;
-    if (hasToken) kit->front->tokens().insert(kGoodToken, 0, 0);
+    if (hasToken) kit->tokens.insert(kGoodToken, 0, 0, {});
     kit->big.play(
         {waitRequest(), send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"), stall()});
     const auto client = kit->client();

@@ -12,21 +12,27 @@ import Fastify, {
   type FastifyReply,
   type FastifyRequest,
 } from 'fastify';
-import { PointsmanError } from '../core/errors.js';
 import { ADMIN_BODY_BYTES_MAX, NAME_CHARS_MAX } from '../core/limits.js';
 import { useBodyParser } from './body-parser.js';
 import type { AdminOptions } from './contract.js';
 import { answerClientError, sendError } from './errors.js';
 import { admit } from './gate.js';
 import { RouteTable } from './route-table.js';
+import { accessTokenRoutes } from './routes/access-tokens.js';
+import { clientSecretRoutes } from './routes/client-secrets.js';
 import { deploymentRoutes } from './routes/deployments.js';
 import { endpointUpdateRoutes } from './routes/endpoint-updates.js';
 import { healthRoutes } from './routes/health.js';
 import { invocationRoutes } from './routes/invocations.js';
 import { manifestRoutes } from './routes/manifest.js';
 import { metricsRoutes } from './routes/metrics.js';
+import { oidcRoutes } from './routes/oidc.js';
+import { permissionRoutes } from './routes/permissions.js';
+import { scimRoutes } from './routes/scim.js';
 import { servingEndpointRoutes } from './routes/serving-endpoints.js';
+import { signingKeyRoutes } from './routes/signing-keys.js';
 import { statusRoutes } from './routes/status.js';
+import { tokenManagementRoutes } from './routes/token-management.js';
 import { unbuiltRoutes } from './routes/unbuilt.js';
 
 /** A client's own request id is echoed when it is short visible ASCII; anything else gets ours. */
@@ -65,9 +71,12 @@ export function createAdminApp(
   app.addHook('onRoute', (route) => {
     routes.add(route.method, route.url);
   });
-  app.addHook('onRequest', (request, reply, done) => {
+  app.addHook('onRequest', async (request, reply) => {
     setCommonFields(request, reply);
-    done(tryAdmit(request, options));
+    // Unknown paths say so only to who may look around, except the discovery documents that every
+    // SDK asks for without a credential: they are a plain 404 until they exist.
+    if (request.is404 && request.url.startsWith('/.well-known/')) return;
+    await admit(request, options);
   });
   app.addHook('onSend', (_request, reply, payload, done) => {
     // Here, so that the answer to a change carries the revision that it made.
@@ -90,11 +99,20 @@ export function createAdminApp(
 function addRoutes(app: FastifyInstance, options: AdminOptions): void {
   healthRoutes(app, options.supervisor);
   metricsRoutes(app, options.metrics);
-  servingEndpointRoutes(app, options.control);
+  servingEndpointRoutes(app, options.control, options.identities);
+  permissionRoutes(app, options.control, options.identities.book);
+  scimRoutes(app, options.identities.book, options.workspaceId);
+  accessTokenRoutes(app, options.identities);
+  tokenManagementRoutes(app, options.identities);
+  clientSecretRoutes(app, options.identities);
   endpointUpdateRoutes(app, options.control);
   deploymentRoutes(app, options.control);
   manifestRoutes(app, options);
   statusRoutes(app, options);
+  if (options.oidc !== undefined) {
+    oidcRoutes(app, options.oidc);
+    signingKeyRoutes(app, options.oidc.keys);
+  }
   unbuiltRoutes(app);
   void app.register((scope, _options, done) => {
     invocationRoutes(scope, options.supervisor);
@@ -111,19 +129,6 @@ function setCommonFields(request: FastifyRequest, reply: FastifyReply): void {
     'x-content-type-options': 'nosniff',
     'cache-control': 'no-store',
   });
-}
-
-function tryAdmit(request: FastifyRequest, options: AdminOptions): PointsmanError | undefined {
-  // Unknown paths say so only to who may look around, except the discovery documents that every SDK
-  // asks for without a credential: they are a plain 404 until they exist.
-  if (request.is404 && request.url.startsWith('/.well-known/')) return undefined;
-  try {
-    admit(request, options);
-    return undefined;
-  } catch (error) {
-    if (error instanceof PointsmanError) return error;
-    throw error;
-  }
 }
 
 /**

@@ -5,12 +5,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ChangeOptions, Tagged } from '../control/control-plane.js';
 import { PointsmanError, invalidField } from '../core/errors.js';
-import type { AdminPrincipal } from './contract.js';
+import type { PermissionLevel, Principal } from '../auth/principal.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Null on routes that need no credential. */
-    principal: AdminPrincipal | null;
+    principal: Principal | null;
   }
   interface FastifyContextConfig {
     /** Who may call; absent: an admin only. */
@@ -19,10 +19,19 @@ declare module 'fastify' {
 }
 
 /**
- * `public`: no credential. `query`: any credential. `metrics`: none on a loopback-only port, else
- * an admin's.
+ * Admins may call everything. Beside them: `public`: no credential needed. `metrics`: none on a
+ * loopback-only port. `caller`: every principal but that of the query token. `create-endpoints`: who
+ * has that entitlement. A level: who has it on the endpoint that the path names (`:id` or `:name`).
+ * `invocation`: who has CAN_QUERY there, the query token, and tokens that are limited to queries.
  */
-export type RouteAccess = 'public' | 'query' | 'metrics';
+export type RouteAccess =
+  | 'public'
+  | 'metrics'
+  | 'admin'
+  | 'caller'
+  | 'create-endpoints'
+  | 'invocation'
+  | Exclude<PermissionLevel, 'CAN_QUERY'>;
 
 /**
  * ETag as RFC 9110 writes it; weak tags never match, so they are let through to fail the
@@ -32,18 +41,24 @@ const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e]*"$/;
 
 const PREEMPT_FIELD = 'x-pointsman-preempt';
 
+/** Who calls a route that needs a credential. */
+export function callerOf(request: FastifyRequest): Principal {
+  if (request.principal === null) throw new Error('route without a principal');
+  return request.principal;
+}
+
 /** @throws PointsmanError for an `If-Match` that is not one entity tag. */
 export function changeOptions(request: FastifyRequest): ChangeOptions {
-  const principal = request.principal?.name ?? 'unknown';
+  const { id: principalId, name: principal } = callerOf(request);
   const ifMatch = request.headers['if-match'];
-  if (ifMatch === undefined) return { principal };
+  if (ifMatch === undefined) return { principal, principalId };
   if (!ENTITY_TAG.test(ifMatch)) {
     throw invalidField(
       'If-Match',
       'must be one entity tag in quotes, as the ETag of a GET shows it',
     );
   }
-  return { principal, ifMatch };
+  return { principal, principalId, ifMatch };
 }
 
 /**
@@ -67,6 +82,12 @@ export function requireBody(request: FastifyRequest): unknown {
 export function sendTagged<T>(reply: FastifyReply, tagged: Tagged<T>): T {
   reply.header('etag', tagged.etag);
   return tagged.value;
+}
+
+/** A parameter of the query string, the last one of its name; null: none. */
+export function queryText(request: FastifyRequest, name: string): string | null {
+  const value = (request.query as Record<string, string | string[] | undefined>)[name];
+  return [value].flat().at(-1) ?? null;
 }
 
 /** A text parameter of the path; the router has decoded it. */

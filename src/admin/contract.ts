@@ -3,14 +3,12 @@
  * it in with small real parts. Nothing here knows of processes, sockets or the store.
  */
 import type { FastifyBaseLogger } from 'fastify';
+import type { Caller } from '../auth/authenticator.js';
+import type { StoredIdentities } from '../auth/stored-identities.js';
 import type { ControlPlane, WorkerStatus } from '../control/control-plane.js';
 import type { RefusalStats } from '../control/stats.js';
-
-/** Whom a credential names. `query` may invoke endpoints and nothing else. */
-export interface AdminPrincipal {
-  readonly name: string;
-  readonly role: 'admin' | 'query';
-}
+import type { RelayedCalls } from './relayed-calls.js';
+import type { OidcServices } from './routes/oidc.js';
 
 export interface Readiness {
   readonly ready: boolean;
@@ -39,9 +37,17 @@ export interface AdminOptions {
   readonly control: ControlPlane;
   /**
    * Null: no usable credential. Takes the Authorization field as it came (Bearer, or Basic user
-   * `token`).
+   * `token`) and the client's address.
    */
-  readonly authenticate: (authorization: string | undefined) => AdminPrincipal | null;
+  readonly authenticate: (
+    authorization: string | undefined,
+    address: string,
+  ) => Promise<Caller | null>;
+  readonly identities: StoredIdentities;
+  /** Absent: there are none. */
+  readonly relayed?: RelayedCalls;
+  /** Shown as the organisation's id to who asks who it is. */
+  readonly workspaceId: string;
   readonly supervisor: SupervisorView;
   readonly metrics: MetricsSource;
   readonly logger: FastifyBaseLogger;
@@ -54,6 +60,8 @@ export interface AdminOptions {
    * by rebinding a name.
    */
   readonly allowedHosts: readonly string[];
+  /** Absent: no tokens are issued here, and the paths are unknown. */
+  readonly oidc?: OidcServices;
   /** How long `?wait=all` of the manifest waits, in milliseconds: the deadline of an update. */
   readonly updateDeadlineMs: number;
 }

@@ -1,37 +1,98 @@
 /**
  * Who may call what on the admin port, decided before a body is read: the Host name (against name
- * rebinding by web pages), the credential, and what its role opens.
+ * rebinding by web pages), the credential, and what its principal may do.
  */
 import type { FastifyRequest } from 'fastify';
+import type { Caller } from '../auth/authenticator.js';
+import type { PermissionLevel, Principal } from '../auth/principal.js';
+import { isAdmin, isQueryToken, mayCreateEndpoints } from '../auth/stored-identities.js';
 import { isLoopback } from '../config/listen-address.js';
+import { holds } from '../control/grants.js';
 import { PointsmanError } from '../core/errors.js';
+import type { RouteAccess } from './context.js';
 import type { AdminOptions } from './contract.js';
 
-type GateOptions = Pick<AdminOptions, 'authenticate' | 'loopbackOnly' | 'allowedHosts'>;
+type GateOptions = Pick<
+  AdminOptions,
+  'authenticate' | 'identities' | 'control' | 'loopbackOnly' | 'allowedHosts' | 'relayed'
+>;
 
 /**
  * Sets `request.principal`.
- * @throws PointsmanError UNAUTHENTICATED or PERMISSION_DENIED
+ * @throws PointsmanError UNAUTHENTICATED, PERMISSION_DENIED, REQUEST_LIMIT_EXCEEDED, or
+ *   RESOURCE_DOES_NOT_EXIST for an endpoint whose permissions would decide
  */
-export function admit(request: FastifyRequest, options: GateOptions): void {
+export async function admit(request: FastifyRequest, options: GateOptions): Promise<void> {
   const { access } = request.routeOptions.config;
   if (access === 'public') return;
   checkHost(request, options);
   if (access === 'metrics' && options.loopbackOnly) return;
-  const principal = options.authenticate(request.headers.authorization);
-  if (principal === null) {
+  const address = options.relayed?.clientAddress(request) ?? request.ip;
+  const caller = await options.authenticate(request.headers.authorization, address);
+  if (caller === null) {
     throw new PointsmanError(
       'UNAUTHENTICATED',
       'A credential is needed: Authorization: Bearer <token>, or Basic with user "token"',
     );
   }
-  request.principal = principal;
-  if (principal.role === 'query' && access !== 'query') {
-    throw new PointsmanError(
-      'PERMISSION_DENIED',
-      'The query token opens invocations only; use the admin token for this call',
+  request.principal = caller.principal;
+  authorize(request, caller, options);
+}
+
+function authorize(request: FastifyRequest, caller: Caller, options: GateOptions): void {
+  // Whoever may look around is told that a path does not exist.
+  const access = request.is404 ? 'caller' : (request.routeOptions.config.access ?? 'admin');
+  const { principal, limitedTo } = caller;
+  // The data port judges an invocation again, and these tokens and this principal by itself.
+  if (access === 'invocation' && (limitedTo !== null || isQueryToken(principal))) return;
+  if (limitedTo !== null) {
+    throw denied(
+      'This token is limited to queries of endpoints; ask for one without authorization_details',
     );
   }
+  if (isQueryToken(principal)) {
+    throw denied('The query token opens invocations only; use the admin token for this call');
+  }
+  if (isAdmin(principal)) return;
+  if (access === 'caller') return;
+  const level = LEVELS[access];
+  if (level !== undefined) checkLevel(request, principal, level, options);
+  else if (access === 'create-endpoints') checkEntitlement(principal);
+  else throw denied(`${principal.name} is no member of the group admins, which this call is for`);
+}
+
+/** The level that an access asks for on the endpoint that the path names. */
+const LEVELS: Readonly<Partial<Record<RouteAccess, PermissionLevel>>> = {
+  CAN_VIEW: 'CAN_VIEW',
+  CAN_MANAGE: 'CAN_MANAGE',
+  invocation: 'CAN_QUERY',
+};
+
+function checkLevel(
+  request: FastifyRequest,
+  principal: Principal,
+  wanted: PermissionLevel,
+  { identities, control }: GateOptions,
+): void {
+  const { name, id } = request.params as { name?: string; id?: string };
+  const endpoint = id ?? name ?? '';
+  const found = id === undefined ? control.grants.named(endpoint) : control.grants.of(endpoint);
+  if (found === null) {
+    // The data port has its own words for an endpoint that is not there.
+    if (wanted === 'CAN_QUERY') return;
+    throw new PointsmanError('RESOURCE_DOES_NOT_EXIST', `Endpoint ${endpoint} does not exist.`);
+  }
+  if (holds(identities.permission(principal, found.id), wanted)) return;
+  throw denied(`${principal.name} needs ${wanted} on endpoint ${found.name} for this call`);
+}
+
+function checkEntitlement(principal: Principal): void {
+  if (mayCreateEndpoints(principal)) return;
+  throw denied(`${principal.name} needs the entitlement create-endpoints for this call`);
+}
+
+function denied(message: string): PointsmanError {
+  return new PointsmanError('PERMISSION_DENIED', message);
 }
 
 function checkHost(request: FastifyRequest, options: GateOptions): void {

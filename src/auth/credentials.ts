@@ -52,7 +52,7 @@ export function hashToken(token: string): Buffer {
 }
 
 /** The token of `Bearer <token>`, or of Basic with user `token` (reference, 1.3); null for anything else. */
-function tokenOf(authorization: string): string | null {
+export function tokenOf(authorization: string): string | null {
   const space = authorization.indexOf(' ');
   if (space < 0) return null;
   const scheme = authorization.slice(0, space).toLowerCase();

@@ -6,27 +6,33 @@
  * revision, open the admin port. What can be refused is refused before workers of an earlier supervisor, which
  * may still serve, are asked to end.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
 import path from 'node:path';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { createAdminApp } from '../admin/app.js';
+import { RelayedCalls } from '../admin/relayed-calls.js';
 import type { Readiness } from '../admin/contract.js';
-import { CredentialChecker, type TokenCredential } from '../auth/credentials.js';
-import { ADMIN_PRINCIPAL, loadLocalTokens } from '../auth/local-tokens.js';
+import type { TokenCredential } from '../auth/credentials.js';
+import { IdentityBook } from '../auth/identity-book.js';
+import { loadLocalTokens } from '../auth/local-tokens.js';
 import type { Config } from '../config/config.js';
 import { formatListenAddress, isLoopback, type ListenAddress } from '../config/listen-address.js';
 import { STATE_FILES } from '../config/state-files.js';
 import { createControlPlane, type RunningControlPlane } from '../control/create-control-plane.js';
+import { relaySocketPath } from '../control/relay-socket.js';
 import { systemClock } from '../core/clock.js';
 import { invalidField, messageOf, PointsmanError } from '../core/errors.js';
 import { loadAddon } from '../native/addon.js';
 import type { Addon } from '../native/contract.js';
+import { openSealer } from '../store/master-key.js';
+import type { Sealer } from '../store/sealed-box.js';
 import { Store } from '../store/store.js';
 import { lockStateDir, Supervisor } from '../supervisor/supervisor.js';
 import { createMetrics } from '../telemetry/metrics.js';
+import { ACCESS_TOKEN_PURPOSE, DaemonAuth } from './daemon-auth.js';
 import { applyFirstManifest } from './first-manifest.js';
 
 /** A worker whose loop has not turned for this long does not count as serving. */
@@ -59,12 +65,15 @@ export interface Daemon {
 export async function startDaemon(config: Config, options: DaemonOptions): Promise<Daemon> {
   const { logger } = options;
   const addon = loadAddon();
-  const { lock, credentials, store } = inStateDir(config.state_dir, () => {
+  const { lock, credentials, store, sealer } = inStateDir(config.state_dir, () => {
     mkdirSync(config.state_dir, { recursive: true, mode: 0o700 });
+    const stateLock = lockStateDir(addon, config.state_dir);
+    const opened = Store.open(config.state_dir);
     return {
-      lock: lockStateDir(addon, config.state_dir),
+      lock: stateLock,
       credentials: loadLocalTokens(config.state_dir, options.env),
-      store: Store.open(config.state_dir),
+      store: opened,
+      sealer: openSealer(config.state_dir, options.env, opened.sealedValues),
     };
   });
   checkAdminAddresses(addon, config.admin.listen);
@@ -72,6 +81,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
     config,
     addon,
     credentials,
+    accessTokenKey: sealer.hashKey(ACCESS_TOKEN_PURPOSE),
     logger,
     logReadable: options.logReadable,
   });
@@ -83,7 +93,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
   });
   try {
     await supervisor.open();
-    return await startOn({ supervisor, store, lock, addon, credentials }, config, options);
+    return await startOn({ supervisor, store, sealer, lock, addon, credentials }, config, options);
   } catch (error) {
     supervisor.abort();
     throw error;
@@ -106,6 +116,7 @@ function inStateDir<T>(stateDir: string, use: () => T): T {
 interface Parts {
   readonly supervisor: Supervisor;
   readonly store: Store;
+  readonly sealer: Sealer;
   readonly lock: number;
   readonly addon: Addon;
   readonly credentials: readonly TokenCredential[];
@@ -116,21 +127,45 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
   const { supervisor, store } = parts;
   const { logger } = options;
   const dataUrl = urlOf(supervisor.addresses);
+  const book = new IdentityBook(store.identities);
   const control = await createControlPlane({
     store,
+    directory: book,
     dataPlane: supervisor,
     clock: systemClock,
     logger,
     workspaceId: config.workspace_id,
     publicUrl: publicUrl(config, dataUrl),
+    servingDomain: config.data_plane.serving_domain,
     updateDeadlineMs: config.update_deadline_ms,
+  });
+  const auth = await DaemonAuth.open({
+    config,
+    store,
+    sealer: parts.sealer,
+    book,
+    grants: control.grants,
+    localTokens: parts.credentials,
+    supervisor,
+    publicUrl: publicUrl(config, dataUrl),
+    logger,
   });
   const firstStart = control.listDeployments().length + control.listEndpoints().length === 0;
   await control.start();
   await supervisor.serving();
-  const checker = new CredentialChecker(parts.credentials);
-  const app = createAdmin(config, options, control, supervisor, checker, dataUrl);
+  let adminUrl = '';
+  const relayed = new RelayedCalls();
+  const app = createAdmin(config, options, control, supervisor, auth, {
+    data: dataUrl,
+    relayed,
+    publicUrlFor: (request) =>
+      relayed.has(request)
+        ? publicUrl(config, dataUrl)
+        : withoutSlash(config.admin.public_url) || adminUrl,
+  });
   const admin = await listenAdmin(app, config.admin.listen);
+  adminUrl = admin.url;
+  const relay = await listenForWorkers(app, relayed, config.state_dir);
   writeFileSync(path.join(config.state_dir, STATE_FILES.adminUrl), `${admin.url}\n`);
   logListeners(config, supervisor.addresses, admin.addresses, logger);
   if (config.manifest !== '')
@@ -145,7 +180,8 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
       await supervisor.stop(delayMs, timeoutMs);
       // Wakes calls that wait for an update, so that they are answered before the port closes.
       await control.stop();
-      await admin.close();
+      await Promise.all([relay.close(), admin.close()]);
+      await auth.close();
       supervisor.close();
       store.close();
       rmSync(path.join(config.state_dir, STATE_FILES.adminUrl), { force: true });
@@ -177,20 +213,33 @@ function createAdmin(
   options: DaemonOptions,
   control: RunningControlPlane,
   supervisor: Supervisor,
-  checker: CredentialChecker,
-  dataUrl: string,
+  auth: DaemonAuth,
+  ports: {
+    readonly data: string;
+    readonly relayed: RelayedCalls;
+    readonly publicUrlFor: (request: FastifyRequest) => string;
+  },
 ): FastifyInstance {
+  const { identities, authenticator } = auth;
   return createAdminApp({
     control,
-    authenticate: (authorization) => {
-      const name = checker.check(authorization);
-      return name === null ? null : { name, role: name === ADMIN_PRINCIPAL ? 'admin' : 'query' };
-    },
+    authenticate: (authorization, address) => authenticator.authenticate(authorization, address),
+    identities,
+    workspaceId: config.workspace_id,
     supervisor: {
       workers: () => supervisor.workers(),
       refusals: () => supervisor.refusals(),
       ready: () => readinessOf(supervisor),
-      dataPlaneUrl: () => dataUrl,
+      dataPlaneUrl: () => ports.data,
+    },
+    relayed: ports.relayed,
+    oidc: {
+      issuer: auth.issuer,
+      baseUrl: ports.publicUrlFor,
+      clientAddress: (request) => ports.relayed.clientAddress(request),
+      workspaceId: config.workspace_id,
+      tokens: auth.tokens,
+      keys: auth.keys,
     },
     metrics: createMetrics({
       version: options.version,
@@ -256,6 +305,36 @@ async function listenAdmin(
   };
 }
 
+/** Where workers bring what the data port cannot answer itself. Lives until its supervisor ends or dies. */
+async function listenForWorkers(
+  app: FastifyInstance,
+  relayed: RelayedCalls,
+  stateDir: string,
+): Promise<{ close(): Promise<void> }> {
+  const server = copyOf(app);
+  server.on('connection', (socket) => {
+    relayed.add(socket);
+  });
+  const socketPath = relaySocketPath(stateDir);
+  // One that was killed leaves the file behind; the lock of the directory says that it is gone.
+  rmSync(socketPath, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(socketPath, resolve);
+  });
+  chmodSync(socketPath, 0o600);
+  return {
+    close() {
+      server.closeAllConnections();
+      return new Promise((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+      });
+    },
+  };
+}
+
 function copyOf(app: FastifyInstance): Server {
   const server = createServer((request, response) => {
     app.routing(request, response);
@@ -295,8 +374,11 @@ function urlOf(addresses: readonly ListenAddress[]): string {
 
 /** The setting, or where the data port really listens when it is empty. */
 function publicUrl(config: Config, dataUrl: string): string {
-  const setting = config.data_plane.public_url.replace(/\/$/, '');
-  return setting === '' ? dataUrl : setting;
+  return withoutSlash(config.data_plane.public_url) || dataUrl;
+}
+
+function withoutSlash(url: string): string {
+  return url.replace(/\/$/, '');
 }
 
 function logListeners(

@@ -7,10 +7,14 @@ import { addCheckCommand } from './check.js';
 import { addDeploymentsCommand } from './deployments.js';
 import { addEndpointsCommand } from './endpoints.js';
 import { CliError, EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
+import { addPermissionsCommand } from './permissions.js';
+import { addPrincipalsCommand } from './principals.js';
 import { addRollbackCommand } from './rollback.js';
+import { addRotateKeysCommand } from './rotate-keys.js';
 import { addServeCommand } from './serve.js';
 import { addSplitCommand } from './split.js';
 import { addStatusCommand } from './status.js';
+import { addTokenCommand } from './token.js';
 
 const COMMANDS = [
   addServeCommand,
@@ -21,6 +25,10 @@ const COMMANDS = [
   addCancelUpdateCommand,
   addEndpointsCommand,
   addDeploymentsCommand,
+  addPrincipalsCommand,
+  addPermissionsCommand,
+  addTokenCommand,
+  addRotateKeysCommand,
   addStatusCommand,
 ];
 

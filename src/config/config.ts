@@ -14,6 +14,7 @@ import {
   tryParseListenAddress,
   type ListenAddress,
 } from './listen-address.js';
+import { completeIssuers, type IssuerValues } from './issuers.js';
 import { CONFIG_LEAVES, rangeOf, type ConfigValues, type Leaf } from './schema.js';
 import { decodeUtf8 } from './text-position.js';
 import { parseYaml } from './yaml-text.js';
@@ -24,7 +25,10 @@ export type ConfigSource = 'flag' | 'variable' | 'file' | 'default';
 export interface Config {
   readonly data_plane: Readonly<Omit<ConfigValues['data_plane'], 'listen'>> & Listeners;
   readonly admin: Readonly<Omit<ConfigValues['admin'], 'listen'>> & Listeners;
-  readonly auth: Readonly<ConfigValues['auth']>;
+  readonly auth: Readonly<Omit<ConfigValues['auth'], 'issuers'>> & {
+    /** Complete; paths absolute. */
+    readonly issuers: readonly IssuerValues[];
+  };
   readonly log: Readonly<ConfigValues['log']>;
   /** Absolute. */
   readonly state_dir: string;
@@ -148,8 +152,6 @@ function parseText(leaf: Leaf, text: string): unknown {
 }
 
 function invalidSetting(leaf: Leaf, spelledAs: string, value: unknown): PointsmanError {
-  if (leaf.key === 'auth.issuers')
-    return invalidField(leaf.key, 'foreign issuers are not supported yet');
   const name = spelledAs === leaf.key ? leaf.key : `${leaf.key} (${spelledAs})`;
   return invalidField(name, `must be ${rangeOf(leaf)}, not ${show(value)}`);
 }
@@ -172,6 +174,7 @@ function complete(
       listen: parseListen('admin', values.admin.listen),
       allowed_hosts: hostsOf(values.admin),
     },
+    auth: { ...values.auth, issuers: completeIssuers(values.auth.issuers, baseDir) },
     state_dir: resolve(baseFor('state_dir', sources, baseDir), values.state_dir),
     manifest: findManifest(values.manifest, sources, baseDir),
     sources,
@@ -256,20 +259,11 @@ function checkTogether(config: ConfigWithoutWarnings): void {
 /** Settings that are accepted but do less than their name says in this version. */
 function warningsOf(config: ConfigWithoutWarnings): string[] {
   const warnings: string[] = [];
-  const isSet = (key: string): boolean => config.sources.get(key) !== 'default';
   const openData = config.data_plane.listen.some((address) => !isLoopback(address.host));
   if (openData && config.data_plane.guard === 'off') {
     warnings.push(
       'data_plane.guard: without the guard the HTTP server library frames requests. Put a strict ' +
         'proxy in front of a data port that others can reach.',
-    );
-  }
-  for (const key of ['auth.issuer', 'auth.token_ttl_s'] as const) {
-    if (isSet(key)) warnings.push(`${key}: accepted, but without effect in this version`);
-  }
-  if (config.data_plane.serving_domain !== '') {
-    warnings.push(
-      'data_plane.serving_domain: accepted, but requests are not routed by host name yet',
     );
   }
   return warnings;

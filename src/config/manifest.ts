@@ -205,10 +205,14 @@ export const ManifestEndpointSchema = Type.Object(
       default: {},
       description: 'Only empty in this version',
     }),
-    access_control_list: Type.Array(Type.Unknown(), {
-      default: [],
-      description: 'Only empty in this version',
-    }),
+    access_control_list: Type.Optional(
+      Type.Array(Type.Unsafe<Record<string, unknown>>({ type: 'object' }), {
+        maxItems: 1_000,
+        description:
+          'Direct permissions: `user_name`, `group_name` or `service_principal_name` with ' +
+          '`permission_level`; absent: kept as they are',
+      }),
+    ),
   },
   CLOSED,
 );

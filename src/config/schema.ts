@@ -7,6 +7,7 @@
  * `POINTSMAN_GROUP_SOME_KEY`.
  */
 import Type, { type Static, type TSchema } from 'typebox';
+import { ISSUERS_MAX } from './issuers.js';
 
 const MIB = 1024 * 1024;
 const DAY_MS = 86_400_000;
@@ -115,18 +116,18 @@ const auth = Type.Object({
   issuer: Type.String({
     default: '',
     maxLength: 1024,
-    description: 'Issuer name of our own tokens; empty: the public URL (not acted on yet)',
+    description: 'Issuer name of our own tokens; empty: `/oidc` under the public URL',
   }),
   token_ttl_s: Type.Integer({
     default: 3600,
     minimum: 60,
     maximum: 86_400,
-    description: 'Life of our own tokens in seconds (not acted on yet)',
+    description: 'Life of our own tokens in seconds',
   }),
   issuers: Type.Array(Type.Unknown(), {
     default: [],
-    maxItems: 0,
-    description: 'Foreign token issuers; not supported yet, so it must stay empty',
+    maxItems: ISSUERS_MAX,
+    description: 'External issuers whose tokens are taken (keys below)',
   }),
 });
 
@@ -238,11 +239,15 @@ export function rangeOf(leaf: Leaf): string {
     case 'string or list':
       return 'host:port or a list of host:port';
     case 'list':
-      return schema.maxItems === 0 ? 'an empty list' : 'a list of host names';
+      return LIST_FORMS[leaf.key] ?? 'a list of host names';
     case 'string':
       return TEXT_FORMS[leaf.key] ?? 'a text';
   }
 }
+
+const LIST_FORMS: Readonly<Record<string, string>> = {
+  'auth.issuers': `a list of at most ${String(ISSUERS_MAX)} issuers`,
+};
 
 /** Patterns in words; a regular expression helps nobody who mistyped a URL. */
 const TEXT_FORMS: Readonly<Record<string, string>> = {

@@ -4,6 +4,8 @@ export const STATE_FILES = {
   adminToken: 'admin-token',
   /** Credential that opens invocations only; 0600, made on first start. */
   queryToken: 'query-token',
+  /** Key of the secrets in the store, unless POINTSMAN_MASTER_KEY is set; 0600, made on first start. */
+  masterKey: 'master-key',
   /**
    * Base URL of the admin port while the daemon runs; how the command line finds a local daemon.
    */

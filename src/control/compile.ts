@@ -10,6 +10,7 @@
  */
 import { PPM } from '../core/limits.js';
 import { difference } from './delta.js';
+import { grantsOf, holds } from './grants.js';
 import { Protocol, type DeploymentAddresses, type DeploymentSpec } from './messages.js';
 import type { EndpointRoutes, EntityRoute, Snapshot } from './messages.js';
 import { addressText, type PlainAddress } from './probes.js';
@@ -33,6 +34,7 @@ type Target = Pick<EntityRoute, 'deployment' | 'maxInFlight'>;
 
 interface CompiledRoutes {
   readonly servedBy: ServedBy;
+  readonly grants: EndpointRecord['grants'];
   readonly routes: EndpointRoutes;
 }
 
@@ -212,14 +214,15 @@ export class SnapshotCompiler {
     const { servedBy } = content;
     const known = this.#routes.get(config);
     const held = known !== undefined && this.#slots.routes.has(known.routes);
-    if (held && known.servedBy === servedBy) return known.routes;
+    const { grants } = record;
+    if (held && known.servedBy === servedBy && known.grants === grants) return known.routes;
     const targets = config.entities.map((one) => targetOf(one, content));
-    if (held && sameTargets(known.routes, targets)) {
-      this.#routes.set(config, { servedBy, routes: known.routes });
+    if (held && sameTargets(known.routes, targets) && sameJson(known.grants, grants)) {
+      this.#routes.set(config, { servedBy, grants, routes: known.routes });
       return known.routes;
     }
     const routes = this.#compileEndpoint(record, config, targets);
-    this.#draftRoutes.set(config, { servedBy, routes });
+    this.#draftRoutes.set(config, { servedBy, grants, routes });
     return routes;
   }
 
@@ -234,6 +237,8 @@ export class SnapshotCompiler {
       name: record.name,
       id: record.id,
       configVersion: config.version,
+      readers: readersOf(record),
+      routeOptimized: record.routeOptimized,
       entities: config.entities.map(({ name }, index): EntityRoute => ({
         name,
         sharePpm: (percentages.get(name) ?? 0) * PPM_PER_PERCENT,
@@ -259,6 +264,12 @@ export class SnapshotCompiler {
     this.#lists.set(plain, list);
     return list;
   }
+}
+
+/** Ids of who may query the endpoint beside admins. */
+function readersOf(record: EndpointRecord): number[] {
+  const grants = grantsOf(record).filter(({ level }) => holds(level, 'CAN_QUERY'));
+  return grants.map(({ principal }) => Number(principal)).sort((a, b) => a - b);
 }
 
 function targetOf(entity: EntityRecord, { servedBy, deployments }: Content): Target {

@@ -3,6 +3,7 @@
  * Every change runs alone (one queue), is validated whole, stored before it is visible, and answers with
  * what was stored. All methods throw PointsmanError for expected failures.
  */
+import type { GrantBook } from './grant-book.js';
 import type { Stats } from './stats.js';
 
 /** Anything that JSON can say. */
@@ -12,6 +13,8 @@ export type JsonObject = { [key: string]: Json };
 export interface ChangeOptions {
   /** Who asks; becomes `creator` of what is made. */
   readonly principal: string;
+  /** Id of that principal, where it has one: who makes an endpoint gets CAN_MANAGE on it. */
+  readonly principalId?: string;
   /** `If-Match` of the request: the change happens only if the resource's ETag is this one, else 409 RESOURCE_CONFLICT. */
   readonly ifMatch?: string;
   /** A pending update of the same endpoint is replaced instead of refused with 409. */
@@ -191,6 +194,8 @@ export interface WorkerStatus {
 }
 
 export interface ControlPlane {
+  /** Permissions on endpoints. */
+  readonly grants: GrantBook;
   createEndpoint(body: unknown, options: ChangeOptions): Promise<Tagged<JsonObject>>;
   /** @throws PointsmanError RESOURCE_DOES_NOT_EXIST */
   getEndpoint(name: string): Tagged<JsonObject>;

@@ -35,6 +35,8 @@ import type {
 import { toDeploymentRecord } from './deployment-input.js';
 import { parseCreate } from './endpoint-input.js';
 import { viewAccepted, viewEndpoint, viewSummary, type ViewContext } from './endpoint-view.js';
+import { GrantBook, type GrantHost } from './grant-book.js';
+import { creatorGrants, NO_PRINCIPALS, type Directory } from './grants.js';
 import { resolveHost } from './host-book.js';
 import { checkIfMatch, etagOf, hashTag } from './json.js';
 import { Fields } from './input.js';
@@ -72,7 +74,7 @@ import {
   newEndpoint,
   pendingRecord,
 } from './transitions.js';
-import { UpdateDriver } from './update-driver.js';
+import { UpdateDriver, type UpdateHost } from './update-driver.js';
 
 /** Versions that a message about an unknown one lists. */
 const VERSIONS_NAMED_MAX = 10;
@@ -91,6 +93,8 @@ class StoredControlPlane implements RunningControlPlane {
   readonly #prober: Prober;
   readonly #committer: Committer;
   readonly #updates: UpdateDriver;
+  readonly #directory: Directory;
+  readonly grants: GrantBook;
   #queue: Promise<unknown> = Promise.resolve();
   #usage: { readonly of: Content; readonly users: Map<string, string[]> } | null = null;
   #stopped = false;
@@ -108,17 +112,20 @@ class StoredControlPlane implements RunningControlPlane {
       },
     });
     this.#committer = new Committer({ store, dataPlane, prober: this.#prober, logger });
+    const host: UpdateHost & GrantHost = {
+      content: () => this.#content,
+      readiness: () => this.#readiness(),
+      exclusive: (task) => this.#exclusive(task),
+      commit: (draft, principal, summary) => this.#commit(draft, principal, summary),
+    };
     this.#updates = new UpdateDriver({
       clock,
       logger,
       deadlineMs: options.updateDeadlineMs,
-      host: {
-        content: () => this.#content,
-        readiness: () => this.#readiness(),
-        exclusive: (task) => this.#exclusive(task),
-        commit: (draft, principal, summary) => this.#commit(draft, principal, summary),
-      },
+      host,
     });
+    this.#directory = options.directory ?? NO_PRINCIPALS;
+    this.grants = new GrantBook(host);
   }
 
   get revision(): number {
@@ -157,7 +164,9 @@ class StoredControlPlane implements RunningControlPlane {
         );
       }
       checkIfMatch(options.ifMatch, null, `Endpoint ${input.name}`);
-      const shell = newEndpoint(input.name, createEndpointId(), principal, nowMs, input);
+      const grants = creatorGrants(options.principalId);
+      const given = { ...input, grants };
+      const shell = newEndpoint(input.name, createEndpointId(), principal, nowMs, given);
       const record =
         input.config === null
           ? shell
@@ -301,7 +310,7 @@ class StoredControlPlane implements RunningControlPlane {
   }
 
   getManifest(): Tagged<JsonObject> {
-    return { value: contentAsManifest(this.#content), etag: this.#manifestEtag() };
+    return { value: contentAsManifest(this.#content, this.#directory), etag: this.#manifestEtag() };
   }
 
   applyManifest(manifest: unknown, options: ManifestOptions): Promise<ManifestResult> {
@@ -401,8 +410,8 @@ class StoredControlPlane implements RunningControlPlane {
   }
 
   #view(): ViewContext {
-    const { publicUrl, workspaceId } = this.#options;
-    return { ...this.#readiness(), publicUrl, workspaceId };
+    const { publicUrl, workspaceId, servingDomain = '' } = this.#options;
+    return { ...this.#readiness(), publicUrl, workspaceId, servingDomain };
   }
 
   /** Runs tasks one after the other in order of call. */
@@ -460,8 +469,10 @@ class StoredControlPlane implements RunningControlPlane {
       summary,
     };
     const content = next ?? applyDraft(this.#content, draft);
-    checkStillServed(this.#content, content);
+    const before = this.#content;
+    checkStillServed(before, content);
     await this.#committer.commit(draft, content, revision);
+    this.grants.committed(draft, before);
     this.#updates.changed(draft);
   }
 
@@ -473,6 +484,8 @@ class StoredControlPlane implements RunningControlPlane {
       principal,
       nowMs: this.#options.clock.nowMs(),
       createId: createEndpointId,
+      creatorId: options.principalId,
+      directory: this.#directory,
     });
     const activated = activateInDraft(plan, (record) => this.#prober.readyUnder(record));
     const { draft, next } = activated;

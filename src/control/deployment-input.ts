@@ -7,6 +7,7 @@ import type { DeploymentInput } from '../config/manifest.js';
 import { joinPath } from '../config/validate.js';
 import { invalidField } from '../core/errors.js';
 import { CONNECTION_FIELDS } from '../core/http-fields.js';
+import { isRefusedAddress } from '../core/refused-addresses.js';
 import { DEPLOYMENT_HEADERS_MAX } from '../config/manifest.js';
 import { checkName, checkText } from './input.js';
 import { entityKey, type DeploymentRecord, type ServedBy, type Serving } from './records.js';
@@ -38,7 +39,10 @@ export function toDeploymentRecord(input: DeploymentInput, path: string): Deploy
   const urls = new Set<string>();
   input.replicas.forEach((replica, index) => {
     const field = `${at('replicas')}[${String(index)}].url`;
-    parseReplicaUrl(replica.url, field);
+    const { host } = parseReplicaUrl(replica.url, field);
+    if (isRefusedAddress(host)) {
+      throw invalidField(field, `${host} is a link-local, metadata or hostless address`);
+    }
     if (urls.has(replica.url)) throw invalidField(field, `duplicate replica ${replica.url}`);
     urls.add(replica.url);
   });

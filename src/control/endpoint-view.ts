@@ -10,6 +10,8 @@ import type { ConfigRecord, EndpointRecord, EntityRecord, UpdateState } from './
 export interface ViewContext extends ReadinessContext {
   readonly publicUrl: string;
   readonly workspaceId: string;
+  /** Behind an endpoint's id in host names of its own; empty: there are none. */
+  readonly servingDomain: string;
 }
 
 /** Which of an endpoint's configs is shown; decides how an entity's readiness is worded. */
@@ -101,8 +103,9 @@ function rest(record: EndpointRecord): JsonObject {
 }
 
 function routeOptimizedFields(record: EndpointRecord, context: ViewContext): JsonObject {
-  const { publicUrl, workspaceId } = context;
-  const url = `${publicUrl}/${workspaceId}/serving-endpoints/${record.name}/invocations`;
+  const { workspaceId } = context;
+  const origin = originOf(record, context);
+  const url = `${origin}/${workspaceId}/serving-endpoints/${record.name}/invocations`;
   const details = [
     {
       type: 'workspace_permission',
@@ -117,6 +120,12 @@ function routeOptimizedFields(record: EndpointRecord, context: ViewContext): Jso
       query_info: { endpoint_url: url, authorization_details: JSON.stringify(details) },
     },
   };
+}
+
+function originOf({ id }: EndpointRecord, { publicUrl, servingDomain }: ViewContext): string {
+  if (servingDomain === '') return publicUrl;
+  const { protocol, port } = new URL(publicUrl);
+  return `${protocol}//${id}.${servingDomain}${port === '' ? '' : `:${port}`}`;
 }
 
 function viewConfig(

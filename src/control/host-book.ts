@@ -1,11 +1,12 @@
 /**
  * Addresses of replicas' host names. Every name in use is resolved again each RESOLVE_INTERVAL_MS;
  * a failed or empty answer keeps the last good set, so that a resolver's hiccup takes nothing out
- * of service.
+ * of service. Addresses that no replica may have count as not answered.
  */
 import { lookup } from 'node:dns/promises';
 import type { Clock } from '../core/clock.js';
 import { ADDRESSES_PER_REPLICA_MAX, RESOLVE_INTERVAL_MS } from '../core/limits.js';
+import { isRefusedAddress } from '../core/refused-addresses.js';
 import { Slots } from './slots.js';
 
 /** Answers with IP literals. May reject. */
@@ -22,6 +23,7 @@ export const resolveHost: Resolve = async (host) => {
 interface Entry {
   addresses: readonly string[];
   failed: boolean;
+  refused: boolean;
   users: number;
   cancel: () => void;
   first: Promise<void>;
@@ -53,6 +55,11 @@ export class HostBook {
   failed(host: string): boolean {
     const entry = this.#entries.get(host);
     return entry !== undefined && entry.failed && entry.addresses.length === 0;
+  }
+
+  /** True when the last look-up found nothing but addresses that no replica may have. */
+  refused(host: string): boolean {
+    return this.#entries.get(host)?.refused ?? false;
   }
 
   /** Keeps a name resolved until as many `release` calls. */
@@ -95,6 +102,7 @@ export class HostBook {
     const entry: Entry = {
       addresses: [],
       failed: false,
+      refused: false,
       users: 0,
       cancel: () => undefined,
       first: Promise.resolve(),
@@ -119,7 +127,9 @@ export class HostBook {
       }
     });
     if (this.#stopped || this.#entries.get(host) !== entry) return;
-    const next = [...new Set(found)].sort().slice(0, ADDRESSES_PER_REPLICA_MAX);
+    const usable = found.filter((address) => !isRefusedAddress(address));
+    const next = [...new Set(usable)].sort().slice(0, ADDRESSES_PER_REPLICA_MAX);
+    entry.refused = found.length > 0 && usable.length === 0;
     const firstFailure = next.length === 0 && !entry.failed;
     const changed = next.length > 0 && next.join() !== entry.addresses.join();
     entry.failed = next.length === 0;

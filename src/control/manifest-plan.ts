@@ -11,6 +11,13 @@ import type { JsonObject, ManifestChange } from './control-plane.js';
 import { toDeploymentRecord } from './deployment-input.js';
 import { checkEndpointName, parseTags } from './endpoint-input.js';
 import { configAsInput } from './endpoint-view.js';
+import {
+  creatorGrants,
+  grantsAsInput,
+  parseGrants,
+  replaceGrants,
+  type Directory,
+} from './grants.js';
 import { Fields } from './input.js';
 import { differingPaths, sameJson } from './json.js';
 import type { Content, DeploymentRecord, EndpointRecord } from './records.js';
@@ -24,6 +31,9 @@ export interface PlanOptions {
   readonly preempt: boolean;
   readonly nowMs: number;
   readonly createId: () => string;
+  /** Id of `principal`, where it has one. */
+  readonly creatorId: string | undefined;
+  readonly directory: Directory;
 }
 
 export interface Plan {
@@ -135,6 +145,7 @@ function planEndpoint(
     before ??
     newEndpoint(input.name, options.createId(), options.principal, options.nowMs, {
       routeOptimized: input.route_optimized,
+      grants: creatorGrants(options.creatorId),
     });
   if (record.routeOptimized !== input.route_optimized) {
     throw invalidField(
@@ -142,9 +153,10 @@ function planEndpoint(
       'cannot change after creation; delete the endpoint and create it anew',
     );
   }
-  const tags = parseTags(new Fields(input, path));
+  const fields = new Fields(input, path);
+  const tags = parseTags(fields);
   const wanted = {
-    ...record,
+    ...withGrants(fields, record, options.directory),
     description: input.description,
     tags: sameJson(tags ?? [], record.tags ?? []) ? record.tags : tags,
   };
@@ -154,12 +166,14 @@ function planEndpoint(
     changes.push({ kind: 'endpoint', name, action: 'create', fields: [] });
     return next;
   }
-  const fields = differingPaths(endpointAsInput(before), endpointAsInput(next));
-  if (fields.length === 0) {
-    changes.push({ kind: 'endpoint', name, action: 'unchanged', fields });
+  const { directory } = options;
+  const shownBefore = endpointAsInput(before, directory);
+  const paths = differingPaths(shownBefore, endpointAsInput(next, directory));
+  if (paths.length === 0) {
+    changes.push({ kind: 'endpoint', name, action: 'unchanged', fields: paths });
     return null;
   }
-  changes.push({ kind: 'endpoint', name, action: 'update', fields });
+  changes.push({ kind: 'endpoint', name, action: 'update', fields: paths });
   return { ...next, updatedAt: options.nowMs };
 }
 
@@ -167,9 +181,14 @@ function refuseUnbuilt(input: ManifestEndpointInput, path: string): void {
   if (Object.keys(input.policy).length > 0) {
     throw invalidField(`${path}.policy`, 'policies are not supported yet');
   }
-  if (input.access_control_list.length > 0) {
-    throw invalidField(`${path}.access_control_list`, 'permissions are not supported yet');
-  }
+}
+
+/** Without `access_control_list` the endpoint keeps its grants. */
+function withGrants(fields: Fields, record: EndpointRecord, directory: Directory): EndpointRecord {
+  const wanted = parseGrants(fields, directory);
+  if (wanted === null) return record;
+  const grants = replaceGrants(record, wanted, directory);
+  return sameJson(grants, record.grants ?? []) ? record : { ...record, grants };
 }
 
 /** Without `config` the endpoint keeps what it has. */
@@ -199,7 +218,7 @@ function withConfig(
 }
 
 /** What a manifest says of an endpoint; keys at their defaults are left out. */
-export function endpointAsInput(record: EndpointRecord): JsonObject {
+export function endpointAsInput(record: EndpointRecord, directory: Directory): JsonObject {
   const config = wantedConfig(record);
   const shown: JsonObject = { name: record.name };
   if (config !== null) shown['config'] = configAsInput(config);
@@ -208,16 +227,18 @@ export function endpointAsInput(record: EndpointRecord): JsonObject {
   }
   if (record.description !== '') shown['description'] = record.description;
   if (record.routeOptimized) shown['route_optimized'] = true;
+  const list = grantsAsInput(record, directory);
+  if (list.length > 0) shown['access_control_list'] = list;
   return shown;
 }
 
 /** The whole content as a manifest; feeding it back changes nothing. */
-export function contentAsManifest(content: Content): JsonObject {
+export function contentAsManifest(content: Content, directory: Directory): JsonObject {
   const deployments = [...content.deployments.values()].sort(byName);
   const endpoints = [...content.endpoints.values()].sort(byName);
   return {
     deployments: deployments.map(({ spec }) => structuredClone(spec) as unknown as JsonObject),
-    endpoints: endpoints.map(endpointAsInput),
+    endpoints: endpoints.map((record) => endpointAsInput(record, directory)),
   };
 }
 

@@ -20,6 +20,44 @@ export interface Setup {
   maxHeaderBytes: number;
   maxConnections: number;
   mode: WorkerMode;
+  /** Behind an endpoint's id in host names; empty: none. */
+  servingDomain: string;
+  /** Of the keyed hash of access tokens. */
+  accessTokenKey: Uint8Array;
+}
+
+/** Who may call: the whole of it after the setup, then what differs. */
+export interface Access {
+  /** The auth epoch that this content belongs to. */
+  epoch: number;
+  /** Forget what was sent before. */
+  whole: boolean;
+  principals: AccessPrincipal[];
+  removedPrincipals: number[];
+  credentials: AccessCredential[];
+  /** Ids. */
+  removedCredentials: string[];
+  /** A Trust; empty: as before. */
+  trustJson: string;
+}
+
+export interface AccessPrincipal {
+  id: number;
+  /** User name, application id or group name. */
+  name: string;
+  isGroup: boolean;
+  active: boolean;
+  /** That it belongs to directly. */
+  groups: number[];
+}
+
+export interface AccessCredential {
+  id: string;
+  principal: number;
+  /** Of an access token; empty: an OAuth secret, which tokens name by its id. */
+  hash: Uint8Array;
+  /** 0: never. */
+  expiresAtMs: number;
 }
 
 /** Who meets the clients: guard and native door, guard and JS door, or the JS door alone. */
@@ -58,6 +96,10 @@ export interface EndpointRoutes {
   id: string;
   configVersion: number;
   entities: EntityRoute[];
+  /** Ids of the principals and groups that may query it. */
+  readers: number[];
+  /** At its own URL only tokens that name it are taken. */
+  routeOptimized: boolean;
 }
 
 export interface EntityRoute {
@@ -144,6 +186,15 @@ export interface Envelope {
   handedOver?: Record<string, never>;
   /** What was prepared with this number will not become active. */
   discard?: { revision: number };
+  access?: Access;
+  /** A token names a key of the issuer that is not known: look again. */
+  refreshKeys?: { issuer: string };
+  /** That was done; what is new came before it. */
+  keysRefreshed?: { issuer: string };
+  /** Made by the supervisor, so it need not be verified. `verifiedJson`: a Verified. */
+  issuedToken?: { token: string; verifiedJson: string };
+  /** A verified token of an issuer with auto_create names a user that does not exist. */
+  wantedUser?: { name: string; issuer: string };
 }
 
 /** A frame larger than this ends the connection: a snapshot of 10,000 endpoints takes about 3 MiB. */

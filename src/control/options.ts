@@ -4,6 +4,7 @@ import type { Store } from '../store/store.js';
 import type { ControlLogger } from './control-logger.js';
 import type { ControlPlane } from './control-plane.js';
 import type { DataPlane } from './data-plane.js';
+import type { Directory } from './grants.js';
 import type { Resolve } from './host-book.js';
 import type { Probe } from './probe.js';
 
@@ -16,6 +17,10 @@ export interface ControlPlaneOptions {
   readonly workspaceId: string;
   /** Origin of the data port as clients see it, without a trailing slash. */
   readonly publicUrl: string;
+  /** Behind an endpoint's id in the host names of route-optimized endpoints; empty by default: none. */
+  readonly servingDomain?: string;
+  /** Principals that grants may name; nobody by default. */
+  readonly directory?: Directory;
   /** How long a pending config waits for readiness before its update fails. */
   readonly updateDeadlineMs: number;
   /** Looks up host names of replicas; the system's resolver by default. */

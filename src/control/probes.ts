@@ -8,6 +8,7 @@
  */
 import type { Clock } from '../core/clock.js';
 import type { DeploymentInput } from '../config/manifest.js';
+import { isRefusedAddress } from '../core/refused-addresses.js';
 import { AddressHealth } from './address-health.js';
 import type { ProbedAddress } from './control-plane.js';
 import { HostBook, type Resolve } from './host-book.js';
@@ -223,7 +224,7 @@ export class Prober {
         weight,
         state: 'DOWN' as const,
         since: 0,
-        last_error: UNRESOLVED,
+        last_error: hostProblem(this.#hosts, targetOf(url).host),
       }));
   }
 
@@ -234,7 +235,8 @@ export class Prober {
     this.#targets.set(spec, targets);
     for (const [index, target] of targets.entries()) {
       const { url, weight } = spec.replicas[index] ?? { url: '', weight: 0 };
-      const ips = target.literal ? [target.host] : this.#hosts.addresses(target.host);
+      const literal = isRefusedAddress(target.host) ? [] : [target.host];
+      const ips = target.literal ? literal : this.#hosts.addresses(target.host);
       for (const ip of ips) {
         const socket = `${ip} ${String(target.port)} ${target.basePath}`;
         // Two names of one socket would count it twice in the choice of an address.
@@ -323,6 +325,11 @@ export class Prober {
 }
 
 const UNRESOLVED = 'has a host name that does not resolve';
+const REFUSED = 'has a host name of link-local, metadata or hostless addresses only';
+
+function hostProblem(hosts: HostBook, host: string): string {
+  return hosts.refused(host) ? REFUSED : UNRESOLVED;
+}
 
 function problemOf(watched: Watched, hosts: HostBook): string {
   const problems: string[] = [];
@@ -331,7 +338,8 @@ function problemOf(watched: Watched, hosts: HostBook): string {
     const found = [...watched.addresses.values()].find(
       (address) => address.replicaUrl === url && address.health.lastError !== '',
     );
-    const problem = hosts.failed(targetOf(url).host) ? UNRESOLVED : found?.health.lastError;
+    const { host } = targetOf(url);
+    const problem = hosts.failed(host) ? hostProblem(hosts, host) : found?.health.lastError;
     if (problem !== undefined) problems.push(`replica ${url} ${problem}`);
   }
   if (watched.spec.replicas.every(({ weight }) => weight === 0))

@@ -6,6 +6,7 @@
  */
 import type { DeploymentInput } from '../config/manifest.js';
 import type { JsonObject } from './control-plane.js';
+import type { GrantRecord } from './grants.js';
 import type { ShardedMap } from './sharded-map.js';
 
 export interface TagRecord {
@@ -74,6 +75,8 @@ export interface EndpointRecord {
   readonly update: UpdateState;
   /** Why the last update failed or was canceled; empty otherwise. */
   readonly message: string;
+  /** Who may do what, beside admins; absent in records that are older than permissions. */
+  readonly grants?: readonly GrantRecord[];
 }
 
 export interface ServesRecord {

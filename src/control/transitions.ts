@@ -16,7 +16,9 @@ export function newEndpoint(
   id: string,
   creator: string,
   nowMs: number,
-  given: Partial<Pick<EndpointRecord, 'description' | 'tags' | 'routeOptimized' | 'extras'>>,
+  given: Partial<
+    Pick<EndpointRecord, 'description' | 'tags' | 'routeOptimized' | 'extras' | 'grants'>
+  >,
 ): EndpointRecord {
   return {
     name,
@@ -33,6 +35,7 @@ export function newEndpoint(
     pending: null,
     update: 'NOT_UPDATING',
     message: '',
+    grants: given.grants ?? [],
   };
 }
 

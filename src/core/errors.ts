@@ -54,6 +54,8 @@ export interface ErrorOptions {
   readonly retryAfterS?: number;
   /** `Allow` of a 405. */
   readonly allow?: string;
+  /** `WWW-Authenticate` of a 401 or 403 (RFC 6750). */
+  readonly challenge?: string;
   readonly cause?: unknown;
 }
 
@@ -64,6 +66,7 @@ export class PointsmanError extends Error {
   readonly status: number;
   readonly retryAfterS: number | null;
   readonly allow: string | null;
+  readonly challenge: string | null;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -71,6 +74,7 @@ export class PointsmanError extends Error {
     this.status = options.status ?? ERROR_CATALOGUE[code].status;
     this.retryAfterS = options.retryAfterS ?? null;
     this.allow = options.allow ?? null;
+    this.challenge = options.challenge ?? null;
   }
 
   /** The body every client of the API reads: both keys, never empty, no `details` (reference, section 13). */

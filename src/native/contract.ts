@@ -53,6 +53,12 @@ export const StartRefusal = {
   NO_DEPLOYMENT: -4,
   /** The deployment relays POST only. */
   METHOD_NOT_ALLOWED: -5,
+  /** The token is not known, or not any more: verify it, `rememberToken`, and start again. */
+  UNKNOWN_TOKEN: -6,
+  /** The token does not open the endpoint. */
+  FORBIDDEN: -7,
+  /** By this URL the endpoint takes only tokens that name it. */
+  ROUTE_TOKEN: -8,
 } as const;
 
 /**
@@ -80,6 +86,8 @@ export interface RefusalText {
   readonly retryAfterS: number;
   /** Empty: none. */
   readonly allow: string;
+  /** Value of `www-authenticate`; empty: none. */
+  readonly challenge: string;
 }
 
 export interface FrontSettings {
@@ -89,8 +97,22 @@ export interface FrontSettings {
   readonly fastPath: boolean;
   readonly maxRequestBytes: number;
   readonly maxHeaderBytes: number;
+  /** Behind the endpoint's id in host names; empty: none. */
+  readonly servingDomain: string;
   /** In the order of native/front/refusal.h. */
   readonly refusals: readonly RefusalText[];
+}
+
+/** What a verified token opens; judged against an endpoint's `readers` at each dispatch. */
+export interface TokenTerms {
+  /** Every endpoint, whatever its grants say. */
+  readonly everything: boolean;
+  /** Nothing but `endpoints`. */
+  readonly limited: boolean;
+  /** Ids of the principal and its groups. */
+  readonly holders: readonly number[];
+  /** Ids. */
+  readonly endpoints: readonly string[];
 }
 
 export type OnUnknownToken = (
@@ -115,7 +137,9 @@ export interface Engine {
    * Dispatches one request under the active snapshot. `entity` empty: drawn by the endpoint's split.
    * Answers the exchange's id, or a StartRefusal. Writes [revision, stats slot of the picked
    * entity] to `dispatched`. Copies all it is given. `fields`: as received, `name: value\r\n` each.
-   * `contentLength` -1: unknown, relayed chunked.
+   * `contentLength` -1: unknown, relayed chunked. `authorization`: looked up among the remembered tokens; null: the
+   * caller may query everything. `byRoute`: by the URL of route-optimized endpoints. `hostId`: endpoint id that the
+   * host names, or ''.
    */
   start(
     endpoint: string,
@@ -128,6 +152,9 @@ export interface Engine {
     contentLength: number,
     body: ArrayBuffer,
     last: boolean,
+    authorization: string | null,
+    byRoute: boolean,
+    hostId: string,
   ): number;
   /** More of the request's body; copied. Answers the bytes that wait for the replica: pause past the limit, until DRAIN. */
   sendBody(id: number, body: ArrayBuffer, last: boolean): number;
@@ -164,9 +191,9 @@ export interface Engine {
   reject(connection: number, generation: number, refusal: number): void;
   /**
    * The Authorization value is good while the block's auth epoch is `epoch`, until `expiresAtS` (Unix seconds;
-   * 0: for ever). The native door asks about no value that it remembers.
+   * 0: for ever), and opens what `terms` says. Both doors look here; works without a front too.
    */
-  rememberToken(authorization: string, epoch: number, expiresAtS: number): void;
+  rememberToken(authorization: string, epoch: number, expiresAtS: number, terms: TokenTerms): void;
   /** Connections of the front are closed behind their next answer. */
   drainFront(): void;
   /** The front refuses every further request: another process has taken over. */

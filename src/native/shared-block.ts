@@ -15,6 +15,8 @@ export interface SharedBlock {
   setActiveRevision(revision: number): void;
   /** Raised by every change of tokens, principals or permissions. */
   authEpoch(): number;
+  /** Supervisor only: empties every worker's cache of tokens at once; answers the new epoch. */
+  raiseAuthEpoch(): number;
   /** Sum over all columns, the retired one included: 5 status classes, 17 latency buckets, latency sum in ms, in flight, and of the classes the part that the native door answered. */
   readEntity(slot: number, into: Float64Array): void;
   /**

@@ -10,6 +10,8 @@
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { IDENTITY_SCHEMA, IdentityTables } from './identity-tables.js';
+import { SealedValues } from './sealed-values.js';
 
 export const STORE_FILE = 'pointsman.db';
 
@@ -136,9 +138,12 @@ const MIGRATIONS: readonly string[] = [
       json ->> '$.creator', json ->> '$.updatedAt', json -> '$.active'
     FROM records WHERE kind = 'endpoint' AND json ->> '$.active' IS NOT NULL;
   `,
+  IDENTITY_SCHEMA,
 ];
 
 export class Store {
+  readonly identities: IdentityTables;
+  readonly sealedValues: SealedValues;
   readonly #db: Database.Database;
   readonly #selectRecords: Database.Statement<[RecordKind], StoredRecord>;
   readonly #selectOne: Database.Statement<[RecordKind, string], { json: string }>;
@@ -148,6 +153,8 @@ export class Store {
 
   private constructor(db: Database.Database) {
     this.#db = db;
+    this.identities = new IdentityTables(db);
+    this.sealedValues = new SealedValues(db);
     this.#selectRecords = db.prepare('SELECT name, json FROM records WHERE kind = ? ORDER BY name');
     this.#selectOne = db.prepare('SELECT json FROM records WHERE kind = ? AND name = ?');
     const write = db.transaction((change: StoreCommit) => this.#write(change));

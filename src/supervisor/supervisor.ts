@@ -23,6 +23,7 @@ import type { Counters, DataPlane } from '../control/data-plane.js';
 import { deltaOf } from '../control/delta.js';
 import {
   encodeFrame,
+  type Access,
   type DeploymentAddresses,
   type Envelope,
   type Hello,
@@ -34,6 +35,7 @@ import {
 import type { RefusalStats } from '../control/stats.js';
 import type { Addon } from '../native/contract.js';
 import type { SharedBlock } from '../native/shared-block.js';
+import { AccessChannel, type AccessSource } from './access-channel.js';
 import { Columns } from './columns.js';
 import { workerCount } from './cores.js';
 import { checkListenable, openListeners, type Listeners } from './listeners.js';
@@ -47,6 +49,8 @@ export interface SupervisorOptions {
   readonly config: Config;
   readonly addon: Addon;
   readonly credentials: readonly TokenCredential[];
+  /** Of the keyed hash of access tokens. */
+  readonly accessTokenKey: Uint8Array;
   readonly logger: Logger;
   readonly logReadable: boolean;
 }
@@ -68,6 +72,7 @@ export class Supervisor implements DataPlane {
   readonly #memoryDescriptors: readonly [number, number];
   /** By slot. */
   readonly #wakeDescriptors: readonly number[];
+  readonly #access: AccessChannel;
   readonly #columns: Columns;
   readonly #trial: TrialEngine;
   readonly #server: Server;
@@ -95,6 +100,7 @@ export class Supervisor implements DataPlane {
     this.#wakeDescriptors = Array.from({ length: memory.block.workers }, () =>
       addon.createWakeDescriptor(),
     );
+    this.#access = new AccessChannel(memory.block);
     this.#columns = new Columns(memory.block);
     this.#trial = new TrialEngine(addon);
     this.#orphans = new Orphans({
@@ -229,6 +235,25 @@ export class Supervisor implements DataPlane {
     });
   }
 
+  /** Call before the first publish: workers judge nobody before they know of it. */
+  useAccess(source: AccessSource): void {
+    this.#access.use(source);
+    for (const worker of this.#slots) this.#greet(worker);
+  }
+
+  /** Who may call has changed. Effective in every worker when this returns. */
+  changeAccess(change: Omit<Access, 'epoch'>): void {
+    this.#access.change(change, (frame) => {
+      for (const worker of this.#slots) worker.sendFrame(frame);
+    });
+  }
+
+  /** Spares the workers the verification of a token that was made here. */
+  announceToken(token: string, verifiedJson: string): void {
+    const frame = encodeFrame({ issuedToken: { token, verifiedJson } });
+    for (const worker of this.#slots) worker.sendFrame(frame);
+  }
+
   refusals(): RefusalStats[] {
     return this.#columns.refusals();
   }
@@ -333,6 +358,10 @@ export class Supervisor implements DataPlane {
       (envelope) => {
         if (envelope.hello === undefined) {
           receive?.(envelope);
+          if (worker !== null)
+            this.#access.onEnvelope(envelope, (answer) => {
+              channel.send(answer);
+            });
           return;
         }
         worker = this.#ownWorker(envelope.hello);
@@ -362,7 +391,14 @@ export class Supervisor implements DataPlane {
   #admit(worker: WorkerSlot, channel: ControlChannel): void {
     worker.join(channel);
     worker.send({ setup: this.#setup(worker) });
+    this.#greet(worker);
     void this.#exclusive(() => this.#birth(worker, channel));
+  }
+
+  #greet(worker: WorkerSlot): void {
+    this.#access.greet((envelope) => {
+      worker.send(envelope);
+    });
   }
 
   /** Brings a worker that has no revision to the active one; it accepts then. */
@@ -390,7 +426,7 @@ export class Supervisor implements DataPlane {
   }
 
   #setup(worker: WorkerSlot): Setup {
-    const { config, credentials } = this.#options;
+    const { config, credentials, accessTokenKey } = this.#options;
     return {
       workspaceId: config.workspace_id,
       authRequired: config.auth.mode === 'required',
@@ -399,6 +435,8 @@ export class Supervisor implements DataPlane {
       maxHeaderBytes: config.data_plane.max_header_bytes,
       maxConnections: config.data_plane.max_connections,
       mode: this.#modeOf(worker),
+      servingDomain: config.data_plane.serving_domain,
+      accessTokenKey,
     };
   }
 

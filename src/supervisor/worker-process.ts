@@ -140,7 +140,7 @@ export class WorkerSlot {
     const inherited = [...memoryDescriptors, ...wakeDescriptors, ...listening];
     const child = spawn(process.execPath, entry, {
       stdio: ['ignore', 'inherit', 'inherit', ...inherited],
-      env: { ...process.env, [WORKER_LAUNCH_VARIABLE]: JSON.stringify(worker) },
+      env: { ...environmentOfWorkers(), [WORKER_LAUNCH_VARIABLE]: JSON.stringify(worker) },
     });
     this.#process = child;
     this.#startTime = child.pid === undefined ? null : startTimeOf(child.pid);
@@ -331,4 +331,10 @@ export class WorkerSlot {
 
 function hasExited(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** A worker relays what strangers send: it has no use for the secrets of the supervisor's variables. */
+function environmentOfWorkers(): NodeJS.ProcessEnv {
+  const secret = ['POINTSMAN_MASTER_KEY', 'POINTSMAN_ADMIN_TOKEN'];
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !secret.includes(name)));
 }

@@ -8,7 +8,6 @@
  * taken for the next one. Owns the relays of the worker, by exchange id.
  */
 import { randomUUID } from 'node:crypto';
-import type { CredentialChecker } from '../auth/credentials.js';
 import { errorCodeNumbers, PointsmanError, type ErrorCode } from '../core/errors.js';
 import type { SnapshotDelta } from '../control/messages.js';
 import { READ_BUFFER_BYTES } from '../native/addon.js';
@@ -19,12 +18,19 @@ import { parseInvocationPath } from './invocation-path.js';
 import { refusalError } from './refusals.js';
 import { Relay } from './relay.js';
 import { readHead, type RequestHead } from './request-head.js';
+import {
+  RELAYED_BODY_BYTES_MAX,
+  relayedMethods,
+  type SupervisorRelay,
+} from './supervisor-relay.js';
+import type { TokenDesk } from './token-desk.js';
 import type { HttpRequest, HttpResponse } from './uws.js';
 
 export interface DoorSettings {
   readonly workspaceId: string;
   readonly authRequired: boolean;
-  readonly checker: CredentialChecker;
+  /** Behind an endpoint's id in host names; empty: none. */
+  readonly servingDomain: string;
   readonly maxRequestBytes: number;
   readonly maxHeaderBytes: number;
   /** The front stands before it: requests are sound, and say themselves who the client is. */
@@ -46,6 +52,12 @@ export class Door {
   readonly #relays: (Relay | null)[] = [];
   /** Names of entities by stats slot. A slot gets another name only when no request of the old one is left. */
   readonly #entityNames: string[] = [];
+  /** Ids of endpoints by name, as last prepared. */
+  readonly #endpointIds = new Map<string, string>();
+  /** Judges tokens that the engine does not know; set before the first request. */
+  desk: Pick<TokenDesk, 'check'> | null = null;
+  /** For calls that only the supervisor can answer; set before the first request. */
+  supervisor: SupervisorRelay | null = null;
   /** Why this worker is not ready; empty when it is. */
   notReady = 'no configuration yet';
   /** Connections are closed behind their answers. */
@@ -76,7 +88,9 @@ export class Door {
   /** @throws Error that says what cannot be built. */
   prepare(delta: SnapshotDelta): void {
     this.engine.prepare(delta);
-    for (const { entities } of delta.endpoints) {
+    for (const name of delta.removedEndpoints) this.#endpointIds.delete(name);
+    for (const { name: endpoint, id, entities } of delta.endpoints) {
+      this.#endpointIds.set(endpoint, id);
       for (const { statsSlot, name } of entities) {
         while (this.#entityNames.length <= statsSlot) this.#entityNames.push('');
         this.#entityNames[statsSlot] = name;
@@ -87,6 +101,11 @@ export class Door {
   /** Name of the entity that a stats slot belongs to. */
   entityName(statsSlot: number): string {
     return this.#entityNames[statsSlot] ?? '';
+  }
+
+  /** Null: there is no such endpoint. */
+  endpointId(name: string): string | null {
+    return this.#endpointIds.get(name) ?? null;
   }
 
   countRefusal(code: ErrorCode): void {
@@ -117,10 +136,12 @@ export class Door {
     const refusal = this.#judge(head, invocation !== null, settings);
     if (refusal !== null) {
       this.#refuse(response, head, ids, refusal);
+    } else if (invocation === null && relayedMethods(head.path) !== null) {
+      this.#relayToSupervisor(response, head, ids);
     } else if (invocation === null) {
       this.#answerHealth(response, head, ids);
     } else {
-      new Relay(this, response, head, ids, invocation, settings.maxRequestBytes).begin();
+      new Relay(this, response, head, ids, invocation, settings).begin();
     }
   };
 
@@ -135,15 +156,57 @@ export class Door {
     if (head.method === 'CONNECT' || head.method === 'TRACE') {
       return refusalError('methodUnknown', { reason: head.method });
     }
-    if (!isInvocation) return judgeHealth(head);
+    if (!isInvocation) return judgeOther(head);
     if (this.startsNothing) return refusalError('takenOver');
-    if (settings.authRequired && settings.checker.check(head.authorization) === null) {
+    if (settings.authRequired && (head.authorization ?? '') === '') {
       return refusalError('unauthenticated');
     }
     if (head.contentLength > settings.maxRequestBytes) {
       return refusalError('bodyTooLarge', { limit: settings.maxRequestBytes });
     }
     return null;
+  }
+
+  #relayToSupervisor(response: HttpResponse, head: RequestHead, ids: AnswerIds): void {
+    let isGone = false;
+    this.unfinished += 1;
+    const finish = (answer: () => void): void => {
+      if (isGone) return;
+      isGone = true;
+      this.unfinished -= 1;
+      response.cork(answer);
+    };
+    response.onAborted(() => {
+      finish(() => undefined);
+    });
+    if (head.clientAddress === '') {
+      head.clientAddress = Buffer.from(response.getRemoteAddressAsText()).toString('latin1');
+    }
+    const fail = (error: PointsmanError, close: boolean): void => {
+      this.countRefusal(error.code);
+      finish(() => {
+        endWithError(response, head.method, ids, error, close);
+      });
+    };
+    readSmallBody(response, (body) => {
+      const call =
+        body === null
+          ? Promise.reject(refusalError('bodyTooLarge', { limit: RELAYED_BODY_BYTES_MAX }))
+          : (this.supervisor?.call(head, ids.requestId, body) ?? Promise.reject(noSupervisor()));
+      call.then(
+        ({ status, fields, contentLength, body: answer }) => {
+          finish(() => {
+            beginAnswer(response, status, fields, ids);
+            if (head.method === 'HEAD') endBodiless(response, contentLength, head.close);
+            else response.end(answer, head.close);
+          });
+        },
+        (error: unknown) => {
+          const known = error instanceof PointsmanError ? error : refusalError('localFailed');
+          fail(known, head.close || body === null);
+        },
+      );
+    });
   }
 
   #answerHealth(response: HttpResponse, head: RequestHead, ids: AnswerIds): void {
@@ -186,6 +249,10 @@ export class Door {
   };
 }
 
+function noSupervisor(): PointsmanError {
+  return new PointsmanError('TEMPORARILY_UNAVAILABLE', 'The control plane is not known yet');
+}
+
 function headTooLarge(maxHeaderBytes: number): PointsmanError {
   return new PointsmanError(
     'INVALID_PARAMETER_VALUE',
@@ -205,14 +272,16 @@ export function endWithError(
   let fields = `content-type: application/json\r\nx-pointsman-error: ${error.code}\r\n`;
   if (error.retryAfterS !== null) fields += `retry-after: ${String(error.retryAfterS)}\r\n`;
   if (error.allow !== null) fields += `allow: ${error.allow}\r\n`;
-  if (error.status === 401) fields += 'www-authenticate: Bearer\r\n';
+  if (error.challenge !== null) fields += `www-authenticate: ${error.challenge}\r\n`;
   beginAnswer(response, error.status, fields, ids);
   const body = JSON.stringify(error.toBody());
   if (method === 'HEAD') endBodiless(response, Buffer.byteLength(body), close);
   else response.end(body, close);
 }
 
-function judgeHealth(head: RequestHead): PointsmanError | null {
+function judgeOther(head: RequestHead): PointsmanError | null {
+  const methods = relayedMethods(head.path);
+  if (methods !== null) return judgeRelayed(head, methods);
   if (head.path !== '/healthz' && head.path !== '/readyz') {
     return new PointsmanError('ENDPOINT_NOT_FOUND', 'The path names nothing that is served here');
   }
@@ -220,6 +289,34 @@ function judgeHealth(head: RequestHead): PointsmanError | null {
   return new PointsmanError('INVALID_PARAMETER_VALUE', 'Health is read with GET', {
     status: 405,
     allow: 'GET, HEAD',
+  });
+}
+
+function judgeRelayed(head: RequestHead, methods: string): PointsmanError | null {
+  if (!methods.split(', ').includes(head.method)) {
+    return new PointsmanError('INVALID_PARAMETER_VALUE', `This path takes ${methods}`, {
+      status: 405,
+      allow: methods,
+    });
+  }
+  if (head.contentLength <= RELAYED_BODY_BYTES_MAX) return null;
+  return refusalError('bodyTooLarge', { limit: RELAYED_BODY_BYTES_MAX });
+}
+
+/**
+ * Reads a body of at most RELAYED_BODY_BYTES_MAX; null: it is longer. Never called back when the client leaves.
+ */
+function readSmallBody(response: HttpResponse, done: (body: Buffer | null) => void): void {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  let isDone = false;
+  response.onData((chunk, isLast) => {
+    if (isDone) return;
+    bytes += chunk.byteLength;
+    isDone = isLast || bytes > RELAYED_BODY_BYTES_MAX;
+    // Copied: the bytes are gone after this call.
+    parts.push(Buffer.from(chunk.slice(0)));
+    if (isDone) done(bytes > RELAYED_BODY_BYTES_MAX ? null : Buffer.concat(parts, bytes));
   });
 }
 

@@ -12,6 +12,8 @@ export interface InvocationPath {
   readonly endpoint: string;
   /** Empty: routed by the split. */
   readonly served: string;
+  /** With the workspace id before it: the form that route-optimized endpoints show. */
+  readonly hasWorkspace: boolean;
 }
 
 const PREFIX = '/serving-endpoints/';
@@ -22,7 +24,8 @@ const NAME = /^[A-Za-z0-9_-]{1,128}$/;
 /** Null when the path is no invocation. */
 export function parseInvocationPath(path: string, workspaceId: string): InvocationPath | null {
   let start = PREFIX.length;
-  if (!path.startsWith(PREFIX)) {
+  const hasWorkspace = !path.startsWith(PREFIX);
+  if (hasWorkspace) {
     const own = `/${workspaceId}`;
     if (!path.startsWith(own) || !path.startsWith(PREFIX, own.length)) return null;
     start += own.length;
@@ -30,8 +33,20 @@ export function parseInvocationPath(path: string, workspaceId: string): Invocati
   if (!path.endsWith(SUFFIX)) return null;
   const middle = path.slice(start, -SUFFIX.length);
   const served = middle.indexOf(SERVED);
-  if (served < 0) return NAME.test(middle) ? { endpoint: middle, served: '' } : null;
+  if (served < 0) return NAME.test(middle) ? { endpoint: middle, served: '', hasWorkspace } : null;
   const endpoint = middle.slice(0, served);
   const entity = middle.slice(served + SERVED.length);
-  return NAME.test(endpoint) && NAME.test(entity) ? { endpoint, served: entity } : null;
+  if (!NAME.test(endpoint) || !NAME.test(entity)) return null;
+  return { endpoint, served: entity, hasWorkspace };
+}
+
+/** The endpoint id of `{endpoint-id}.{domain}[:port]`; empty when the host has another form. */
+export function endpointIdOfHost(host: string, domain: string): string {
+  if (domain === '') return '';
+  const colon = host.lastIndexOf(':');
+  const name = colon < 0 ? host : host.slice(0, colon);
+  const dot = name.length - domain.length - 1;
+  if (dot <= 0 || name.slice(dot).toLowerCase() !== `.${domain.toLowerCase()}`) return '';
+  const id = name.slice(0, dot);
+  return NAME.test(id) ? id : '';
 }

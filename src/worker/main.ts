@@ -7,9 +7,9 @@
  * Before it accepts it ends with its supervisor; from then on it outlives it: it serves the revision it has until
  * a supervisor comes, takes the listening sockets and lets it finish.
  */
-import { CredentialChecker } from '../auth/credentials.js';
 import { messageOf } from '../core/errors.js';
 import { unixSocketPath } from '../control/control-socket.js';
+import { relaySocketPath } from '../control/relay-socket.js';
 import {
   WorkerMode,
   type DeploymentAddresses,
@@ -31,6 +31,8 @@ import { ControlLink } from './control-link.js';
 import { Door, type DoorSettings } from './door.js';
 import { Ending, type Load } from './ending.js';
 import { refusalNumber, refusalTexts } from './refusals.js';
+import { SupervisorRelay } from './supervisor-relay.js';
+import { TokenDesk } from './token-desk.js';
 import { createApp } from './uws.js';
 
 const BEAT_MS = 100;
@@ -97,8 +99,23 @@ const link = new ControlLink({
   },
 });
 
+const desk: TokenDesk = new TokenDesk({
+  engine: door.engine,
+  block,
+  send: (envelope) => {
+    link.send(envelope);
+  },
+  endpointId: (name) => door.endpointId(name),
+  onFault(problem) {
+    logger.warn({ problem }, 'verification of tokens');
+  },
+});
+door.desk = desk;
+door.supervisor = new SupervisorRelay(relaySocketPath(launch.stateDir));
+
 function onEnvelope(envelope: Envelope): void {
   if (envelope.setup !== undefined) setUp(envelope.setup);
+  desk.onEnvelope(envelope);
   if (envelope.prepare !== undefined) prepare(envelope.prepare.delta);
   if (envelope.discard !== undefined) door.engine.discard(envelope.discard.revision);
   if (envelope.commit !== undefined) commit(envelope.commit.revision);
@@ -113,12 +130,13 @@ function setUp(setup: Setup): void {
   settings = {
     workspaceId: setup.workspaceId,
     authRequired: setup.authRequired,
-    checker: new CredentialChecker(setup.credentials),
+    servingDomain: setup.servingDomain,
     maxRequestBytes: setup.maxRequestBytes,
     maxHeaderBytes: setup.maxHeaderBytes,
     guarded: setup.mode !== WorkerMode.JS,
   };
   maxConnections = setup.maxConnections;
+  desk.setUp(setup);
   if (!first) return;
   const meetsClients = setup.mode === WorkerMode.JS;
   createApp({
@@ -134,19 +152,24 @@ function setUp(setup: Setup): void {
 }
 
 function openFront(setup: Setup): void {
-  const { workspaceId, authRequired, maxRequestBytes, maxHeaderBytes } = setup;
+  const { workspaceId, servingDomain, authRequired, maxRequestBytes, maxHeaderBytes } = setup;
   const fastPath = setup.mode === WorkerMode.NATIVE;
   const refusals = refusalTexts(maxRequestBytes);
   door.engine.openFront(
-    { workspaceId, authRequired, fastPath, maxRequestBytes, maxHeaderBytes, refusals },
+    {
+      workspaceId,
+      servingDomain,
+      authRequired,
+      fastPath,
+      maxRequestBytes,
+      maxHeaderBytes,
+      refusals,
+    },
     (connection, generation, authorization) => {
-      const epoch = block.authEpoch();
-      if (settings?.checker.check(authorization) == null) {
-        door.engine.reject(connection, generation, refusalNumber('unauthenticated'));
-        return;
-      }
-      door.engine.rememberToken(authorization, epoch, 0);
-      door.engine.admit(connection, generation);
+      void desk.check(authorization).then((refusal) => {
+        if (refusal === null) door.engine.admit(connection, generation);
+        else door.engine.reject(connection, generation, refusalNumber(refusal));
+      });
     },
   );
 }

@@ -7,6 +7,11 @@
 import { errorCodeNumbers, ERROR_CATALOGUE, PointsmanError } from '../core/errors.js';
 import type { ErrorCode } from '../core/errors.js';
 import { FailureCode, type RefusalText } from '../native/contract.js';
+import {
+  INSUFFICIENT_SCOPE_CHALLENGE,
+  INVALID_TOKEN_CHALLENGE,
+  MISSING_TOKEN_CHALLENGE,
+} from '../auth/bearer.js';
 
 interface RefusalEntry {
   readonly code: ErrorCode;
@@ -14,6 +19,7 @@ interface RefusalEntry {
   readonly status?: number;
   readonly retryAfterS?: number;
   readonly allow?: string;
+  readonly challenge?: string;
 }
 
 /** Seconds a client is asked to wait when nothing is ready: about one probe interval. */
@@ -33,10 +39,24 @@ const REFUSALS = {
   unauthenticated: {
     code: 'UNAUTHENTICATED',
     message: 'A credential is needed: Authorization: Bearer <token>, or Basic with user "token"',
+    challenge: MISSING_TOKEN_CHALLENGE,
+  },
+  tokenInvalid: {
+    code: 'UNAUTHENTICATED',
+    message: 'The credential of the Authorization field is not valid, has expired or was revoked',
+    challenge: INVALID_TOKEN_CHALLENGE,
   },
   forbidden: {
     code: 'PERMISSION_DENIED',
     message: 'The credential does not allow a query of endpoint {endpoint}',
+    challenge: INSUFFICIENT_SCOPE_CHALLENGE,
+  },
+  routeToken: {
+    code: 'PERMISSION_DENIED',
+    message:
+      'Endpoint {endpoint} is route-optimized: its URL takes only OAuth tokens that were issued for it; ask ' +
+      '/oidc/v1/token for one with the authorization_details that the endpoint shows in data_plane_info',
+    challenge: INSUFFICIENT_SCOPE_CHALLENGE,
   },
   noConfiguration: {
     code: 'TEMPORARILY_UNAVAILABLE',
@@ -143,11 +163,12 @@ export function refusalNumber(refusal: Refusal): number {
 
 export function refusalError(refusal: Refusal, details: RefusalDetails = {}): PointsmanError {
   const entry: RefusalEntry = REFUSALS[refusal];
-  const { code, status, retryAfterS, allow } = entry;
+  const { code, status, retryAfterS, allow, challenge } = entry;
   return new PointsmanError(code, fill(entry.message, { ...details }), {
     ...(status === undefined ? {} : { status }),
     ...(retryAfterS === undefined ? {} : { retryAfterS }),
     ...(allow === undefined ? {} : { allow }),
+    ...(challenge === undefined ? {} : { challenge }),
   });
 }
 
@@ -196,6 +217,7 @@ export function refusalTexts(maxRequestBytes: number): RefusalText[] {
       body: JSON.stringify({ error_code: entry.code, message }),
       retryAfterS: entry.retryAfterS ?? 0,
       allow: entry.allow ?? '',
+      challenge: entry.challenge ?? '',
     };
   });
 }

@@ -12,8 +12,8 @@ import { EventFlag, StartRefusal } from '../native/contract.js';
 import { READ_BUFFER_BYTES, REQUEST_BUFFER_BYTES_MAX } from '../native/addon.js';
 import type { PointsmanError } from '../core/errors.js';
 import { beginAnswer, endBodiless, type AnswerIds } from './answer.js';
-import { endWithError, type Door } from './door.js';
-import type { InvocationPath } from './invocation-path.js';
+import { endWithError, type Door, type DoorSettings } from './door.js';
+import { endpointIdOfHost, type InvocationPath } from './invocation-path.js';
 import { failureRefusal, refusalError } from './refusals.js';
 import type { RequestHead } from './request-head.js';
 import type { HttpResponse } from './uws.js';
@@ -21,6 +21,8 @@ import type { HttpResponse } from './uws.js';
 /** Stall buffers kept for reuse; slow readers beyond that allocate theirs. */
 const SPARE_STALL_BUFFERS_MAX = 64;
 const spareStallBuffers: Uint8Array[] = [];
+/** Verdicts that one request may need: each is lost only to a change of who may call. */
+const TOKEN_CHECKS_MAX = 16;
 const NO_BYTES = new Uint8Array(0);
 const NO_BUFFER = new ArrayBuffer(0);
 
@@ -30,11 +32,12 @@ export class Relay {
   readonly #head: RequestHead;
   readonly #ids: AnswerIds;
   readonly #path: InvocationPath;
-  readonly #bytesMax: number;
+  readonly #settings: DoorSettings;
   #id = -1;
   #gone = false;
   #answered = false;
   #requestBytes = 0;
+  #tokenChecks = 0;
   #requestComplete = false;
   #requestPaused = false;
   /** Length of the answer's body when it goes out by tryEnd, else -1. */
@@ -52,14 +55,14 @@ export class Relay {
     head: RequestHead,
     ids: AnswerIds,
     path: InvocationPath,
-    bytesMax: number,
+    settings: DoorSettings,
   ) {
     this.#door = door;
     this.#response = response;
     this.#head = head;
     this.#ids = ids;
     this.#path = path;
-    this.#bytesMax = bytesMax;
+    this.#settings = settings;
   }
 
   begin(): void {
@@ -76,9 +79,10 @@ export class Relay {
     if (isLast) this.#requestComplete = true;
     if (this.#gone || this.#answered) return;
     this.#requestBytes += chunk.byteLength;
-    if (this.#requestBytes > this.#bytesMax) {
+    const { maxRequestBytes } = this.#settings;
+    if (this.#requestBytes > maxRequestBytes) {
       this.#endExchange();
-      this.#failLater(refusalError('bodyTooLarge', { limit: this.#bytesMax }));
+      this.#failLater(refusalError('bodyTooLarge', { limit: maxRequestBytes }));
       return;
     }
     if (this.#id < 0) {
@@ -89,8 +93,23 @@ export class Relay {
     if (waiting > REQUEST_BUFFER_BYTES_MAX && !isLast) this.#pauseRequest();
   };
 
+  /** The token is not known to the engine: the request waits for a verdict with what has come of its body. */
+  #checkToken(chunk: ArrayBuffer, isLast: boolean): void {
+    const kept = chunk.slice(0);
+    if (!isLast) this.#pauseRequest();
+    const verdict = this.#door.desk?.check(this.#head.authorization ?? '');
+    void (verdict ?? Promise.resolve('noVerdict' as const)).then((refusal) => {
+      if (this.#gone) return;
+      this.#tokenChecks += 1;
+      if (refusal === null && this.#tokenChecks < TOKEN_CHECKS_MAX) this.#start(kept, isLast);
+      else this.#failLater(refusalError(refusal ?? 'noVerdict'));
+      this.#resumeRequest();
+    });
+  }
+
   #start(chunk: ArrayBuffer, isLast: boolean): void {
     const { engine, dispatched } = this.#door;
+    const { authRequired, servingDomain } = this.#settings;
     if (this.#door.startsNothing) {
       this.#failLater(refusalError('takenOver'));
       return;
@@ -99,6 +118,7 @@ export class Relay {
       this.#head.clientAddress === ''
         ? Buffer.from(this.#response.getRemoteAddressAsText()).toString('latin1')
         : this.#head.clientAddress;
+    const hostId = endpointIdOfHost(this.#head.host, servingDomain);
     const id = engine.start(
       this.#path.endpoint,
       this.#path.served,
@@ -110,7 +130,14 @@ export class Relay {
       this.#head.contentLength,
       chunk,
       isLast,
+      authRequired ? (this.#head.authorization ?? '') : null,
+      this.#path.hasWorkspace || hostId !== '',
+      hostId,
     );
+    if (id === StartRefusal.UNKNOWN_TOKEN) {
+      this.#checkToken(chunk, isLast);
+      return;
+    }
     this.#ids.revision = dispatched[0] ?? 0;
     if (id >= 0 || id === StartRefusal.NO_DEPLOYMENT) {
       this.#ids.servedModel = this.#door.entityName(dispatched[1] ?? 0);
@@ -288,6 +315,10 @@ export class Relay {
         return refusalError('noEntity', this.#path);
       case StartRefusal.METHOD_NOT_ALLOWED:
         return refusalError('methodNotAllowed');
+      case StartRefusal.FORBIDDEN:
+        return refusalError('forbidden', this.#path);
+      case StartRefusal.ROUTE_TOKEN:
+        return refusalError('routeToken', this.#path);
       case StartRefusal.NO_SNAPSHOT:
         return refusalError('noConfiguration');
       default:

@@ -4,6 +4,7 @@
  * Its parser takes messages that RFC 9112 calls ambiguous. What can be seen from here is refused, so that no
  * two readings of one message exist behind the router.
  */
+import { CLIENT_ADDRESS_FIELD } from '../control/relay-socket.js';
 import type { HttpRequest } from './uws.js';
 
 export interface RequestHead {
@@ -17,6 +18,9 @@ export interface RequestHead {
    */
   fields: string;
   authorization: string | undefined;
+  host: string;
+  /** Empty: none. */
+  contentType: string;
   requestId: string;
   /** As the front says it; empty where the client's own connection is served. */
   clientAddress: string;
@@ -37,9 +41,7 @@ const METHOD = /^[A-Z-]{1,32}$/;
 const TARGET = /^[\x21\x22\x24-\x7e]+$/;
 const NON_ASCII = /[^\x20-\x7e\r\n\t]/;
 
-/** Same as kClientAddressField in native/http1/header_rules.h. */
-const CLIENT_ADDRESS_FIELD = 'x-pointsman-client';
-/** Same as kAllFieldsField there: what uWebSockets.js cannot read comes in it. */
+/** Same as kAllFieldsField in native/http1/header_rules.h: what uWebSockets.js cannot read comes in it. */
 const ALL_FIELDS_FIELD = 'x-pointsman-fields';
 
 /** `guarded`: the request comes from the front, which alone can set the two fields above then. */
@@ -50,6 +52,8 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
     query: queryOf(request),
     fields: '',
     authorization: undefined,
+    host: '',
+    contentType: '',
     requestId: '',
     clientAddress: '',
     contentLength: 0,
@@ -70,6 +74,7 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
         break;
       case 'host':
         hosts += 1;
+        head.host = value;
         if (!HOST.test(value)) head.refusal = 'Host is not a valid authority';
         break;
       case 'content-length':
@@ -83,6 +88,9 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
         break;
       case 'connection':
         if (/(?:^|[,\s])close(?:$|[,\s])/i.test(value)) head.close = true;
+        break;
+      case 'content-type':
+        head.contentType = value;
         break;
       case 'x-request-id':
         head.requestId = value;

@@ -318,7 +318,7 @@ await t.test('refusals', async (t) => {
     '/2/serving-endpoints/echo/invocations',
     '/serving-endpoints/echo/served-models/echo/served-models/echo/invocations',
     '/serving-endpoints/echo/served-models//invocations',
-    '/api/2.0/serving-endpoints',
+    '/api/2.0/deployments',
   ];
   for (const path of paths) {
     await t.test(`404 ${path}`, async (t) => {

@@ -278,7 +278,7 @@ function cleanEnv(): NodeJS.ProcessEnv {
   return Object.fromEntries(kept);
 }
 
-async function call(
+export async function call(
   url: string,
   method: string,
   token: string,

@@ -17,15 +17,16 @@ namespace {
 
 RefusalTexts refusalTexts() {
   RefusalTexts texts;
-  constexpr std::array<int, kRefusals> kStatuses{400, 501, 501, 401, 403, 503, 404, 404, 405,
-                                                 413, 503, 408, 408, 503, 503, 504, 400, 502,
-                                                 503, 500, 429, 429, 429, 429, 429, 429};
+  constexpr std::array<int, kRefusals> kStatuses{
+      400, 501, 501, 401, 401, 403, 403, 503, 404, 404, 405, 413, 503, 408,
+      408, 503, 503, 504, 400, 502, 503, 500, 429, 429, 429, 429, 429, 429};
   for (size_t index = 0; index < kRefusals; index++) {
     texts[index].status = kStatuses[index];
     texts[index].code = "CODE_" + std::to_string(index);
     texts[index].body = R"({"message":"{endpoint} {served} {reason}"})";
   }
   texts[static_cast<size_t>(Refusal::kMethodNotAllowed)].allow = "POST";
+  texts[static_cast<size_t>(Refusal::kUnauthenticated)].challenge = "Bearer";
   texts[static_cast<size_t>(Refusal::kNoReadyAddress)].retryAfterS = 2;
   return texts;
 }
@@ -165,7 +166,7 @@ FrontKit::FrontKit(bool fastPath)
   control.activeRevision.store(1);
   Connector& connector = *this;
   FrontHost& host = *this;
-  front.emplace(*engine, connector, host,
+  front.emplace(*engine, connector, host, tokens,
                 FrontSettings{.workspaceId = "1",
                               .authRequired = true,
                               .fastPath = fastPath,
@@ -208,7 +209,7 @@ void FrontKit::judgeAll() {
       front->reject(connection, generation, Refusal::kUnauthenticated);
       continue;
     }
-    front->tokens().insert(kGoodToken, 0, 0);
+    tokens.insert(kGoodToken, control.authEpoch.load(), 0, {});
     front->admit(connection, generation);
   }
 }

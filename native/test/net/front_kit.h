@@ -74,6 +74,7 @@ class FrontKit final : private Connector, private FrontHost {
   ControlPage control{};
   LocalColumn column;
   std::optional<Engine> engine;
+  TokenCache tokens{7};
   std::optional<Front> front;
   Verdict verdict = Verdict::kAtOnce;
   uint32_t tokensAsked = 0;

@@ -6,17 +6,19 @@ import { changeOptions, pathParam, requireBody, sendTagged, updateOptions } from
 const PATH = '/api/2.0/pointsman/endpoints/:name';
 
 export function endpointUpdateRoutes(app: FastifyInstance, control: ControlPlane): void {
-  app.get(`${PATH}/history`, (request) => ({
+  app.get(`${PATH}/history`, { config: { access: 'CAN_VIEW' } }, (request) => ({
     configs: control.endpointHistory(pathParam(request, 'name')),
   }));
 
-  app.post(`${PATH}/rollback`, async (request, reply) => {
+  const manage = { config: { access: 'CAN_MANAGE' } } as const;
+
+  app.post(`${PATH}/rollback`, manage, async (request, reply) => {
     const name = pathParam(request, 'name');
     const body = requireBody(request);
     return sendTagged(reply, await control.rollbackEndpoint(name, body, updateOptions(request)));
   });
 
-  app.post(`${PATH}/cancel-update`, async (request, reply) => {
+  app.post(`${PATH}/cancel-update`, manage, async (request, reply) => {
     const name = pathParam(request, 'name');
     return sendTagged(reply, await control.cancelUpdate(name, changeOptions(request)));
   });

@@ -60,7 +60,7 @@ export function invocationRoutes(app: FastifyInstance, supervisor: SupervisorVie
 
   for (const form of FORMS) {
     for (const url of [form, `/:workspace_id${form}`]) {
-      app.post(url, { config: { access: 'query' } }, handler);
+      app.post(url, { config: { access: 'invocation' } }, handler);
     }
   }
 }

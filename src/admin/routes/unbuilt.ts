@@ -7,7 +7,6 @@ import type { FastifyInstance, HTTPMethods } from 'fastify';
 import { PointsmanError } from '../../core/errors.js';
 
 const ENDPOINTS = '/api/2.0/serving-endpoints';
-const PERMISSIONS = '/api/2.0/permissions/serving-endpoints/:id';
 
 export const UNBUILT_CALLS: readonly (readonly [
   call: string,
@@ -26,10 +25,6 @@ export const UNBUILT_CALLS: readonly (readonly [
   ['M15', 'GET', `${ENDPOINTS}/:name/served-models/:served/logs`],
   ['M16', 'GET', `${ENDPOINTS}/:name/metrics`],
   ['M17', 'GET', `${ENDPOINTS}/:name/openapi`],
-  ['M18', 'GET', PERMISSIONS],
-  ['M19', 'GET', `${PERMISSIONS}/permissionLevels`],
-  ['M20', 'PUT', PERMISSIONS],
-  ['M21', 'PATCH', PERMISSIONS],
   ['M22', 'GET', `${ENDPOINTS}/get-model-optimization-info/:model/:version`],
   ['M23', 'GET', `${ENDPOINTS}/:name/events`],
   ['M24', 'POST', '/api/2.0/external-function'],
@@ -41,6 +36,7 @@ export function unbuiltRoutes(app: FastifyInstance): void {
     app.route({
       method,
       url: path,
+      config: { access: 'caller' },
       handler: () => {
         throw new PointsmanError(
           'NOT_IMPLEMENTED',

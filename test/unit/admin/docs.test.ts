@@ -6,7 +6,7 @@ import { createAdminApp } from '../../../src/admin/app.js';
 import { RouteTable } from '../../../src/admin/route-table.js';
 import { ERROR_CATALOGUE } from '../../../src/core/errors.js';
 import { projectFile } from '../project-file.js';
-import { MemoryControl } from './harness.js';
+import { MemoryControl, startIdentities } from './harness.js';
 
 /** Cells of every table row that begins with a code span. */
 function rowsOf(file: string): string[][] {
@@ -23,10 +23,13 @@ function rowsOf(file: string): string[][] {
 
 t.test('docs/admin-api.md lists exactly the routes', async (t) => {
   const routes = new RouteTable();
+  const control = new MemoryControl();
   const app = createAdminApp(
     {
-      control: new MemoryControl(),
-      authenticate: () => null,
+      control,
+      authenticate: () => Promise.resolve(null),
+      identities: startIdentities(t, control),
+      workspaceId: '1',
       supervisor: {
         workers: () => [],
         refusals: () => [],
@@ -39,6 +42,13 @@ t.test('docs/admin-api.md lists exactly the routes', async (t) => {
       loopbackOnly: true,
       allowedHosts: [],
       updateDeadlineMs: 1,
+      oidc: {
+        issuer: '',
+        baseUrl: () => '',
+        workspaceId: '1',
+        tokens: { answer: () => Promise.reject(new Error('nobody asks')) },
+        keys: { publicKeys: () => [], rotate: () => Promise.resolve('') },
+      },
     },
     routes,
   );

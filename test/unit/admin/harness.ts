@@ -9,7 +9,11 @@ import type { Test } from 'tap';
 import { pino } from 'pino';
 import { createAdminApp } from '../../../src/admin/app.js';
 import type { AdminOptions, Readiness } from '../../../src/admin/contract.js';
+import { Authenticator, type AuthenticatorOptions } from '../../../src/auth/authenticator.js';
 import { CredentialChecker, hashToken } from '../../../src/auth/credentials.js';
+import { IdentityBook } from '../../../src/auth/identity-book.js';
+import { LoginThrottle } from '../../../src/auth/login-throttle.js';
+import { StoredIdentities } from '../../../src/auth/stored-identities.js';
 import type {
   ChangeOptions,
   ConfigHistoryItem,
@@ -22,7 +26,16 @@ import type {
   Tagged,
   WorkerStatus,
 } from '../../../src/control/control-plane.js';
+import { ShardedMap } from '../../../src/control/sharded-map.js';
+import { GrantBook } from '../../../src/control/grant-book.js';
+import { creatorGrants } from '../../../src/control/grants.js';
+import type { EndpointRecord } from '../../../src/control/records.js';
+import { newEndpoint } from '../../../src/control/transitions.js';
+import { systemClock } from '../../../src/core/clock.js';
 import { PointsmanError } from '../../../src/core/errors.js';
+import { createSealer } from '../../../src/store/sealed-box.js';
+import { Store } from '../../../src/store/store.js';
+import { temporaryDirectory } from '../auth/kit.js';
 
 export const ADMIN_TOKEN = 'admin-token-of-the-test';
 export const QUERY_TOKEN = 'query-token-of-the-test';
@@ -46,6 +59,16 @@ const WORKER: WorkerStatus = {
 /** Remembers what it was called with; keeps endpoints by name with a counter as entity tag. */
 export class MemoryControl implements ControlPlane {
   revision = 1;
+  /** What grants hang on; its keys are those of `records`. */
+  #endpoints = ShardedMap.of<EndpointRecord>([]);
+  readonly grants = new GrantBook({
+    content: () => ({ endpoints: this.#endpoints, deployments: new Map(), servedBy: new Map() }),
+    exclusive: (task) => task(),
+    commit: ({ endpoints }) => {
+      this.#endpoints = this.#endpoints.with(endpoints);
+      return Promise.resolve();
+    },
+  });
   readonly records = new Map<string, Tagged<JsonObject>>();
   readonly changes: ChangeOptions[] = [];
   readonly applied: { manifest: unknown; options: ManifestOptions }[] = [];
@@ -174,32 +197,64 @@ export class MemoryControl implements ControlPlane {
     this.revision += 1;
     this.changes.push(options);
     const record = { value, etag: `"${String(this.revision)}"` };
-    this.records.set(value['name'] as string, record);
+    const name = value['name'] as string;
+    this.records.set(name, record);
+    if (!this.#endpoints.has(name)) {
+      const grants = creatorGrants(options.principalId);
+      const id = this.#endpoints.size.toString(16).padStart(32, '0');
+      const endpoint = newEndpoint(name, id, options.principal, 0, { grants });
+      this.#endpoints = this.#endpoints.with([[name, endpoint]]);
+    }
     return record;
   }
+}
+
+/** Identities over a store of their own. */
+export function startIdentities(t: Test, control: ControlPlane): StoredIdentities {
+  const store = Store.open(temporaryDirectory(t));
+  t.teardown(() => {
+    store.close();
+  });
+  return new StoredIdentities({
+    tables: store.identities,
+    sealer: createSealer(Buffer.alloc(32)),
+    clock: systemClock,
+    book: new IdentityBook(store.identities),
+    grants: control.grants,
+  });
 }
 
 export interface Harness {
   readonly url: string;
   readonly control: MemoryControl;
+  readonly identities: StoredIdentities;
   readonly logLines: string[];
   setReady(readiness: Readiness): void;
 }
 
-export async function startAdmin(t: Test, options: Partial<AdminOptions> = {}): Promise<Harness> {
+export async function startAdmin(
+  t: Test,
+  options: Partial<AdminOptions> = {},
+  access: Partial<AuthenticatorOptions> = {},
+): Promise<Harness> {
   const control = new MemoryControl();
   const logLines: string[] = [];
-  const checker = new CredentialChecker([
-    { tokenSha256: hashToken(ADMIN_TOKEN), principal: 'admin' },
-    { tokenSha256: hashToken(QUERY_TOKEN), principal: 'query' },
-  ]);
+  const identities = startIdentities(t, control);
+  const authenticator = new Authenticator({
+    localTokens: new CredentialChecker([
+      { tokenSha256: hashToken(ADMIN_TOKEN), principal: 'admin' },
+      { tokenSha256: hashToken(QUERY_TOKEN), principal: 'query' },
+    ]),
+    identities,
+    throttle: new LoginThrottle(systemClock),
+    ...access,
+  });
   let readiness: Readiness = { ready: true, reason: '' };
   const app = createAdminApp({
     control,
-    authenticate: (authorization) => {
-      const name = checker.check(authorization);
-      return name === null ? null : { name, role: name === 'query' ? 'query' : 'admin' };
-    },
+    authenticate: (authorization, address) => authenticator.authenticate(authorization, address),
+    identities,
+    workspaceId: '900800700600',
     supervisor: {
       workers: () => [WORKER],
       refusals: () => [],
@@ -219,6 +274,7 @@ export async function startAdmin(t: Test, options: Partial<AdminOptions> = {}): 
   return {
     url,
     control,
+    identities,
     logLines,
     setReady: (next) => {
       readiness = next;

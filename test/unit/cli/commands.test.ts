@@ -357,6 +357,15 @@ t.test('check finds what is wrong with a configuration and a manifest', async (t
   t.match(flag.err, /data_plane\.workers \(--data-plane-workers\): must be an integer/);
 });
 
+t.test('rotate-keys says what becomes of the tokens', async (t) => {
+  const daemon = await startDaemon(t);
+  const local = (argv: string[]) => run([...argv, '--host', daemon.url, '--token', TOKEN]);
+  t.match((await local(['rotate-keys'])).out, /^Key next is published and signs in a minute/);
+  t.match((await local(['rotate-keys', '--revoke'])).out, /^Key fresh signs now; every token/);
+  const json = await local(['rotate-keys', '--revoke', '--json']);
+  t.strictSame(JSON.parse(json.out), { kid: 'fresh', revoked: true });
+});
+
 const COMMANDS = [
   'serve',
   'check',
@@ -366,6 +375,7 @@ const COMMANDS = [
   'cancel-update',
   'endpoints',
   'deployments',
+  'rotate-keys',
   'status',
 ];
 

@@ -9,13 +9,22 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { pino } from 'pino';
 import { createAdminApp } from '../../../src/admin/app.js';
+import { Authenticator } from '../../../src/auth/authenticator.js';
+import { CredentialChecker, hashToken } from '../../../src/auth/credentials.js';
+import { IdentityBook } from '../../../src/auth/identity-book.js';
+import { LoginThrottle } from '../../../src/auth/login-throttle.js';
+import { StoredIdentities } from '../../../src/auth/stored-identities.js';
 import type { Io } from '../../../src/cli/io.js';
 import { runCli } from '../../../src/cli/program.js';
 import { STATE_FILES } from '../../../src/config/state-files.js';
+import { systemClock } from '../../../src/core/clock.js';
+import { createSealer } from '../../../src/store/sealed-box.js';
+import { Store } from '../../../src/store/store.js';
 import {
   entityCounts,
   startControl,
   startReplica,
+  tempDir,
   type Harness,
   type Replica,
 } from '../control/harness.js';
@@ -32,12 +41,26 @@ export interface Daemon extends Harness {
 
 /** A daemon's supervisor half whose state directory holds URL and token as a real one's does. */
 export async function startDaemon(t: Test): Promise<Daemon> {
-  const harness = await startControl(t);
+  const store = Store.open(tempDir(t));
+  const book = new IdentityBook(store.identities);
+  const harness = await startControl(t, { store, directory: book });
   const replica = await startReplica(t);
+  const identities = new StoredIdentities({
+    tables: store.identities,
+    sealer: createSealer(Buffer.alloc(32)),
+    clock: systemClock,
+    book,
+    grants: harness.control.grants,
+  });
+  const admin = { tokenSha256: hashToken(TOKEN), principal: 'admin' };
+  const localTokens = new CredentialChecker([admin]);
+  const throttle = new LoginThrottle(systemClock);
+  const authenticator = new Authenticator({ localTokens, identities, throttle });
   const app = createAdminApp({
     control: harness.control,
-    authenticate: (authorization) =>
-      authorization === `Bearer ${TOKEN}` ? { name: 'admin', role: 'admin' } : null,
+    authenticate: (authorization, address) => authenticator.authenticate(authorization, address),
+    identities,
+    workspaceId: '1',
     supervisor: {
       workers: () => [
         {
@@ -64,6 +87,16 @@ export async function startDaemon(t: Test): Promise<Daemon> {
     loopbackOnly: true,
     allowedHosts: [],
     updateDeadlineMs: 1000,
+    oidc: {
+      issuer: 'http://127.0.0.1:1/oidc',
+      baseUrl: () => 'http://127.0.0.1:1',
+      workspaceId: '1',
+      tokens: { answer: () => Promise.reject(new Error('no command asks for tokens')) },
+      keys: {
+        publicKeys: () => [],
+        rotate: ({ revoke }) => Promise.resolve(revoke ? 'fresh' : 'next'),
+      },
+    },
   });
   t.teardown(() => app.close());
   const url = await app.listen({ host: '127.0.0.1', port: 0 });

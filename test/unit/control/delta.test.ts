@@ -9,7 +9,14 @@ import type {
 
 function routes(name: string, deployment = 'm'): EndpointRoutes {
   const entity = { name: 'a', sharePpm: 1_000_000, deployment, statsSlot: 0, maxInFlight: 0 };
-  return { name, id: name, configVersion: 1, entities: [entity] };
+  return {
+    name,
+    id: name,
+    configVersion: 1,
+    entities: [entity],
+    readers: [],
+    routeOptimized: false,
+  };
 }
 
 function spec(name: string): DeploymentSpec {

@@ -163,7 +163,7 @@ t.test('faults name their place, and nothing of the manifest is done', async (t)
     ],
     [
       { endpoints: [endpoint('x', '1', { access_control_list: [{}] })] },
-      /^endpoints\[0\]\.access_control_list: .*not supported yet/,
+      /^endpoints\[0\]\.access_control_list\[0\]: must name one principal/,
     ],
     [
       { endpoints: [endpoint('x', '1', { tags: [{ key: 'a' }, { key: 'a' }] })] },

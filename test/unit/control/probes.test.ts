@@ -242,3 +242,36 @@ t.test('localhost is probed in every family it has', async (t) => {
     { host: '::1', ready: false },
   ]);
 });
+
+t.test('a name is never followed to a link-local or metadata address', async (t) => {
+  const answers = [
+    ['169.254.169.254', '::ffff:169.254.169.254'],
+    ['127.0.0.1', 'fe80::1'],
+  ];
+  const { prober, clock } = startProber(t, () => Promise.resolve(answers[0] ?? []));
+  const spec = record(['http://metadata.test:1']);
+  await prober.prepare([spec]);
+  prober.watch(spec);
+  t.same(prober.addressesFor(spec), []);
+  t.equal(
+    prober.health('m').problem,
+    'replica http://metadata.test:1 has a host name of link-local, metadata or hostless addresses only',
+  );
+  answers.shift();
+  await until(() => {
+    clock.advance(RESOLVE_INTERVAL_MS);
+    return prober.addressesFor(spec).length > 0;
+  }, 'the name changed');
+  t.match(prober.addressesFor(spec), [{ host: '127.0.0.1' }]);
+  t.equal(prober.addressesFor(spec).length, 1);
+});
+
+t.test('a refused literal of an older store gets no probe', (t) => {
+  const { prober } = startProber(t);
+  const spec = record(['http://127.0.0.1:1']);
+  const replicas = [{ url: 'http://169.254.169.254', weight: 1 }];
+  const old = { ...spec, spec: { ...spec.spec, replicas } };
+  prober.watch(old);
+  t.same(prober.addressesFor(old), []);
+  t.end();
+});

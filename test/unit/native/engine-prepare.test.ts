@@ -39,7 +39,7 @@ function setUp(t: Test, onEvent: OnEvent = () => undefined): Setup {
     block.close();
   });
   const meets = (endpoint: string): number =>
-    engine.start(endpoint, '', 'GET', '', '', '', '', 0, new ArrayBuffer(0), true);
+    engine.start(endpoint, '', 'GET', '', '', '', '', 0, new ArrayBuffer(0), true, null, false, '');
   return { engine, block, meets };
 }
 
@@ -51,6 +51,8 @@ function deltaOf(revision: number, baseRevision: number): SnapshotDelta {
       name,
       id: name,
       configVersion: 1,
+      readers: [],
+      routeOptimized: false,
       entities: [
         { name: 'a', sharePpm: 300_000, deployment: 'd', statsSlot: 0, maxInFlight: 0 },
         { name: 'b', sharePpm: 700_000, deployment: 'd', statsSlot: 1, maxInFlight: 0 },
@@ -245,7 +247,7 @@ t.test(
     const [address] = list.addresses;
     if (address === undefined) throw new Error('no address');
     engine.setAddresses({ ...list, addresses: [{ ...address, ready: false }] });
-    engine.start('one', '', 'POST', '', '', '', '', 0, new ArrayBuffer(0), true);
+    engine.start('one', '', 'POST', '', '', '', '', 0, new ArrayBuffer(0), true, null, false, '');
     t.same(await failed, [EventFlag.FAILED, FailureCode.NO_READY_ADDRESS]);
   },
 );

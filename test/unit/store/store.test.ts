@@ -163,7 +163,9 @@ t.test('a store of the first schema keeps its endpoints and gets their active co
   const dir = tempDir(t);
   Store.open(dir).close();
   const db = new Database(join(dir, STORE_FILE));
-  db.exec('DROP TABLE configs');
+  for (const table of ['configs', 'memberships', 'credentials', 'principals', 'sealed_values']) {
+    db.exec(`DROP TABLE ${table}`);
+  }
   db.pragma('user_version = 1');
   const put = db.prepare("INSERT INTO records VALUES ('endpoint', ?, ?)");
   const active = { version: 3, entities: [], routes: [], autoCapture: null };

@@ -1,0 +1,16 @@
+// What JS says of the front and of tokens, read into the forms that native code uses.
+#pragma once
+
+#include <napi.h>
+
+#include "front/front.h"
+#include "net/token_grant.h"
+
+namespace pointsman {
+
+// `settings.refusals` has kRefusals entries.
+FrontSettings readFrontSettings(const Napi::Object& settings);
+
+TokenTerms readTerms(const Napi::Object& input);
+
+}  // namespace pointsman

@@ -1,0 +1,119 @@
+/**
+ * SCIM PATCH (RFC 7644, 3.5.2): operations on the JSON form of a resource, which is then read like
+ * the body of a PUT. Adding what is there and removing what is not are no errors.
+ */
+import type { Json, JsonObject } from '../../control/control-plane.js';
+import { Fields } from '../../control/input.js';
+import { invalidField } from '../../core/errors.js';
+import { parseFilter } from './filter.js';
+
+const OPERATIONS_MAX = 1_000;
+
+const LISTS: readonly string[] = ['emails', 'entitlements', 'roles', 'members'];
+const SINGLES: readonly string[] = [
+  'active',
+  'displayName',
+  'externalId',
+  'name',
+  'userName',
+  'applicationId',
+];
+const PARTS: readonly string[] = ['givenName', 'familyName'];
+
+const PATH = /^([A-Za-z]+)(?:\[(.+)\])?(?:\.([A-Za-z]+))?$/;
+
+type Operation = 'add' | 'remove' | 'replace';
+
+/**
+ * @param resource not changed.
+ * @throws PointsmanError INVALID_PARAMETER_VALUE naming the operation.
+ */
+export function patchedResource(resource: JsonObject, body: unknown): JsonObject {
+  const operations = new Fields(body, '').objects('Operations') ?? [];
+  if (operations.length > OPERATIONS_MAX) {
+    throw invalidField('Operations', `takes at most ${String(OPERATIONS_MAX)}`);
+  }
+  const next = structuredClone(resource);
+  for (const operation of operations) apply(next, operation);
+  return next;
+}
+
+function apply(resource: JsonObject, fields: Fields): void {
+  const op = fields.string('op')?.toLowerCase();
+  if (op !== 'add' && op !== 'remove' && op !== 'replace') {
+    throw invalidField(fields.at('op'), 'must be add, remove or replace');
+  }
+  const path = fields.string('path') ?? '';
+  const value = fields.get('value') as Json | undefined;
+  if (value === undefined && op !== 'remove') throw invalidField(fields.at('value'), 'missing');
+  if (path !== '') {
+    applyAt(resource, op, { path, value, field: fields.at('path') });
+    return;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalidField(fields.at('value'), 'must be an object when there is no path');
+  }
+  for (const [key, one] of Object.entries(value)) {
+    // Whole resources name these too; they are not what changes.
+    if (key === 'schemas' || key === 'id') continue;
+    applyAt(resource, op, { path: key, value: one, field: fields.at('value') });
+  }
+}
+
+interface Target {
+  readonly path: string;
+  readonly value: Json | undefined;
+  readonly field: string;
+}
+
+function applyAt(resource: JsonObject, op: Operation, target: Target): void {
+  const { path, value, field } = target;
+  const [, name = '', filter, part] = PATH.exec(path) ?? [];
+  const known = [...LISTS, ...SINGLES].find((one) => one.toLowerCase() === name.toLowerCase());
+  if (known === undefined) {
+    throw invalidField(field, `${JSON.stringify(path)} is nothing that can be changed here`);
+  }
+  if (LISTS.includes(known)) {
+    if (part !== undefined) throw invalidField(field, 'items are changed whole');
+    resource[known] = changedList(resource[known], op, { value, field, filter });
+    return;
+  }
+  if (filter !== undefined) throw invalidField(field, `${known} is no list`);
+  if (part !== undefined) {
+    if (known !== 'name' || !PARTS.includes(part)) throw invalidField(field, `no part ${part}`);
+    const whole = resource['name'];
+    const parts = typeof whole === 'object' ? (whole as JsonObject) : {};
+    resource['name'] = { ...parts, [part]: value ?? null };
+    return;
+  }
+  if (op === 'remove') Reflect.deleteProperty(resource, known);
+  else resource[known] = value ?? null;
+}
+
+interface ListChange {
+  readonly value: Json | undefined;
+  readonly field: string;
+  readonly filter: string | undefined;
+}
+
+function changedList(before: Json | undefined, op: Operation, change: ListChange): Json[] {
+  const { value, field, filter } = change;
+  const items = Array.isArray(before) ? before : [];
+  if (filter !== undefined) {
+    if (op !== 'remove') throw invalidField(field, `a filter is for remove, not for ${op}`);
+    const matches = parseFilter(filter, field);
+    return items.filter((item) => !matches(item as JsonObject));
+  }
+  const given = value === undefined ? [] : [value].flat().map(asItem);
+  const key = (item: Json) => (item as JsonObject)['value'];
+  if (op === 'replace') return given;
+  const keys = new Set(given.map(key));
+  if (op === 'remove')
+    return value === undefined ? [] : items.filter((item) => !keys.has(key(item)));
+  return [...items.filter((item) => !keys.has(key(item))), ...given];
+}
+
+/** Some clients send plain values where items are objects. */
+function asItem(value: Json): Json {
+  return typeof value === 'string' ? { value } : value;
+}

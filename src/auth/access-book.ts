@@ -1,0 +1,217 @@
+/**
+ * A worker's copy of who may call (access-feed.ts), and the auth epoch that it belongs to.
+ *
+ * The supervisor sends a change, raises the epoch in shared memory, and answers the call that made it. From that store
+ * on no verdict of before is used anywhere, and none is made by this copy until it has caught up: what was revoked is
+ * refused everywhere when the call is answered, and what was made is known.
+ */
+import type { Access, AccessCredential, AccessPrincipal } from '../control/messages.js';
+import type { Clock } from '../core/clock.js';
+import type { TokenTerms } from '../native/contract.js';
+import { BUILTIN_IDS } from '../store/identity-tables.js';
+import type { Trust } from './trust.js';
+
+/** How long a verdict waits for a change that is on its way. */
+export const CATCH_UP_MS = 2_000;
+/** Credentials that come between two looks at those that have expired. */
+const PRUNE_INTERVAL = 1_024;
+
+const NO_TRUST: Trust = { version: 0, issuers: [] };
+
+export interface AccessBookOptions {
+  readonly clock: Clock;
+  /** The epoch in shared memory. */
+  readonly epoch: () => number;
+}
+
+export class AccessBook {
+  readonly #options: AccessBookOptions;
+  readonly #principals = new Map<number, AccessPrincipal>();
+  /** Of users and service principals, and of groups. */
+  readonly #callersByName = new Map<string, number>();
+  readonly #groupsByName = new Map<string, number>();
+  readonly #credentials = new Map<string, AccessCredential>();
+  readonly #byHash = new Map<string, AccessCredential>();
+  #waiting: (() => void)[] = [];
+  #epoch = -1;
+  #trust = NO_TRUST;
+  #unpruned = 0;
+
+  constructor(options: AccessBookOptions) {
+    this.#options = options;
+  }
+
+  get trust(): Trust {
+    return this.#trust;
+  }
+
+  /** Of what is known here; rises to that of shared memory with the message that is on its way. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** An `epoch` of 0 says that more of it follows. */
+  apply(access: Access): void {
+    if (access.whole) this.#clear();
+    for (const principal of access.principals) this.#setPrincipal(principal);
+    for (const id of access.removedPrincipals) this.#removePrincipal(id);
+    for (const credential of access.credentials) this.#setCredential(credential);
+    for (const id of access.removedCredentials) this.#removeCredential(id);
+    if (access.trustJson !== '') this.#trust = JSON.parse(access.trustJson) as Trust;
+    if (access.epoch === 0) return;
+    this.#epoch = access.epoch;
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** Resolves to false when the change that is on its way does not come in time. */
+  async caughtUp(): Promise<boolean> {
+    const { clock, epoch } = this.#options;
+    const deadlineMs = clock.nowMs() + CATCH_UP_MS;
+    while (this.#epoch < epoch()) {
+      const leftMs = deadlineMs - clock.nowMs();
+      if (leftMs <= 0) return false;
+      await this.#nextChange(leftMs);
+    }
+    return true;
+  }
+
+  /** Resolves at the next change, or after the time. */
+  #nextChange(waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(waitMs, resolve);
+      this.#waiting.push(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  /** Id of the active principal; null: there is none. */
+  activeCaller(id: number): number | null {
+    const principal = this.#principals.get(id);
+    return principal?.active === true && !principal.isGroup ? id : null;
+  }
+
+  /** By user name or application id, letter by letter. */
+  callerNamed(name: string): number | null {
+    const id = this.#callersByName.get(name);
+    return id === undefined ? null : this.activeCaller(id);
+  }
+
+  /** Resolves to the caller of this name, waiting for one that is being made. */
+  async callerComing(name: string): Promise<number | null> {
+    const deadlineMs = this.#options.clock.nowMs() + CATCH_UP_MS;
+    for (;;) {
+      const id = this.callerNamed(name);
+      const leftMs = deadlineMs - this.#options.clock.nowMs();
+      if (id !== null || leftMs <= 0) return id;
+      await this.#nextChange(leftMs);
+    }
+  }
+
+  /** Null: unknown or expired. */
+  credential(id: string): AccessCredential | null {
+    return this.#valid(this.#credentials.get(id));
+  }
+
+  /** By the keyed hash of the token, in hex; null: unknown or expired. */
+  accessToken(hash: string): AccessCredential | null {
+    return this.#valid(this.#byHash.get(hash));
+  }
+
+  /** What the caller may open. `groupNames`: of its token, beside those that it belongs to. */
+  termsOf(
+    caller: number,
+    groupNames: readonly string[],
+    endpoints: readonly string[] | null,
+  ): TokenTerms {
+    const holders = new Set([caller, BUILTIN_IDS.users]);
+    const open: number[] = [caller];
+    for (const name of groupNames) {
+      const group = this.#groupsByName.get(name);
+      if (group === undefined || holders.has(group)) continue;
+      holders.add(group);
+      open.push(group);
+    }
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      for (const group of this.#principals.get(at)?.groups ?? []) {
+        if (holders.has(group) || !this.#principals.has(group)) continue;
+        holders.add(group);
+        open.push(group);
+      }
+    }
+    return {
+      everything: holders.has(BUILTIN_IDS.admins) || caller === BUILTIN_IDS.query,
+      limited: endpoints !== null,
+      holders: [...holders],
+      endpoints: endpoints ?? [],
+    };
+  }
+
+  #valid(credential: AccessCredential | undefined): AccessCredential | null {
+    if (credential === undefined || this.#isOver(credential)) return null;
+    return credential;
+  }
+
+  #isOver({ expiresAtMs }: AccessCredential): boolean {
+    return expiresAtMs !== 0 && expiresAtMs <= this.#options.clock.nowMs();
+  }
+
+  #setPrincipal(principal: AccessPrincipal): void {
+    this.#forgetName(principal.id);
+    this.#principals.set(principal.id, principal);
+    this.#namesOf(principal).set(principal.name, principal.id);
+  }
+
+  #removePrincipal(id: number): void {
+    this.#forgetName(id);
+    this.#principals.delete(id);
+    for (const credential of [...this.#credentials.values()]) {
+      if (credential.principal === id) this.#removeCredential(credential.id);
+    }
+  }
+
+  #forgetName(id: number): void {
+    const before = this.#principals.get(id);
+    if (before === undefined) return;
+    const names = this.#namesOf(before);
+    // Another one may have taken the name already.
+    if (names.get(before.name) === id) names.delete(before.name);
+  }
+
+  #namesOf({ isGroup }: AccessPrincipal): Map<string, number> {
+    return isGroup ? this.#groupsByName : this.#callersByName;
+  }
+
+  #setCredential(credential: AccessCredential): void {
+    this.#credentials.set(credential.id, credential);
+    if (credential.hash.length > 0) this.#byHash.set(hexOf(credential.hash), credential);
+    this.#unpruned += 1;
+    if (this.#unpruned < PRUNE_INTERVAL) return;
+    this.#unpruned = 0;
+    for (const one of [...this.#credentials.values()]) {
+      if (this.#isOver(one)) this.#removeCredential(one.id);
+    }
+  }
+
+  #removeCredential(id: string): void {
+    const credential = this.#credentials.get(id);
+    if (credential === undefined) return;
+    this.#credentials.delete(id);
+    this.#byHash.delete(hexOf(credential.hash));
+  }
+
+  #clear(): void {
+    this.#principals.clear();
+    this.#callersByName.clear();
+    this.#groupsByName.clear();
+    this.#credentials.clear();
+    this.#byHash.clear();
+    this.#unpruned = 0;
+    this.#epoch = -1;
+  }
+}
+
+function hexOf(hash: Uint8Array): string {
+  return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('hex');
+}

@@ -1,0 +1,116 @@
+/**
+ * A worker's verdict on an Authorization field, for its cache: the daemon's own two tokens, access tokens by their keyed
+ * hash, signed tokens by their signature. What a good one opens is for the grants of each endpoint to say.
+ *
+ * The order matters: what takes time comes first (the signature), then the copy of identities must be that of the
+ * present epoch, and from there to the verdict nothing waits. So a verdict never rests on older data than its epoch.
+ */
+import type { TokenTerms } from '../native/contract.js';
+import { BUILTIN_IDS } from '../store/identity-tables.js';
+import { keyedHash } from '../store/sealed-box.js';
+import type { AccessBook } from './access-book.js';
+import { tokenOf, type CredentialChecker } from './credentials.js';
+import { ADMIN_PRINCIPAL } from './local-tokens.js';
+import type { RememberingVerifier } from './remembering-verifier.js';
+import type { Verified } from './trust.js';
+
+export interface GoodToken {
+  readonly kind: 'good';
+  readonly terms: TokenTerms;
+  /** The verdict holds while this is the auth epoch. */
+  readonly epoch: number;
+  /** Unix seconds; 0: for ever. */
+  readonly expiresAtS: number;
+}
+
+/** `busy`: nobody could look at it; the same may be good later. */
+export type Verdict = GoodToken | { readonly kind: 'bad' } | { readonly kind: 'busy' };
+
+export interface TokenJudgeOptions {
+  readonly localTokens: CredentialChecker;
+  readonly accessTokenKey: Uint8Array;
+  readonly book: AccessBook;
+  readonly verifier: Pick<RememberingVerifier, 'verify'>;
+  /** Id of the endpoint of this name; null: there is none. */
+  readonly endpointId: (name: string) => string | null;
+  /** A verified token of an issuer that makes users names one that does not exist. */
+  readonly wantUser: (name: string, issuer: string) => void;
+}
+
+const BAD: Verdict = { kind: 'bad' };
+const BUSY: Verdict = { kind: 'busy' };
+const ACCESS_TOKEN = /^dapi[0-9a-f]{64}$/;
+
+export class TokenJudge {
+  readonly #options: TokenJudgeOptions;
+
+  constructor(options: TokenJudgeOptions) {
+    this.#options = options;
+  }
+
+  /** Never rejects. */
+  async judge(authorization: string): Promise<Verdict> {
+    const { book } = this.#options;
+    const local = this.#options.localTokens.check(authorization);
+    if (local !== null) return (await book.caughtUp()) ? this.#local(local) : BUSY;
+    const token = tokenOf(authorization);
+    if (token === null) return BAD;
+    if (ACCESS_TOKEN.test(token)) return (await book.caughtUp()) ? this.#accessToken(token) : BUSY;
+    const answer = await this.#options.verifier.verify(token);
+    if (!answer.ok) return answer.status === 503 ? BUSY : BAD;
+    await this.#makeUser(answer);
+    return (await book.caughtUp()) ? this.#verified(answer) : BUSY;
+  }
+
+  #local(principal: string): Verdict {
+    const id = principal === ADMIN_PRINCIPAL ? BUILTIN_IDS.admin : BUILTIN_IDS.query;
+    const terms = { everything: true, limited: false, holders: [id], endpoints: [] };
+    return { kind: 'good', terms, epoch: this.#options.book.epoch, expiresAtS: 0 };
+  }
+
+  #accessToken(token: string): Verdict {
+    const hash = keyedHash(this.#options.accessTokenKey, token).toString('hex');
+    const credential = this.#options.book.accessToken(hash);
+    if (credential === null) return BAD;
+    const caller = this.#options.book.activeCaller(credential.principal);
+    return caller === null ? BAD : this.#good(caller, [], null, secondsOf(credential.expiresAtMs));
+  }
+
+  #verified(verified: Verified): Verdict {
+    const { book, endpointId } = this.#options;
+    const { kind, principalId, credentialId, endpoints, groups, exp } = verified;
+    const own = kind === 'own';
+    const caller = own
+      ? book.activeCaller(Number(principalId))
+      : book.callerNamed(verified.principal);
+    if (caller === null) return BAD;
+    const credential = credentialId === '' ? null : book.credential(credentialId);
+    if (credentialId !== '' && credential?.principal !== caller) return BAD;
+    const endsAtS = secondsOf(credential?.expiresAtMs ?? 0);
+    const ids = own ? endpoints : (endpoints?.map((name) => endpointId(name) ?? name) ?? null);
+    return this.#good(caller, groups, ids, endsAtS === 0 ? exp : Math.min(exp, endsAtS));
+  }
+
+  #good(
+    caller: number,
+    groups: readonly string[],
+    endpoints: readonly string[] | null,
+    expiresAtS: number,
+  ): GoodToken {
+    const { book } = this.#options;
+    const terms = book.termsOf(caller, groups, endpoints);
+    return { kind: 'good', terms, epoch: book.epoch, expiresAtS: Math.floor(expiresAtS) };
+  }
+
+  async #makeUser({ kind, autoCreate, principal, issuer }: Verified): Promise<void> {
+    const { book, wantUser } = this.#options;
+    if (kind === 'own' || !autoCreate || book.callerNamed(principal) !== null) return;
+    wantUser(principal, issuer);
+    await book.callerComing(principal);
+  }
+}
+
+/** The second in which it ends counts as over. */
+function secondsOf(timeMs: number): number {
+  return Math.floor(timeMs / 1000);
+}

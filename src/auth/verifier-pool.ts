@@ -1,0 +1,266 @@
+/**
+ * Verifies tokens in threads, so that a signature never holds up the loop that relays requests.
+ *
+ *   verify(token) ─► refused lately? ─► already under way? ─► queue ─► batch ─► thread ─► answer to all who wait
+ *                                                                         ▲         │ key unknown
+ *                                                                         └── refresh of the issuer's keys
+ *
+ * Everything has a bound: tokens under way, tokens that wait for keys, refused tokens that are remembered, the time
+ * of a batch. Beyond a bound, and when a thread dies, the answer is `busy` (503): nobody is let in unverified. Good
+ * tokens are not remembered here; that is the caller's cache.
+ */
+import { createHash } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import type { Clock } from '../core/clock.js';
+import { messageOf } from '../core/errors.js';
+import { looksCompact } from './compact-token.js';
+import { ExpiringMap } from './expiring-map.js';
+import {
+  invalidToken,
+  verifierBusy,
+  type AuthError,
+  type TrustSource,
+  type VerifyAnswer,
+} from './trust.js';
+import type { VerifyReply, VerifyTask } from './verifier-thread.js';
+
+/** Tokens under way at once; one more is answered `busy`. */
+export const TOKENS_UNDER_WAY_MAX = 1024;
+/** Tokens of one hand-over. Larger ones gain nothing and let a lone token wait longer. */
+const BATCH_TOKENS_MAX = 64;
+/** Tokens that wait for a look at their issuer's keys; one more is refused as if the look had failed. */
+const KEY_WAITERS_MAX = 64;
+/** Refused tokens that are remembered, by hash, and for how long: a token may become good (`nbf`, a new key). */
+const REFUSED_TOKENS_MAX = 8192;
+const REFUSED_TTL_MS = 5_000;
+/** A batch takes milliseconds; a thread that needs this long is ended. */
+const BATCH_TIMEOUT_MS = 3_000;
+/** Threads that die while they start are not replaced more often than this. */
+const RESTART_INTERVAL_MS = 200;
+const RETRY_AFTER_S = 1;
+const THREAD_HEAP_MIB_MAX = 128;
+
+export interface VerifierPoolOptions {
+  readonly trust: TrustSource;
+  readonly clock: Clock;
+  readonly threads: number;
+  /** Told of threads that died, with a sentence. */
+  readonly onFault: (problem: string) => void;
+}
+
+interface Flight {
+  readonly token: string;
+  readonly answer: Promise<VerifyAnswer>;
+  readonly settle: (answer: VerifyAnswer) => void;
+  /** Its issuer's keys were looked up for it already. */
+  looked: boolean;
+  /** Version of the trust that it was last verified by. */
+  trustVersion: number;
+}
+
+export class VerifierPool {
+  readonly #options: VerifierPoolOptions;
+  readonly #flights = new Map<string, Flight>();
+  readonly #refused = new ExpiringMap<string, AuthError>(REFUSED_TOKENS_MAX, REFUSED_TTL_MS);
+  #queue: Flight[] = [];
+  #threads: Piscina<VerifyTask, VerifyReply>;
+  #startedAtMs: number;
+  #batches = 0;
+  #keyWaiters = 0;
+  #flushing = false;
+  #closed = false;
+  #trustVersion = -1;
+
+  constructor(options: VerifierPoolOptions) {
+    this.#options = options;
+    this.#startedAtMs = options.clock.nowMs();
+    this.#threads = this.#createThreads();
+  }
+
+  /** Never rejects. Concurrent calls with one token share one verification. */
+  verify(token: string): Promise<VerifyAnswer> {
+    const flight = this.#flights.get(token);
+    if (flight !== undefined) return flight.answer;
+    return this.#answerAtOnce(token) ?? this.#enqueue(token);
+  }
+
+  /** Tokens under way, for metrics. */
+  get underWay(): number {
+    return this.#flights.size;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#threads.destroy();
+    for (const flight of [...this.#flights.values()]) this.#settle(flight, busy());
+  }
+
+  /** Kills the threads as a crash would. */
+  async killThreadsForTest(): Promise<void> {
+    await Promise.all(this.#threads.threads.map((thread) => thread.terminate()));
+  }
+
+  #answerAtOnce(token: string): Promise<VerifyAnswer> | null {
+    if (!looksCompact(token)) return Promise.resolve(invalidToken('malformed'));
+    const { version } = this.#options.trust.current();
+    if (version !== this.#trustVersion) {
+      this.#trustVersion = version;
+      this.#refused.clear();
+    }
+    const refusal = this.#refused.get(digestOf(token), this.#options.clock.nowMs());
+    if (refusal !== undefined) return Promise.resolve(refusal);
+    if (this.#closed || this.#flights.size >= TOKENS_UNDER_WAY_MAX) return Promise.resolve(busy());
+    return null;
+  }
+
+  #enqueue(token: string): Promise<VerifyAnswer> {
+    let settle: Flight['settle'] = () => undefined;
+    const answer = new Promise<VerifyAnswer>((resolve) => {
+      settle = resolve;
+    });
+    const flight: Flight = { token, answer, settle, looked: false, trustVersion: -1 };
+    this.#flights.set(token, flight);
+    this.#push(flight);
+    return answer;
+  }
+
+  #push(flight: Flight): void {
+    this.#queue.push(flight);
+    if (this.#flushing) return;
+    this.#flushing = true;
+    // Behind the reads of this turn of the loop: what they brought goes over in one batch.
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  /** Spreads the queue over the threads that are free. */
+  #flush(): void {
+    for (;;) {
+      const free = this.#options.threads - this.#batches;
+      if (free <= 0 || this.#queue.length === 0) return;
+      const share = Math.min(BATCH_TOKENS_MAX, Math.ceil(this.#queue.length / free));
+      void this.#runBatch(this.#queue.splice(0, share));
+    }
+  }
+
+  async #runBatch(flights: readonly Flight[]): Promise<void> {
+    this.#batches += 1;
+    let answers: readonly VerifyAnswer[] = [];
+    try {
+      answers = await this.#ask(flights);
+    } catch (error) {
+      this.#options.onFault(`a batch of tokens was not verified: ${messageOf(error)}`);
+    }
+    this.#batches -= 1;
+    for (const [index, flight] of flights.entries()) this.#land(flight, answers[index] ?? busy());
+    this.#flush();
+  }
+
+  async #ask(flights: readonly Flight[]): Promise<readonly VerifyAnswer[]> {
+    const trust = this.#options.trust.current();
+    for (const flight of flights) flight.trustVersion = trust.version;
+    const tokens = flights.map(({ token }) => token);
+    const nowMs = this.#options.clock.nowMs();
+    const task = { trustVersion: trust.version, trust: null, tokens, nowMs };
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      abort.abort();
+    }, BATCH_TIMEOUT_MS);
+    const { signal } = abort;
+    const threads = this.#threads;
+    try {
+      const answers =
+        (await threads.run(task, { signal })) ??
+        (await threads.run({ ...task, trust }, { signal }));
+      if (answers === null) throw new Error('a thread refused its keys');
+      return answers;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #land(flight: Flight, answer: VerifyAnswer): void {
+    if (!answer.ok && answer.status === 503) {
+      this.#settle(flight, answer);
+    } else if (this.#options.trust.current().version !== flight.trustVersion) {
+      // A key may have come or gone meanwhile: an answer by the old ones must not outlive them.
+      this.#push(flight);
+    } else if (this.#mayLook(flight, answer)) {
+      flight.looked = true;
+      this.#keyWaiters += 1;
+      void this.#options.trust.refresh(answer.issuer).then(() => {
+        this.#keyWaiters -= 1;
+        this.#land(flight, answer);
+      });
+    } else {
+      this.#settle(flight, answer);
+    }
+  }
+
+  #mayLook(flight: Flight, answer: VerifyAnswer): boolean {
+    if (answer.ok || answer.reason !== 'unknown key' || flight.looked) return false;
+    return this.#keyWaiters < KEY_WAITERS_MAX;
+  }
+
+  #settle(flight: Flight, answer: VerifyAnswer): void {
+    this.#flights.delete(flight.token);
+    if (!answer.ok && answer.status === 401) {
+      this.#refused.set(digestOf(flight.token), answer, this.#options.clock.nowMs());
+    }
+    flight.settle(answer);
+  }
+
+  #createThreads(): Piscina<VerifyTask, VerifyReply> {
+    const threads = new Piscina<VerifyTask, VerifyReply>({
+      filename: fileURLToPath(new URL('./verifier-thread.js', import.meta.url)),
+      name: 'verifyBatch',
+      minThreads: this.#options.threads,
+      maxThreads: this.#options.threads,
+      maxQueue: this.#options.threads,
+      recordTiming: false,
+      resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB_MAX },
+      // Threads need nothing of the process's arguments and variables, which may hold secrets.
+      execArgv: [],
+      env: {},
+    });
+    threads.on('error', (error: unknown) => {
+      this.#options.onFault(`a verifier thread failed: ${messageOf(error)}`);
+    });
+    threads.on('workerDestroy', () => {
+      // piscina replaces a thread that dies, but not one that dies while it starts: a batch that waits for it would
+      // wait for the next batch.
+      setImmediate(() => {
+        this.#replaceIfShort(threads);
+      });
+    });
+    return threads;
+  }
+
+  #replaceIfShort(threads: Piscina<VerifyTask, VerifyReply>): void {
+    if (this.#closed || threads !== this.#threads) return;
+    if (threads.threads.length >= this.#options.threads) return;
+    const nowMs = this.#options.clock.nowMs();
+    const waitMs = this.#startedAtMs + RESTART_INTERVAL_MS - nowMs;
+    if (waitMs > 0) {
+      this.#options.clock.after(waitMs, () => {
+        this.#replaceIfShort(threads);
+      });
+      return;
+    }
+    this.#startedAtMs = nowMs;
+    this.#threads = this.#createThreads();
+    // Batches of the old ones end as failures, so as `busy`.
+    void threads.destroy();
+  }
+}
+
+function busy(): AuthError {
+  return verifierBusy(RETRY_AFTER_S);
+}
+
+function digestOf(token: string): string {
+  return createHash('sha256').update(token, 'latin1').digest('base64');
+}

@@ -1,0 +1,27 @@
+/**
+ * Code of a verifier thread: verifies a batch of tokens. A thread that has not seen the trust of the batch
+ * answers null and is sent it with the next one, so that keys cross the boundary once per change and thread.
+ */
+import { TokenVerifier } from './token-verifier.js';
+import type { Trust, VerifyAnswer } from './trust.js';
+
+export interface VerifyTask {
+  readonly trustVersion: number;
+  /** Null: sent before, perhaps to another thread. */
+  readonly trust: Trust | null;
+  readonly tokens: readonly string[];
+  readonly nowMs: number;
+}
+
+/** In the order of the tokens; null: the trust is needed. */
+export type VerifyReply = readonly VerifyAnswer[] | null;
+
+const verifier = new TokenVerifier();
+
+export async function verifyBatch(task: VerifyTask): Promise<VerifyReply> {
+  if (verifier.version !== task.trustVersion) {
+    if (task.trust === null) return null;
+    await verifier.load(task.trust);
+  }
+  return task.tokens.map((token) => verifier.verify(token, task.nowMs / 1000));
+}

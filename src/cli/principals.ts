@@ -1,0 +1,62 @@
+/** `pointsman principals`: users, service principals and groups. */
+import type { Command } from 'commander';
+import { API, createClient, type AdminClient } from './client.js';
+import { EXIT_OK, type Io } from './io.js';
+import { addExamples, addTargetOptions } from './options.js';
+import { renderTable } from './table.js';
+import type { TargetOptions } from './target.js';
+
+type Options = TargetOptions & { readonly json?: true };
+
+interface Resource {
+  readonly id: string;
+  readonly userName?: string;
+  readonly applicationId?: string;
+  readonly displayName?: string;
+  readonly active?: boolean;
+  readonly groups: readonly { readonly display: string }[];
+  readonly entitlements: readonly { readonly value: string }[];
+}
+
+/** Segments of the API's paths, by the word that stands in the table. */
+const PLURALS = { user: 'Users', 'service-principal': 'ServicePrincipals', group: 'Groups' };
+
+export function addPrincipalsCommand(
+  program: Command,
+  io: Io,
+  onExit: (code: number) => void,
+): void {
+  const command = program
+    .command('principals')
+    .description('List users, service principals and groups')
+    .action(async (options: Options) => {
+      const client = await createClient(options, io);
+      const lists: Record<string, readonly Resource[]> = {};
+      for (const [kind, plural] of Object.entries(PLURALS)) {
+        lists[kind] = await listOf(client, plural);
+      }
+      io.out(options.json ? JSON.stringify(lists, null, 2) : describe(lists));
+      onExit(EXIT_OK);
+    });
+  addTargetOptions(command);
+  addExamples(command, ['pointsman principals', 'pointsman principals --json']);
+}
+
+async function listOf(client: AdminClient, plural: string): Promise<readonly Resource[]> {
+  const { body } = await client.call('GET', `${API}/preview/scim/v2/${plural}`);
+  return (body as { Resources: readonly Resource[] }).Resources;
+}
+
+function describe(lists: Readonly<Record<string, readonly Resource[]>>): string {
+  const rows = Object.entries(lists).flatMap(([kind, resources]) =>
+    resources.map((resource) => [
+      resource.id,
+      `${kind}:${resource.userName ?? resource.applicationId ?? resource.displayName ?? ''}`,
+      resource.displayName ?? '',
+      resource.active === false ? 'inactive' : 'active',
+      resource.groups.map(({ display }) => display).join(', '),
+      resource.entitlements.map(({ value }) => value).join(', '),
+    ]),
+  );
+  return renderTable(['id', 'principal', 'shown as', 'state', 'groups', 'entitlements'], rows);
+}

@@ -1,0 +1,121 @@
+/**
+ * `pointsman token ACTION`: access tokens, and new local tokens. `reset` works without a daemon: it
+ * takes away the files of the admin and the query token, and the next start makes new ones.
+ */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Argument, type Command } from 'commander';
+import { loadConfig } from '../config/config.js';
+import { STATE_FILES } from '../config/state-files.js';
+import { API, createClient } from './client.js';
+import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
+import { addExamples, addTargetOptions } from './options.js';
+import { renderTable } from './table.js';
+import type { TargetOptions } from './target.js';
+
+interface Options extends TargetOptions {
+  readonly json?: true;
+  readonly user?: string;
+  readonly application?: string;
+  readonly lifetimeS?: string;
+  readonly comment?: string;
+}
+
+interface TokenInfo {
+  readonly token_id: string;
+  readonly created_by_username: string;
+  readonly creation_time: number;
+  readonly expiry_time: number;
+  readonly comment: string;
+}
+
+const ACTIONS = { create, list, delete: remove, reset };
+
+type Action = keyof typeof ACTIONS;
+
+export function addTokenCommand(program: Command, io: Io, onExit: (code: number) => void): void {
+  const command = program
+    .command('token')
+    .description('Create, list and delete access tokens; reset the local tokens')
+    .addArgument(new Argument('<action>').choices(Object.keys(ACTIONS)))
+    .argument('[token-id]', 'of delete')
+    .option('--user <name>', 'create: for this user')
+    .option('--application <id>', 'create: for this service principal')
+    .option('--lifetime-s <seconds>', 'create: how long it is good; without it for ever')
+    .option('--comment <text>', 'create: what it is for')
+    .action(async (action: Action, tokenId: string | undefined, options: Options) => {
+      await ACTIONS[action](options, io, tokenId);
+      onExit(EXIT_OK);
+    });
+  addTargetOptions(command);
+  addExamples(command, [
+    'pointsman token create --user mia@example.org --lifetime-s 86400',
+    'pointsman token list',
+    'pointsman token delete 4f0c…',
+    'pointsman token reset --state-dir ./pointsman-state',
+  ]);
+}
+
+/** For oneself when nobody is named. The token alone goes to standard output. */
+async function create(options: Options, io: Io): Promise<void> {
+  const { user, application, lifetimeS, comment } = options;
+  if (user !== undefined && application !== undefined) {
+    throw new CliError('A token has one owner: --user or --application.', '', EXIT_USAGE);
+  }
+  const own = user === undefined && application === undefined;
+  const path = own ? '/token/create' : '/token-management/on-behalf-of/tokens';
+  const client = await createClient(options, io);
+  const { body } = await client.call('POST', `${API}${path}`, {
+    body: {
+      user_name: user,
+      application_id: application,
+      lifetime_seconds: lifetimeS,
+      comment: comment ?? '',
+    },
+  });
+  const { token_value: token } = body as { token_value: string };
+  io.out(options.json ? JSON.stringify(body, null, 2) : token);
+}
+
+async function list(options: Options, io: Io): Promise<void> {
+  const client = await createClient(options, io);
+  const { body } = await client.call('GET', `${API}/token-management/tokens`);
+  const { token_infos: tokens } = body as { token_infos: readonly TokenInfo[] };
+  if (options.json) {
+    io.out(JSON.stringify(body, null, 2));
+    return;
+  }
+  const rows = tokens.map((token) => [
+    token.token_id,
+    token.created_by_username,
+    new Date(token.creation_time).toISOString(),
+    token.expiry_time < 0 ? 'never' : new Date(token.expiry_time).toISOString(),
+    token.comment,
+  ]);
+  io.out(renderTable(['token', 'owner', 'made', 'expires', 'comment'], rows));
+}
+
+async function remove(options: Options, io: Io, tokenId: string | undefined): Promise<void> {
+  if (tokenId === undefined) {
+    throw new CliError('Which token? Add its id.', '"pointsman token list" shows it.', EXIT_USAGE);
+  }
+  const client = await createClient(options, io);
+  const path = `${API}/token-management/tokens/${encodeURIComponent(tokenId)}`;
+  const { body } = await client.call('DELETE', path);
+  io.out(options.json ? JSON.stringify(body) : `Token ${tokenId} is refused from now on.`);
+}
+
+function reset(options: Options, io: Io): Promise<void> {
+  const flags = { 'state-dir': options.stateDir };
+  const { state_dir: stateDir } = loadConfig({ file: options.config, flags, env: io.env });
+  const files = [STATE_FILES.adminToken, STATE_FILES.queryToken].map((name) =>
+    join(stateDir, name),
+  );
+  for (const file of files) rmSync(file, { force: true });
+  io.out(
+    options.json
+      ? JSON.stringify({ removed: files })
+      : `Removed ${files.join(' and ')}. The next start makes new tokens; a daemon that runs takes the old ones until then.`,
+  );
+  return Promise.resolve();
+}

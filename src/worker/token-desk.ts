@@ -1,0 +1,132 @@
+/**
+ * Where both doors bring tokens that the cache does not know: verdicts from the worker's own copy of identities and its
+ * own verifier thread, the good ones remembered in native code.
+ *
+ * Owns the verifier pool, which is made with the setup, so that the first token does not wait for a thread's start.
+ */
+import { AccessBook } from '../auth/access-book.js';
+import { CredentialChecker } from '../auth/credentials.js';
+import { RememberingVerifier } from '../auth/remembering-verifier.js';
+import { TokenJudge, type Verdict } from '../auth/token-judge.js';
+import type { TrustSource, Verified } from '../auth/trust.js';
+import { VerifierPool } from '../auth/verifier-pool.js';
+import type { Envelope, Setup } from '../control/messages.js';
+import { systemClock } from '../core/clock.js';
+import type { Engine } from '../native/contract.js';
+import type { SharedBlock } from '../native/shared-block.js';
+import type { Refusal } from './refusals.js';
+
+/** One is enough: it verifies tens of thousands of tokens a second, and there are as many workers as cores. */
+const VERIFIER_THREADS = 1;
+/** How long a token with an unknown key waits for the supervisor to have looked for it. */
+const REFRESH_TIMEOUT_MS = 4_000;
+/** Users of an issuer that are asked for and have not come. */
+const WANTED_USERS_MAX = 64;
+
+export interface TokenDeskOptions {
+  readonly engine: Pick<Engine, 'rememberToken'>;
+  readonly block: Pick<SharedBlock, 'authEpoch'>;
+  readonly send: (envelope: Envelope) => void;
+  readonly endpointId: (name: string) => string | null;
+  readonly onFault: (problem: string) => void;
+}
+
+export class TokenDesk implements TrustSource {
+  readonly #options: TokenDeskOptions;
+  readonly #book: AccessBook;
+  readonly #verifier: RememberingVerifier;
+  readonly #refreshes = new Map<string, { done: Promise<void>; wake: () => void }>();
+  readonly #wanted = new Set<string>();
+  #pool: VerifierPool | null = null;
+  #judge: TokenJudge | null = null;
+
+  constructor(options: TokenDeskOptions) {
+    this.#options = options;
+    this.#book = new AccessBook({ clock: systemClock, epoch: () => options.block.authEpoch() });
+    this.#verifier = new RememberingVerifier({
+      trust: this,
+      clock: systemClock,
+      pool: () => this.#poolOnce(),
+    });
+  }
+
+  setUp(setup: Setup): void {
+    if (setup.authRequired) this.#poolOnce();
+    this.#judge = new TokenJudge({
+      localTokens: new CredentialChecker(setup.credentials),
+      accessTokenKey: setup.accessTokenKey,
+      book: this.#book,
+      verifier: this.#verifier,
+      endpointId: this.#options.endpointId,
+      wantUser: (name, issuer) => {
+        this.#wantUser(name, issuer);
+      },
+    });
+  }
+
+  onEnvelope({ access, issuedToken, keysRefreshed }: Envelope): void {
+    if (access !== undefined) {
+      this.#book.apply(access);
+      this.#wanted.clear();
+    }
+    if (issuedToken !== undefined) {
+      const { token, verifiedJson } = issuedToken;
+      this.#verifier.remember(token, JSON.parse(verifiedJson) as Verified);
+    }
+    if (keysRefreshed !== undefined) this.#refreshes.get(keysRefreshed.issuer)?.wake();
+  }
+
+  /** Null: the token is good, and the engine knows what it opens. Never rejects. */
+  async check(authorization: string): Promise<Refusal | null> {
+    const verdict: Verdict = (await this.#judge?.judge(authorization)) ?? { kind: 'busy' };
+    if (verdict.kind === 'busy') return 'noVerdict';
+    if (verdict.kind === 'bad') return 'tokenInvalid';
+    const { epoch, expiresAtS, terms } = verdict;
+    this.#options.engine.rememberToken(authorization, epoch, expiresAtS, terms);
+    return null;
+  }
+
+  current(): ReturnType<TrustSource['current']> {
+    return this.#book.trust;
+  }
+
+  refresh(issuer: string): Promise<void> {
+    const known = this.#refreshes.get(issuer);
+    if (known !== undefined) return known.done;
+    let wake = (): void => undefined;
+    const done = new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        wake();
+      }, REFRESH_TIMEOUT_MS);
+      wake = () => {
+        clearTimeout(timer);
+        this.#refreshes.delete(issuer);
+        resolve();
+      };
+    });
+    this.#refreshes.set(issuer, {
+      done,
+      wake: () => {
+        wake();
+      },
+    });
+    this.#options.send({ refreshKeys: { issuer } });
+    return done;
+  }
+
+  #wantUser(name: string, issuer: string): void {
+    if (this.#wanted.has(name) || this.#wanted.size >= WANTED_USERS_MAX) return;
+    this.#wanted.add(name);
+    this.#options.send({ wantedUser: { name, issuer } });
+  }
+
+  #poolOnce(): VerifierPool {
+    this.#pool ??= new VerifierPool({
+      trust: this,
+      clock: systemClock,
+      threads: VERIFIER_THREADS,
+      onFault: this.#options.onFault,
+    });
+    return this.#pool;
+  }
+}
