@@ -24,6 +24,7 @@ const PARALLEL = 2;
 const LIBRARY = sourcesOfRooms(['core', 'http1']);
 /** Those named uv need a libuv to link with. */
 const NET = sourcesOfRooms(['net', 'test/net']).filter((file) => !/\/uv_[^/]*$/.test(file));
+const FRONT = sourcesOfRooms(['front']);
 const CLIENT = path.join(BENCH, 'load', 'client.cc');
 
 /** Name of a program: its sources. */
@@ -60,8 +61,10 @@ export async function buildPrograms(names) {
 function sourcesOf(name) {
   if (PROGRAMS[name] !== undefined) return [...PROGRAMS[name], ...LIBRARY];
   const source = path.join(BENCH, 'micro', `${name}.cc`);
-  const usesNet = /#include "(?:test\/)?net\//.test(readFileSync(source, 'utf8'));
-  return [source, ...LIBRARY, ...(usesNet ? NET : [])];
+  const text = readFileSync(source, 'utf8');
+  const usesFront = text.includes('#include "front/');
+  const usesNet = usesFront || /#include "(?:test\/)?net\//.test(text);
+  return [source, ...LIBRARY, ...(usesNet ? NET : []), ...(usesFront ? FRONT : [])];
 }
 
 function sourcesOfRooms(rooms) {
