@@ -60,7 +60,7 @@ class TokenGrant final : public RefCounted<TokenGrant> {
 
   size_t bytes() const noexcept {
     size_t total = sizeof *this + terms_.holders.size() * sizeof(uint32_t);
-    for (const std::string& id : terms_.endpoints) total += sizeof id + id.size();
+    for (const std::string& id : terms_.endpoints) total += sizeof(std::string) + id.size();
     return total;
   }
 

@@ -147,7 +147,10 @@ await t.test('a token for an endpoint, with the line to use it', async (t) => {
   const fetched = await pointsman('token', 'fetch', 'iris');
   t.equal(fetched.code, 0, fetched.stderr);
   const [assignment = '', line = ''] = fetched.stdout.split('\n');
-  t.match(line, /^curl -X POST http:\/\/127\.0\.0\.1:[0-9]+\/serving-endpoints\/iris\/invocations /);
+  t.match(
+    line,
+    /^curl -X POST http:\/\/127\.0\.0\.1:[0-9]+\/serving-endpoints\/iris\/invocations /,
+  );
   const token = /^TOKEN=([\w-]+\.[\w-]+\.[\w-]+)$/.exec(assignment)?.[1] ?? '';
   const headers = { authorization: `Bearer ${token}` };
   const path = '/serving-endpoints/iris/invocations';
