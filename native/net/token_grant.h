@@ -7,6 +7,7 @@
 // and the requests under way. Thread: the loop's.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -44,26 +45,22 @@ class TokenGrant final : public RefCounted<TokenGrant> {
   }
 
   // `readers`: who may query the endpoint, ascending.
-  // HOT: linear in both lists, no allocation (bench/micro/token_cache_bench.cc).
+  // HOT: a binary search per holder, no allocation (bench/micro/token_cache_bench.cc).
   bool opens(std::string_view endpointId, std::span<const uint32_t> readers) const noexcept {
     if (terms_.limited && !names(endpointId)) return false;
     if (terms_.everything) return true;
-    auto holder = terms_.holders.begin();
     auto reader = readers.begin();
-    while (holder != terms_.holders.end() && reader != readers.end()) {
-      if (*holder == *reader) return true;
-      if (*holder < *reader) {
-        ++holder;
-      } else {
-        ++reader;
-      }
+    for (const uint32_t holder : terms_.holders) {
+      reader = std::lower_bound(reader, readers.end(), holder);
+      if (reader == readers.end()) return false;
+      if (*reader == holder) return true;
     }
     return false;
   }
 
   size_t bytes() const noexcept {
     size_t total = sizeof *this + terms_.holders.size() * sizeof(uint32_t);
-    for (const std::string& id : terms_.endpoints) total += sizeof id + id.size();
+    for (const std::string& id : terms_.endpoints) total += sizeof(std::string) + id.size();
     return total;
   }
 

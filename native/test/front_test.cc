@@ -217,6 +217,40 @@ void testTokensAreAskedForOnce() {
   kit.checkQuiet();
 }
 
+void testPermission() {
+  FrontKit kit;
+  const auto statusWith = [&kit](TokenTerms terms, std::string_view path) {
+    kit.tokens.insert(kGoodToken, 0, 0, makeRef<TokenGrant>(std::move(terms)));
+    return kit.ask(post(path, "{}"))[0].status;
+  };
+  CHECK_EQUAL(statusWith({.holders = {4, 7}}, "guarded"), 200);
+  CHECK_EQUAL(statusWith({.holders = {4, 8}}, "guarded"), 403);
+  CHECK_EQUAL(statusWith({.everything = true}, "guarded"), 200);
+  CHECK_EQUAL(statusWith({.limited = true, .holders = {7}, .endpoints = {"id-g"}}, "guarded"), 200);
+  CHECK_EQUAL(statusWith({.limited = true, .holders = {7}, .endpoints = {"guarded"}}, "guarded"),
+              403);
+  CHECK_EQUAL(statusWith({.everything = true, .limited = true, .endpoints = {"id-g"}}, "a"), 403);
+  // Whoever may not look does not learn what is there, but a name that is not there is told.
+  CHECK_EQUAL(statusWith({.holders = {4}}, "nobody"), 404);
+  // By its own URL: the token has to name it, whatever else it may.
+  const auto byRoute = [&kit](TokenTerms terms, const std::string& target, const char* host) {
+    kit.tokens.insert(kGoodToken, 0, 0, makeRef<TokenGrant>(std::move(terms)));
+    return kit
+        .ask("POST " + target + " HTTP/1.1\r\nHost: " + host +
+             "\r\nAuthorization: " + std::string(kGoodToken) + "\r\nContent-Length: 2\r\n\r\n{}")[0]
+        .status;
+  };
+  const std::string own = "/1/serving-endpoints/guarded/invocations";
+  const std::string plain = "/serving-endpoints/guarded/invocations";
+  const TokenTerms named{.limited = true, .holders = {7}, .endpoints = {"id-g"}};
+  CHECK_EQUAL(byRoute({.everything = true}, own, "front.test"), 403);
+  CHECK_EQUAL(byRoute(named, own, "front.test"), 200);
+  CHECK_EQUAL(byRoute({.everything = true}, plain, "id-g.serving.test"), 403);
+  CHECK_EQUAL(byRoute(named, plain, "id-g.Serving.TEST:8080"), 200);
+  CHECK_EQUAL(byRoute(named, plain, "other.serving.test"), 404);
+  kit.checkQuiet();
+}
+
 void testClientLeavesWhileItWaits() {
   FrontKit kit;
   kit.verdict = FrontKit::Verdict::kLater;
@@ -476,6 +510,7 @@ int main() {
   testHead();
   testMalformedIsRefusedAndClosed();
   testTokensAreAskedForOnce();
+  testPermission();
   testClientLeavesWhileItWaits();
   testClientLeavesUnderWay();
   testTimers();

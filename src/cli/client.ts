@@ -15,6 +15,8 @@ export interface ApiAnswer {
 
 export interface CallOptions {
   readonly body?: unknown;
+  /** Instead of a body: a form, as the token endpoint takes it. */
+  readonly form?: Readonly<Record<string, string>>;
   readonly ifMatch?: string | null;
   /** Replaces an update in progress instead of being refused. */
   readonly preempt?: boolean;
@@ -45,6 +47,7 @@ export class AdminClient {
     const headers: Record<string, string> = { accept: 'application/json' };
     if (this.target.token !== '') headers['authorization'] = `Bearer ${this.target.token}`;
     if (options.body !== undefined) headers['content-type'] = 'application/json';
+    if (options.form !== undefined) headers['content-type'] = 'application/x-www-form-urlencoded';
     if (options.ifMatch) headers['if-match'] = options.ifMatch;
     if (options.preempt) headers['x-pointsman-preempt'] = 'true';
     const timeoutMs = options.timeoutMs ?? CALL_TIMEOUT_MS;
@@ -54,7 +57,7 @@ export class AdminClient {
         dispatcher: this.#agent,
         method,
         headers,
-        body: options.body === undefined ? null : JSON.stringify(options.body),
+        body: bodyOf(options),
         signal: this.#signal,
         headersTimeout: timeoutMs,
         bodyTimeout: timeoutMs,
@@ -87,7 +90,10 @@ export class AdminClient {
   }
 
   #refused(status: number, body: unknown): CliError {
-    const { error_code: code, message } = body as { error_code?: unknown; message?: unknown };
+    const said = body as Readonly<Record<string, unknown>>;
+    // The token endpoint has the words of OAuth.
+    const code = said['error_code'] ?? said['error'];
+    const message = said['message'] ?? said['error_description'];
     const known = typeof message === 'string' && typeof code === 'string';
     const text = known ? `${message} (${code})` : `status ${String(status)}`;
     if (status === 401) {
@@ -107,6 +113,11 @@ export class AdminClient {
       'Start one with "pointsman serve", or name a running one with --host URL or POINTSMAN_HOST.',
     );
   }
+}
+
+function bodyOf({ body, form }: CallOptions): string | null {
+  if (form !== undefined) return new URLSearchParams(form).toString();
+  return body === undefined ? null : JSON.stringify(body);
 }
 
 export async function createClient(options: TargetOptions, io: Io): Promise<AdminClient> {

@@ -29,22 +29,31 @@ interface TokenInfo {
   readonly comment: string;
 }
 
-const ACTIONS = { create, list, delete: remove, reset };
+/** Of the access token that a fetched one goes back to. */
+const FETCHED_LIFETIME_S = 3_600;
+
+interface EndpointView {
+  readonly id: string;
+  /** Of a route-optimized one. */
+  readonly endpoint_url?: string;
+}
+
+const ACTIONS = { create, list, delete: remove, fetch: fetchToken, reset };
 
 type Action = keyof typeof ACTIONS;
 
 export function addTokenCommand(program: Command, io: Io, onExit: (code: number) => void): void {
   const command = program
     .command('token')
-    .description('Create, list and delete access tokens; reset the local tokens')
+    .description('Access tokens, OAuth tokens for an endpoint, and new local tokens')
     .addArgument(new Argument('<action>').choices(Object.keys(ACTIONS)))
-    .argument('[token-id]', 'of delete')
+    .argument('[name]', 'delete: the token; fetch: the endpoint')
     .option('--user <name>', 'create: for this user')
     .option('--application <id>', 'create: for this service principal')
     .option('--lifetime-s <seconds>', 'create: how long it is good; without it for ever')
     .option('--comment <text>', 'create: what it is for')
-    .action(async (action: Action, tokenId: string | undefined, options: Options) => {
-      await ACTIONS[action](options, io, tokenId);
+    .action(async (action: Action, name: string | undefined, options: Options) => {
+      await ACTIONS[action](options, io, name);
       onExit(EXIT_OK);
     });
   addTargetOptions(command);
@@ -52,6 +61,7 @@ export function addTokenCommand(program: Command, io: Io, onExit: (code: number)
     'pointsman token create --user mia@example.org --lifetime-s 86400',
     'pointsman token list',
     'pointsman token delete 4f0c…',
+    'pointsman token fetch iris',
     'pointsman token reset --state-dir ./pointsman-state',
   ]);
 }
@@ -103,6 +113,46 @@ async function remove(options: Options, io: Io, tokenId: string | undefined): Pr
   const path = `${API}/token-management/tokens/${encodeURIComponent(tokenId)}`;
   const { body } = await client.call('DELETE', path);
   io.out(options.json ? JSON.stringify(body) : `Token ${tokenId} is refused from now on.`);
+}
+
+/**
+ * An OAuth token that opens the endpoint and nothing else, as its route-optimized URL wants it. Exchanged for an access
+ * token of an hour, which it ends with.
+ */
+async function fetchToken(options: Options, io: Io, endpoint: string | undefined): Promise<void> {
+  if (endpoint === undefined) {
+    throw new CliError('For which endpoint? Add its name.', '', EXIT_USAGE);
+  }
+  const client = await createClient(options, io);
+  const path = `${API}/serving-endpoints/${encodeURIComponent(endpoint)}`;
+  const { id, endpoint_url: own } = (await client.call('GET', path)).body as EndpointView;
+  const made = await client.call('POST', `${API}/token/create`, {
+    body: { lifetime_seconds: FETCHED_LIFETIME_S, comment: `pointsman token fetch ${endpoint}` },
+  });
+  const { body } = await client.call('POST', '/oidc/v1/token', {
+    form: {
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      subject_token: (made.body as { token_value: string }).token_value,
+      subject_token_type: 'urn:databricks:params:oauth:token-type:personal-access-token',
+      authorization_details: JSON.stringify([
+        {
+          type: 'workspace_permission',
+          object_type: 'serving-endpoints',
+          object_path: `/serving-endpoints/${id}`,
+          actions: ['query_inference_endpoint'],
+        },
+      ]),
+    },
+  });
+  const url = own ?? `${client.target.url}/serving-endpoints/${endpoint}/invocations`;
+  if (options.json) {
+    io.out(JSON.stringify({ ...(body as object), endpoint_url: url }, null, 2));
+    return;
+  }
+  io.out(`TOKEN=${(body as { access_token: string }).access_token}`);
+  io.out(
+    `curl -X POST ${url} -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"inputs": []}'`,
+  );
 }
 
 function reset(options: Options, io: Io): Promise<void> {

@@ -69,7 +69,7 @@ import {
 } from './status.js';
 import {
   activatedRecord,
-  beingUpdated,
+  refuseWhileUpdating,
   canceledRecord,
   newEndpoint,
   pendingRecord,
@@ -498,8 +498,4 @@ class StoredControlPlane implements RunningControlPlane {
     if (!dryRun) await this.#updates.activateReady();
     return result;
   }
-}
-
-function refuseWhileUpdating(record: EndpointRecord, options: ChangeOptions): void {
-  if (record.update === 'IN_PROGRESS' && !options.preempt) throw beingUpdated(record.name);
 }

@@ -46,6 +46,14 @@ export function beingUpdated(name: string): PointsmanError {
   );
 }
 
+/** @throws PointsmanError RESOURCE_CONFLICT unless the caller wants to take an update's place. */
+export function refuseWhileUpdating(
+  record: EndpointRecord,
+  options: { readonly preempt?: boolean },
+): void {
+  if (record.update === 'IN_PROGRESS' && !options.preempt) throw beingUpdated(record.name);
+}
+
 /** The record with an accepted config that waits for readiness. */
 export function pendingRecord(
   record: EndpointRecord,

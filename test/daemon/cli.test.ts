@@ -143,6 +143,26 @@ await t.test('endpoints, deployments, status', async (t) => {
   t.match(jsonOf(await pointsman('status', '--json')), { workers: [{ state: 'SERVING' }] });
 });
 
+await t.test('a token for an endpoint, with the line to use it', async (t) => {
+  const fetched = await pointsman('token', 'fetch', 'iris');
+  t.equal(fetched.code, 0, fetched.stderr);
+  const [assignment = '', line = ''] = fetched.stdout.split('\n');
+  t.match(
+    line,
+    /^curl -X POST http:\/\/127\.0\.0\.1:[0-9]+\/serving-endpoints\/iris\/invocations /,
+  );
+  const token = /^TOKEN=([\w-]+\.[\w-]+\.[\w-]+)$/.exec(assignment)?.[1] ?? '';
+  const headers = { authorization: `Bearer ${token}` };
+  const path = '/serving-endpoints/iris/invocations';
+  t.match(await daemon.invoke(path, { inputs: [] }, headers), { status: 200 });
+  t.match(jsonOf(await pointsman('token', 'fetch', 'iris', '--json')), {
+    token_type: 'Bearer',
+    authorization_details: [{ type: 'workspace_permission' }],
+  });
+  t.equal((await pointsman('token', 'fetch')).code, 2);
+  t.match((await pointsman('token', 'fetch', 'nobody')).stderr, /nobody does not exist/);
+});
+
 await t.test('where the daemon is and which token: flags and variables', async (t) => {
   const host = {
     DATABRICKS_HOST: daemon.adminUrl,

@@ -53,14 +53,15 @@ Ref<DeploymentSpec> deploymentTo(Engine& engine, const std::string& name,
 }
 
 void addEndpoint(RoutingTable& table, const std::string& name, uint32_t slot,
-                 Ref<DeploymentSpec> deployment) {
+                 Ref<DeploymentSpec> deployment, EndpointAccess access = {}) {
   std::vector<EntityTarget> entities;
   entities.push_back({.name = "entity-" + name,
                       .statsSlot = slot,
                       .limit = {},
                       .deployment = std::move(deployment)});
   std::optional<AliasTable> split = AliasTable::build(std::vector<uint32_t>{1'000'000});
-  table.endpoints().set(name, makeRef<EndpointRoutes>(std::move(*split), std::move(entities)));
+  table.endpoints().set(
+      name, makeRef<EndpointRoutes>(std::move(*split), std::move(entities), std::move(access)));
 }
 
 }  // namespace
@@ -162,12 +163,15 @@ FrontKit::FrontKit(bool fastPath)
   addEndpoint(*table, "a", 0, deploymentTo(*engine, "a", a, 0));
   addEndpoint(*table, "big", 1, deploymentTo(*engine, "big", big, 1));
   addEndpoint(*table, "none", 2, {});
+  addEndpoint(*table, "guarded", 3, deploymentTo(*engine, "a", a, 0),
+              {.id = "id-g", .readers = {1, 7, 30}, .routeOptimized = true});
   engine->prepare({.table = std::move(table), .addresses = {}});
   control.activeRevision.store(1);
   Connector& connector = *this;
   FrontHost& host = *this;
   front.emplace(*engine, connector, host, tokens,
                 FrontSettings{.workspaceId = "1",
+                              .servingDomain = "serving.test",
                               .authRequired = true,
                               .fastPath = fastPath,
                               .requestBytesMax = 1'000'000,

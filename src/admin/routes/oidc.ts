@@ -33,7 +33,7 @@ export interface OidcServices {
 
 export function oidcRoutes(app: FastifyInstance, services: OidcServices): void {
   const { issuer, baseUrl, workspaceId, tokens, keys } = services;
-  const { clientAddress = ({ ip }) => ip } = services;
+  const clientAddress = services.clientAddress ?? ((request: FastifyRequest) => request.ip);
   const config = { access: 'public' } as const;
 
   app.get(OIDC_PATHS.databricksConfig, { config }, (request) =>
