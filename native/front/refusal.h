@@ -36,8 +36,9 @@ enum class Refusal : uint8_t {
   kUnusableAnswer,
   kNoVerdict,
   kLocalFailed,
+  kHeadTooLarge,  // status by the parser
 };
-inline constexpr size_t kRefusals = 20;
+inline constexpr size_t kRefusals = 21;
 
 struct RefusalText {
   int status = 500;

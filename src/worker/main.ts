@@ -136,7 +136,7 @@ function setUp(setup: Setup): void {
 function openFront(setup: Setup): void {
   const { workspaceId, authRequired, maxRequestBytes, maxHeaderBytes } = setup;
   const fastPath = setup.mode === WorkerMode.NATIVE;
-  const refusals = refusalTexts(maxRequestBytes);
+  const refusals = refusalTexts(maxRequestBytes, maxHeaderBytes);
   door.engine.openFront(
     { workspaceId, authRequired, fastPath, maxRequestBytes, maxHeaderBytes, refusals },
     (connection, generation, authorization) => {

@@ -101,6 +101,11 @@ const REFUSALS = {
     retryAfterS: AGAIN_RETRY_S,
   },
   localFailed: { code: 'INTERNAL_ERROR', message: 'The request could not be handled' },
+  headTooLarge: {
+    code: 'INVALID_PARAMETER_VALUE',
+    message: 'The request head is larger than data_plane.max_header_bytes ({headLimit})',
+    status: 431,
+  },
 } as const satisfies Record<string, RefusalEntry>;
 
 export type Refusal = keyof typeof REFUSALS;
@@ -110,6 +115,7 @@ export interface RefusalDetails {
   readonly served?: string;
   readonly reason?: string;
   readonly limit?: number;
+  readonly headLimit?: number;
 }
 
 const NAMES = Object.keys(REFUSALS) as Refusal[];
@@ -130,11 +136,12 @@ export function refusalError(refusal: Refusal, details: RefusalDetails = {}): Po
 }
 
 /** For native code: bodies as JSON, all filled in but what differs from request to request. */
-export function refusalTexts(maxRequestBytes: number): RefusalText[] {
+export function refusalTexts(maxRequestBytes: number, maxHeaderBytes: number): RefusalText[] {
   const numbers = errorCodeNumbers();
   return NAMES.map((name) => {
     const entry: RefusalEntry = REFUSALS[name];
-    const message = fill(entry.message, { limit: maxRequestBytes });
+    const limits = { limit: maxRequestBytes, headLimit: maxHeaderBytes };
+    const message = fill(entry.message, limits);
     return {
       status: entry.status ?? ERROR_CATALOGUE[entry.code].status,
       codeNumber: numbers[entry.code],
