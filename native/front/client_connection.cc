@@ -30,6 +30,13 @@ bool isWouldBlock(int error) noexcept {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
+Refusal refusalOf(RequestError error) noexcept {
+  if (error == RequestError::kHeadTooLarge || error == RequestError::kTargetTooLong) {
+    return Refusal::kHeadTooLarge;
+  }
+  return statusOf(error) >= 500 ? Refusal::kNotImplemented : Refusal::kMalformed;
+}
+
 // Letters' case matters in a method, and none of HTTP has small ones: `get` would be one thing to
 // us and perhaps another to a replica.
 bool isMethodRelayed(std::string_view method) noexcept {
@@ -180,8 +187,7 @@ void ClientConnection::feed(std::string_view input) noexcept {
         return;
       case RequestStepKind::kError:
         keepAlive_ = false;
-        refuse(statusOf(step.error) >= 500 ? Refusal::kNotImplemented : Refusal::kMalformed,
-               reasonOf(step.error), statusOf(step.error));
+        refuse(refusalOf(step.error), reasonOf(step.error), statusOf(step.error));
         return;
     }
   }

@@ -45,8 +45,9 @@ enum class Refusal : uint8_t {
   kEntityLimit,
   kEntityQueueFull,
   kEntityQueueTimeout,
+  kHeadTooLarge,  // status by the parser
 };
-inline constexpr size_t kRefusals = 28;
+inline constexpr size_t kRefusals = 29;
 
 struct RefusalText {
   int status = 500;

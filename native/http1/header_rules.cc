@@ -200,14 +200,15 @@ bool appendLocalRequestFields(std::string_view rawFields, std::string& out) {
   if (!appendRequestFieldsWanted(rawFields, isLocalRequestField, out)) return false;
   bool areReadable = true;
   HeaderField field;
-  for (std::string_view rest = std::string_view(out).substr(start); !rest.empty();) {
-    areReadable = takeFieldLine(rest, field) && isReadableByJs(field) && areReadable;
-  }
+  std::string_view rest = out;
+  rest.remove_prefix(start);
+  while (areReadable && takeFieldLine(rest, field)) areReadable = isReadableByJs(field);
   if (areReadable) return true;
   const std::string all = out.substr(start);
   out.resize(start);
-  for (std::string_view rest = all; !rest.empty();) {
-    if (takeFieldLine(rest, field) && isReadableByJs(field)) appendField(field, out);
+  rest = all;
+  while (takeFieldLine(rest, field)) {
+    if (isReadableByJs(field)) appendField(field, out);
   }
   constexpr std::string_view kDigits = "0123456789abcdef";
   out.append(kAllFieldsField).append(": ");

@@ -57,7 +57,7 @@ class PlainClient {
 
 // Answers every read on the connection; a FakeReplica remembers what it gets, and grows.
 struct Echo final : public IoWatcher {
-  Echo(Loop& loop, int fd_) : fd(fd_), watch(loop.watch(fd, kReadable, this)) {}
+  Echo(Loop& loop, int accepted) : fd(accepted), watch(loop.watch(fd, kReadable, this)) {}
   void onIo(uint32_t /*events*/) noexcept override {
     std::array<char, 4096> buffer{};
     const ssize_t got = recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
@@ -68,7 +68,7 @@ struct Echo final : public IoWatcher {
 };
 
 struct Listener final : public IoWatcher {
-  explicit Listener(Loop& loop_) : loop(loop_), fd(listenOnLoopback(8, port)) {
+  explicit Listener(Loop& owner) : loop(owner), fd(listenOnLoopback(8, port)) {
     watch = loop.watch(fd, kReadable, this);
   }
   ~Listener() {

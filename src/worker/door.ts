@@ -151,7 +151,7 @@ export class Door {
     // uWebSockets.js has its eye on heads that come in pieces only.
     const headBytes = head.path.length + head.query.length + head.fields.length;
     if (!settings.guarded && headBytes > settings.maxHeaderBytes) {
-      return headTooLarge(settings.maxHeaderBytes);
+      return refusalError('headTooLarge', { headLimit: settings.maxHeaderBytes });
     }
     if (head.method === 'CONNECT' || head.method === 'TRACE') {
       return refusalError('methodUnknown', { reason: head.method });
@@ -251,14 +251,6 @@ export class Door {
 
 function noSupervisor(): PointsmanError {
   return new PointsmanError('TEMPORARILY_UNAVAILABLE', 'The control plane is not known yet');
-}
-
-function headTooLarge(maxHeaderBytes: number): PointsmanError {
-  return new PointsmanError(
-    'INVALID_PARAMETER_VALUE',
-    `The request head is larger than data_plane.max_header_bytes (${String(maxHeaderBytes)})`,
-    { status: 431 },
-  );
 }
 
 /** Ends a response that nothing was written to with the error's JSON. Call corked. */

@@ -154,7 +154,7 @@ function setUp(setup: Setup): void {
 function openFront(setup: Setup): void {
   const { workspaceId, servingDomain, authRequired, maxRequestBytes, maxHeaderBytes } = setup;
   const fastPath = setup.mode === WorkerMode.NATIVE;
-  const refusals = refusalTexts(maxRequestBytes);
+  const refusals = refusalTexts(maxRequestBytes, maxHeaderBytes);
   door.engine.openFront(
     {
       workspaceId,

@@ -132,6 +132,11 @@ const REFUSALS = {
   entityLimit: limited(ENTITY),
   entityQueueFull: limited(`${ENTITY}, ${FULL}`),
   entityQueueTimeout: limited(`${ENTITY}, ${LATE}`),
+  headTooLarge: {
+    code: 'INVALID_PARAMETER_VALUE',
+    message: 'The request head is larger than data_plane.max_header_bytes ({headLimit})',
+    status: 431,
+  },
 } as const satisfies Record<string, RefusalEntry>;
 
 /** No place under a limit; places become free all the time. */
@@ -152,6 +157,7 @@ export interface RefusalDetails {
   readonly entity?: string;
   readonly reason?: string;
   readonly limit?: number;
+  readonly headLimit?: number;
 }
 
 const NAMES = Object.keys(REFUSALS) as Refusal[];
@@ -205,11 +211,12 @@ export function failureRefusal(failure: number): Refusal {
 }
 
 /** For native code: bodies as JSON, all filled in but what differs from request to request. */
-export function refusalTexts(maxRequestBytes: number): RefusalText[] {
+export function refusalTexts(maxRequestBytes: number, maxHeaderBytes: number): RefusalText[] {
   const numbers = errorCodeNumbers();
   return NAMES.map((name) => {
     const entry: RefusalEntry = REFUSALS[name];
-    const message = fill(entry.message, { limit: maxRequestBytes });
+    const limits = { limit: maxRequestBytes, headLimit: maxHeaderBytes };
+    const message = fill(entry.message, limits);
     return {
       status: entry.status ?? ERROR_CATALOGUE[entry.code].status,
       codeNumber: numbers[entry.code],

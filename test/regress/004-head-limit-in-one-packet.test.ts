@@ -24,7 +24,8 @@ t.test('a head over the limit is refused, whichever part is too long', async (t)
   };
   for (const [title, bytes] of Object.entries(heads)) {
     const answer = await new WireClient(t, daemon.dataPort).send(bytes).answer();
-    t.equal(answer.status, 431, title);
+    // A target that alone is too long has a status of its own (RFC 9112, 3).
+    t.equal(answer.status, title === 'query' ? 414 : 431, title);
     t.match(jsonOf(answer), {
       error_code: 'INVALID_PARAMETER_VALUE',
       message: /max_header_bytes \(8192\)/,

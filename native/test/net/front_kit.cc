@@ -17,9 +17,9 @@ namespace {
 
 RefusalTexts refusalTexts() {
   RefusalTexts texts;
-  constexpr std::array<int, kRefusals> kStatuses{
-      400, 501, 501, 401, 401, 403, 403, 503, 404, 404, 405, 413, 503, 408,
-      408, 503, 503, 504, 400, 502, 503, 500, 429, 429, 429, 429, 429, 429};
+  constexpr std::array<int, kRefusals> kStatuses{400, 501, 501, 401, 401, 403, 403, 503, 404, 404,
+                                                 405, 413, 503, 408, 408, 503, 503, 504, 400, 502,
+                                                 503, 500, 429, 429, 429, 429, 429, 429, 431};
   for (size_t index = 0; index < kRefusals; index++) {
     texts[index].status = kStatuses[index];
     texts[index].code = "CODE_" + std::to_string(index);
