@@ -117,7 +117,7 @@ int main() {
                                                  .statsSlot = 7}}),
                 std::string());
   }
-  kit.front->tokens().insert(kGoodToken, 0, 0);
+  kit.tokens.insert(kGoodToken, 0, 0, makeRef<TokenGrant>(TokenTerms{.everything = true}));
   const std::string fields =
       "content-type: application/json\r\naccept: */*\r\nuser-agent: client/1.0\r\n";
   const std::string plain = post("a", std::string(100, 'x'), fields);

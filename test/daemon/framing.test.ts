@@ -160,11 +160,10 @@ await t.test('Expect: 100-continue', async (t) => {
   t.same(valuesOf(last(), 'expect'), []);
 });
 
-// uWebSockets.js knows no HTTP/1.0: only the front does.
-const onlyWithFront = mode === 'js' ? { skip: 'without the front it is 505' } : {};
-await t.test('HTTP/1.0 gets an answer that it can read', onlyWithFront, async (t) => {
+await t.test('HTTP/1.0 gets an answer that it can read', async (t) => {
   const request = post(daemon, INVOKE, '{}').replace('HTTP/1.1', 'HTTP/1.0');
   const said = (await client(t).send(request).rest()).toString();
-  t.match(said, /^HTTP\/1\.1 200 /);
+  // uWebSockets.js knows no HTTP/1.0: only the front does.
+  t.match(said, mode === 'js' ? /^HTTP\/1\.1 505 / : /^HTTP\/1\.1 200 /);
   t.notMatch(said, /transfer-encoding/i);
 });
