@@ -212,6 +212,7 @@ export class AccessBook {
   }
 }
 
+/** An empty field may come as an empty list, which has no buffer. */
 function hexOf(hash: Uint8Array): string {
-  return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('hex');
+  return Buffer.from(hash).toString('hex');
 }

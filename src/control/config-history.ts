@@ -2,10 +2,15 @@
  * What a change means for the history of accepted configs that the store keeps, and how that history
  * is shown. Derived from the records before and after, so that no kind of change can forget it.
  */
+import { PointsmanError } from '../core/errors.js';
 import { CONFIGS_KEPT, type ConfigChange, type StoredConfig } from '../store/store.js';
+import type { ConfigInput } from './config-input.js';
 import type { Draft } from './content.js';
 import type { ConfigHistoryItem } from './control-plane.js';
 import type { ConfigRecord, Content, EndpointRecord } from './records.js';
+
+/** Versions that a message about an unknown one lists. */
+const VERSIONS_NAMED_MAX = 10;
 
 export interface ChangeOrigin {
   readonly nowMs: number;
@@ -85,7 +90,7 @@ export function viewHistory(
 }
 
 /** Without versions of changes that were taken back. */
-export function acceptedOf(
+function acceptedOf(
   record: EndpointRecord,
   stored: readonly StoredConfig[],
 ): readonly StoredConfig[] {
@@ -108,4 +113,24 @@ function newestConfig(record: EndpointRecord): ConfigRecord | null {
 function activatedVersion(record: EndpointRecord, old: EndpointRecord | null): number | null {
   const { active } = record;
   return active === null || active.version === old?.active?.version ? null : active.version;
+}
+
+/**
+ * A config that was accepted before under that version, as it was.
+ * @throws PointsmanError RESOURCE_DOES_NOT_EXIST that names the versions that are kept.
+ */
+export function acceptedConfig(
+  record: EndpointRecord,
+  stored: Parameters<typeof acceptedOf>[1],
+  version: number,
+): ConfigInput {
+  const rows = acceptedOf(record, stored);
+  const row = rows.find((one) => one.version === version);
+  if (row !== undefined) return JSON.parse(row.json) as ConfigRecord;
+  const kept = rows.map((one) => String(one.version)).slice(0, VERSIONS_NAMED_MAX);
+  const known = kept.length === 0 ? 'none is kept' : `the newest kept are ${kept.join(', ')}`;
+  throw new PointsmanError(
+    'RESOURCE_DOES_NOT_EXIST',
+    `config_version: endpoint ${record.name} has no config version ${String(version)}; ${known}`,
+  );
 }

@@ -13,7 +13,7 @@ import type { RevisionInput } from '../store/store.js';
 import { activateInDraft, withPendingsActive } from './activation.js';
 import { Committer } from './committer.js';
 import { parseConfig, type ConfigInput } from './config-input.js';
-import { acceptedOf, viewHistory } from './config-history.js';
+import { acceptedConfig, viewHistory } from './config-history.js';
 import {
   applyDraft,
   checkStillServed,
@@ -51,12 +51,7 @@ import { probeAddress } from './probe.js';
 import type { ControlPlaneOptions, RunningControlPlane } from './options.js';
 import { Prober } from './probes.js';
 import { configReady, waitingFor, type ReadinessContext } from './readiness.js';
-import {
-  type ConfigRecord,
-  type Content,
-  type DeploymentRecord,
-  type EndpointRecord,
-} from './records.js';
+import { type Content, type DeploymentRecord, type EndpointRecord } from './records.js';
 import type { Stats } from './stats.js';
 import {
   addressStats,
@@ -75,9 +70,6 @@ import {
   pendingRecord,
 } from './transitions.js';
 import { UpdateDriver, type UpdateHost } from './update-driver.js';
-
-/** Versions that a message about an unknown one lists. */
-const VERSIONS_NAMED_MAX = 10;
 
 export type { ControlPlaneOptions, RunningControlPlane } from './options.js';
 
@@ -220,7 +212,7 @@ class StoredControlPlane implements RunningControlPlane {
       checkIfMatch(options.ifMatch, etagOf(record), `Endpoint ${name}`);
       const version = new Fields(body, '').integer('config_version', 1, Number.MAX_SAFE_INTEGER);
       if (version === null) throw invalidField('config_version', 'missing');
-      const config = this.#acceptedConfig(record, version);
+      const config = acceptedConfig(record, this.#options.store.configs(record.id), version);
       refuseWhileUpdating(record, options);
       const summary = `endpoint ${name} back to config version ${String(version)}`;
       await this.#update(record, config, options.principal, summary);
@@ -372,19 +364,6 @@ class StoredControlPlane implements RunningControlPlane {
     const record = this.#content.deployments.get(name);
     if (record !== undefined) return record;
     throw new PointsmanError('RESOURCE_DOES_NOT_EXIST', `Deployment ${name} does not exist.`);
-  }
-
-  /** Accepted before under that version, as it was. */
-  #acceptedConfig(record: EndpointRecord, version: number): ConfigInput {
-    const rows = acceptedOf(record, this.#options.store.configs(record.id));
-    const row = rows.find((one) => one.version === version);
-    if (row !== undefined) return JSON.parse(row.json) as ConfigRecord;
-    const kept = rows.map((one) => String(one.version)).slice(0, VERSIONS_NAMED_MAX);
-    const known = kept.length === 0 ? 'none is kept' : `the newest kept are ${kept.join(', ')}`;
-    throw new PointsmanError(
-      'RESOURCE_DOES_NOT_EXIST',
-      `config_version: endpoint ${record.name} has no config version ${String(version)}; ${known}`,
-    );
   }
 
   /** For every deployment who uses it; computed once per content. */

@@ -15,7 +15,7 @@ import type { Logger } from 'pino';
 import type { TokenCredential } from '../auth/credentials.js';
 import type { Config } from '../config/config.js';
 import type { ListenAddress } from '../config/listen-address.js';
-import { invalidField, messageOf, PointsmanError } from '../core/errors.js';
+import { invalidField, messageOf } from '../core/errors.js';
 import { PREPARE_TIMEOUT_MS } from '../core/limits.js';
 import type { WorkerStatus } from '../control/control-plane.js';
 import { ControlChannel, controlSocketPath } from '../control/control-socket.js';
@@ -29,7 +29,6 @@ import {
   type Hello,
   type Setup,
   type Snapshot,
-  type SnapshotDelta,
   WorkerMode,
 } from '../control/messages.js';
 import type { RefusalStats } from '../control/stats.js';
@@ -40,10 +39,11 @@ import { Columns } from './columns.js';
 import { workerCount } from './cores.js';
 import { checkListenable, openListeners, type Listeners } from './listeners.js';
 import { Orphans } from './orphans.js';
+import { failureOf, FrameCache, prepareOn } from './prepare.js';
 import { TrialEngine } from './trial.js';
 import { spawnEntry } from './worker-entry.js';
 import { removeWorkerFile, writeWorkerFile } from './worker-file.js';
-import { WorkerSlot, type PrepareOutcome } from './worker-process.js';
+import { WorkerSlot } from './worker-process.js';
 
 export interface SupervisorOptions {
   readonly config: Config;
@@ -452,75 +452,6 @@ export class Supervisor implements DataPlane {
     this.#queue = done.catch(() => undefined);
     return done;
   }
-}
-
-/** Encoded prepares of one revision: the difference for workers that follow the active one, else everything. */
-class FrameCache {
-  readonly base: Snapshot | null;
-  readonly next: Snapshot;
-  /** From `base`. */
-  readonly delta: SnapshotDelta;
-  readonly #frames = new Map<number, Buffer>();
-
-  constructor(base: Snapshot | null, next: Snapshot) {
-    this.base = base;
-    this.next = next;
-    this.delta = deltaOf(base, next);
-  }
-
-  forBase(revision: number): Buffer {
-    const follows = revision > 0 && this.base?.revision === revision;
-    const key = follows ? revision : 0;
-    const known = this.#frames.get(key);
-    if (known !== undefined) return known;
-    const delta = follows || this.base === null ? this.delta : deltaOf(null, this.next);
-    const frame = encodeFrame({ prepare: { delta } });
-    this.#frames.set(key, frame);
-    return frame;
-  }
-}
-
-/**
- * A process that dies while it prepares may have died of what it prepared. The next one of its slot tells: a
- * revision that kills it too is refused, before all that are born later die of it one after the other.
- */
-async function prepareOn(
-  worker: WorkerSlot,
-  revision: number,
-  frames: FrameCache,
-  patienceMs: number,
-): Promise<PrepareOutcome> {
-  await worker.joined(patienceMs);
-  const deadline = performance.now() + PREPARE_TIMEOUT_MS;
-  const first = await worker.prepare(revision, frames.forBase(worker.base), PREPARE_TIMEOUT_MS);
-  if (first.kind !== 'died') return first;
-  if (!(await worker.joined(deadline - performance.now()))) return { kind: 'gone' };
-  const remainingMs = deadline - performance.now();
-  const second = await worker.prepare(revision, frames.forBase(worker.base), remainingMs);
-  if (second.kind !== 'died') return second;
-  return { kind: 'refused', error: 'two processes died of it' };
-}
-
-/** Null when every worker that serves has prepared the revision. */
-function failureOf(outcomes: readonly PrepareOutcome[], revision: number): PointsmanError | null {
-  for (const [slot, outcome] of outcomes.entries()) {
-    const what = `Revision ${String(revision)} was not prepared by worker ${String(slot)}`;
-    if (outcome.kind === 'refused') {
-      return new PointsmanError('INTERNAL_ERROR', `${what}: ${outcome.error}`);
-    }
-    if (outcome.kind === 'late') {
-      return new PointsmanError(
-        'TEMPORARILY_UNAVAILABLE',
-        `${what} in time; the configuration that was active goes on`,
-      );
-    }
-  }
-  // What no worker has built does not become active.
-  if (outcomes.some(({ kind }) => kind === 'ready')) return null;
-  return new PointsmanError(
-    'TEMPORARILY_UNAVAILABLE',
-    `No worker is there to prepare revision ${String(revision)}; nothing has changed`,
-  );
 }
 
 /**

@@ -23,7 +23,8 @@ export function servingEndpointRoutes(
   identities: StoredIdentities,
 ): void {
   const withLevel = (request: FastifyRequest, { value, etag }: Tagged<JsonObject>) => {
-    const level = identities.permission(callerOf(request), value['id'] as string);
+    const { id } = value;
+    const level = typeof id === 'string' ? identities.permission(callerOf(request), id) : null;
     return { value: level === null ? value : { ...value, permission_level: level }, etag };
   };
 
