@@ -26,10 +26,6 @@ uint64_t nowUs() noexcept {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1'000;
 }
 
-bool isWouldBlock(int error) noexcept {
-  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
-}
-
 }  // namespace
 
 int statusOf(Failure failure) noexcept {
@@ -237,7 +233,7 @@ void Exchange::flush() noexcept {
   while (waitingBytes() > 0 && !sendBroken_) {
     const ssize_t sent = sendWaiting();
     if (sent < 0) {
-      if (isWouldBlock(errno)) break;
+      if (sys::isWouldBlock(errno)) break;
       // The replica may have answered before it closed: what it said is read before it is judged.
       sendBroken_ = true;
       engine_.loop().defer(this);
@@ -295,7 +291,7 @@ void Exchange::onReadable() noexcept {
   for (int reads = 0; reads < kReadsPerEventMax; reads++) {
     const ssize_t got = sys::recv(connection_->fd(), buffer.data(), buffer.size(), 0);
     // Once sending failed nothing more is expected than what had come before.
-    if (got < 0 && isWouldBlock(errno) && !sendBroken_) return;
+    if (got < 0 && sys::isWouldBlock(errno) && !sendBroken_) return;
     if (got <= 0) {
       onClosed(got < 0 || sendBroken_);
       return;

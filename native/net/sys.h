@@ -28,6 +28,11 @@ int faultOf(const char* call) noexcept;
 #define POINTSMAN_FAULT(call)
 #endif
 
+// Try again when the descriptor says so.
+inline bool isWouldBlock(int error) noexcept {
+  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
 // Up to here parts are worth copying together.
 inline constexpr size_t kOneSendBytesMax = 4096;
 
