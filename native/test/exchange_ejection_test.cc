@@ -71,8 +71,8 @@ void boundsAttemptsWhileAllAreDown() {
   const RefusingPort one;
   const RefusingPort two;
   relay.setTargets({targetOf(one), targetOf(two)});
-  constexpr uint32_t kRequests = 300;
-  for (uint32_t i = 0; i < kRequests; i++) {
+  constexpr uint64_t kRequests = 300;
+  for (uint64_t i = 0; i < kRequests; i++) {
     CHECK_EQUAL(relay.fetch().failures, 1U);
     relay.loop.advance(kTickMs);
   }
