@@ -42,8 +42,6 @@ void retireColumn(Column& dead, Column& retired) noexcept {
     to.ejections += from.ejections;
     from = AddressStats{};
   }
-  retired.header.connectionsRefused += dead.header.connectionsRefused;
-  dead.header.connectionsRefused = 0;
   for (size_t slot = 0; slot < kLimitSlotsMax; ++slot) {
     retireLimit(dead.limits[slot], retired.limits[slot]);
   }

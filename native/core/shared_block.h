@@ -86,8 +86,6 @@ struct ColumnHeader {
   uint32_t connectionsOpen;
   uint32_t exchangesLive;
   uint32_t reserved;
-  // Clients that were sent away because the worker had as many as it may have.
-  uint64_t connectionsRefused;
   std::array<uint64_t, kRefusalsMax> refusals;
   // Requests that wait in this worker for any limit. On a cache line of its own: every worker reads
   // it for every request, and it seldom changes.

@@ -1,9 +1,10 @@
 // The front of the data port: every connection of a client, its guard and its two doors.
 //
-//   accepted ─► ClientConnection ─► request parser ─┬─ invocation ─► native door: token cache,
-//   pick, exchange
-//                                                   └─ the rest ───► JS door: an exchange with
-//                                                   uWebSockets.js
+//   accepted ─► ClientConnection ─► request parser ─┬─ invocation ─► native door
+//                                                   └─ the rest ───► JS door
+//
+// The native door: token cache, pick, exchange with a replica. The JS door: an exchange with
+// uWebSockets.js.
 //
 // The guard is the parser in strict use: nothing that is not one well-formed message gets past a
 // ClientConnection. The JS door is one more address to the exchange engine: requests for it are

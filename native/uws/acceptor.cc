@@ -110,7 +110,6 @@ bool Acceptor::acceptOne(int listenFd) noexcept {
 
 // Closing at once would reset the connection when the request comes, and the refusal with it.
 void Acceptor::refuse(int fd) noexcept {
-  header_.connectionsRefused++;
   (void)send(fd, kBusy.data(), kBusy.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   shutdown(fd, SHUT_WR);
   if (refused_.size() == kRefusedHeldMax) closeRefused();
