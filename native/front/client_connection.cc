@@ -123,6 +123,7 @@ void ClientConnection::onReadable() noexcept {
     close();
     return;
   }
+  if (static_cast<size_t>(got) == room) front_.engine_.loop().readAgain(watch_);
   const std::string_view input(buffer.data(), static_cast<size_t>(got));
   if (state_ == State::kLingering) {
     lingerBytes_ += input.size();

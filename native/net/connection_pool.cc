@@ -20,10 +20,14 @@ void Connection::watchFor(uint32_t events) noexcept {
   pool_.engine_.loop().change(watch_, events);
 }
 
+void Connection::readAgain() noexcept {
+  if (watch_ != nullptr) pool_.engine_.loop().readAgain(watch_);
+}
+
 void Connection::onIo(uint32_t events) noexcept {
   if (state_ == State::kIdle) {
     // Bytes nobody asked for, or the replica's FIN: either way this connection is of no more use.
-    pool_.close(*this);
+    if (holdsBytes()) pool_.close(*this);
     return;
   }
   if (state_ == State::kConnecting) {
@@ -39,6 +43,12 @@ void Connection::onIo(uint32_t events) noexcept {
   if (state_ == State::kBusy && (events & kWritable) != 0 && (watched_ & kWritable) != 0) {
     user_->onWritable();
   }
+}
+
+bool Connection::holdsBytes() const noexcept {
+  char byte = 0;
+  const ssize_t got = sys::recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got >= 0 || !sys::isWouldBlock(errno);
 }
 
 void Connection::onTimeout() noexcept {
@@ -86,12 +96,11 @@ void ConnectionPool::release(Connection& connection, bool reusable,
     close(connection);
     return;
   }
-  connection.watchFor(kReadable);
+  connection.watchFor(kReadable | kFirst);
   connection.state_ = Connection::State::kIdle;
-  connection.newer_ = nullptr;
-  connection.older_ = newest_;
-  (newest_ != nullptr ? newest_->newer_ : oldest_) = &connection;
-  newest_ = &connection;
+  settleReleased();
+  connection.releasedIn_ = releasedIn_;
+  released_.add(connection);
   idle_++;
   address_.stats().idleConnections++;
   engine_.wheel().arm(connection, engine_.loop().nowMs() + idleTimeoutMs);
@@ -99,23 +108,56 @@ void ConnectionPool::release(Connection& connection, bool reusable,
 
 void ConnectionPool::drain() noexcept {
   draining_ = true;
-  while (newest_ != nullptr) close(*newest_);
+  while (settled_.newest != nullptr) close(*settled_.newest);
+  while (released_.newest != nullptr) close(*released_.newest);
 }
 
 Connection* ConnectionPool::takeIdle() noexcept {
-  while (Connection* connection = newest_) {
-    char byte = 0;
-    const ssize_t got = sys::recv(connection->fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+  settleReleased();
+  for (;;) {
+    const bool isSettled = settled_.newest != nullptr;
+    Connection* connection = isSettled ? settled_.newest : released_.newest;
+    if (connection == nullptr) return nullptr;
+    const bool isQuiet = engine_.loop().takeBack(connection->watch_);
+    if (!(isSettled && isQuiet) && connection->holdsBytes()) {
       close(*connection);
       continue;
     }
     unlinkIdle(*connection);
     engine_.wheel().cancel(*connection);
+    connection->watchFor(kReadable);
     connection->state_ = Connection::State::kBusy;
     return connection;
   }
-  return nullptr;
+}
+
+// What was released in earlier turns has been through a look since.
+void ConnectionPool::settleReleased() noexcept {
+  const uint64_t turn = engine_.loop().turnNumber();
+  if (releasedIn_ == turn) return;
+  releasedIn_ = turn;
+  settled_.prepend(released_);
+}
+
+void ConnectionPool::IdleList::add(Connection& connection) noexcept {
+  connection.newer_ = nullptr;
+  connection.older_ = newest;
+  (newest != nullptr ? newest->newer_ : oldest) = &connection;
+  newest = &connection;
+}
+
+void ConnectionPool::IdleList::remove(Connection& connection) noexcept {
+  (connection.newer_ != nullptr ? connection.newer_->older_ : newest) = connection.older_;
+  (connection.older_ != nullptr ? connection.older_->newer_ : oldest) = connection.newer_;
+  connection.newer_ = connection.older_ = nullptr;
+}
+
+void ConnectionPool::IdleList::prepend(IdleList& newer) noexcept {
+  if (newer.newest == nullptr) return;
+  newer.oldest->older_ = newest;
+  (newest != nullptr ? newest->newer_ : oldest) = newer.oldest;
+  newest = newer.newest;
+  newer = {};
 }
 
 // A descriptor that is connected or on its way; -1 with errno set.
@@ -175,9 +217,7 @@ void ConnectionPool::finishConnect(Connection& connection, int failedWith) noexc
 }
 
 void ConnectionPool::unlinkIdle(Connection& connection) noexcept {
-  (connection.newer_ != nullptr ? connection.newer_->older_ : newest_) = connection.older_;
-  (connection.older_ != nullptr ? connection.older_->newer_ : oldest_) = connection.newer_;
-  connection.newer_ = connection.older_ = nullptr;
+  (connection.releasedIn_ == releasedIn_ ? released_ : settled_).remove(connection);
   idle_--;
   address_.stats().idleConnections--;
 }

@@ -296,11 +296,21 @@ void Exchange::onReadable() noexcept {
       onClosed(got < 0 || sendBroken_);
       return;
     }
+    const bool isDrained = static_cast<size_t>(got) < buffer.size();
+    // Outlives what the answer leads to: it is freed in a turn of its own.
+    Connection& connection = *connection_;
     feed(buffer.data(), static_cast<size_t>(got));
-    if (!live() || answerPaused_) return;
-    if (static_cast<size_t>(got) < buffer.size() && !sendBroken_) return;
+    if (isDrained && !sendBroken_) return;
+    if (!live() || answerPaused_) {
+      connection.readAgain();
+      return;
+    }
   }
-  if (sendBroken_) engine_.loop().defer(this);
+  if (sendBroken_) {
+    engine_.loop().defer(this);
+  } else {
+    connection_->readAgain();
+  }
 }
 
 // Body bytes of one read are moved together, so that the door gets one view whatever the chunks

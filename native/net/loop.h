@@ -1,8 +1,8 @@
 // What the exchange engine needs of an event loop, and nothing else.
 //
-// The worker runs it on libuv (uv_loop.h); tests and fuzzers run it on a small epoll loop of their
-// own, so that everything above this line is exercised under sanitizers without Node. One thread;
-// no call may throw.
+// Descriptors are the poller's (poller.h) in both of its kinds: in the worker it runs inside
+// libuv's loop (uv_loop.h), in tests and fuzzers under a clock of theirs, so that everything above
+// this line is exercised under sanitizers without Node. One thread; no call may throw.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,12 @@ namespace pointsman {
 
 constexpr uint32_t kReadable = 1;
 constexpr uint32_t kWritable = 2;
+// Beside others, in what is wanted: this watcher hears of its events before those without it do of
+// the same turn's.
+constexpr uint32_t kFirst = 4;
 
 // Gets the events of one descriptor. Errors and hang-ups arrive as the events that were asked for.
+// An event is told once: see poller.h for what a watcher must do, and that it may find nothing.
 class IoWatcher {
  public:
   virtual void onIo(uint32_t events) noexcept = 0;
@@ -44,6 +48,13 @@ class Loop {
   virtual void change(Watch* watch, uint32_t events) noexcept = 0;
   // The watcher is not called again, not even for events that are already collected.
   virtual void unwatch(Watch* watch) noexcept = 0;
+  // Reports kReadable once more in the next turn: there may be more than was read.
+  virtual void readAgain(Watch* watch) noexcept = 0;
+  // Takes back what is to be reported once more. False if there was something: then only a look
+  // tells whether the descriptor holds bytes.
+  virtual bool takeBack(Watch* watch) noexcept = 0;
+  // Number of the turn; events of one turn were all there when it began.
+  virtual uint64_t turnNumber() const noexcept = 0;
   virtual void defer(Deferred* task) noexcept = 0;
   // Takes the task back; no effect when it is not deferred.
   virtual void undefer(Deferred* task) noexcept = 0;

@@ -1,24 +1,13 @@
 #include "net/uv_loop.h"
 
-#include <new>
-
 #include "net/timer_wheel.h"
 
 namespace pointsman {
 
-struct Loop::Watch {
-  uv_poll_t handle{};
-  UvLoop* loop = nullptr;
-  IoWatcher* watcher = nullptr;
-  uint32_t events = 0;
-};
-
 namespace {
 
-int toUv(uint32_t events) noexcept {
-  return ((events & kReadable) != 0 ? UV_READABLE : 0) |
-         ((events & kWritable) != 0 ? UV_WRITABLE : 0);
-}
+// The one that polls.
+const UvLoop* polling = nullptr;  // NOLINT: of the process, as the wait is
 
 template <class Handle>
 uv_handle_t* asHandle(Handle* handle) noexcept {
@@ -29,10 +18,13 @@ uv_handle_t* asHandle(Handle* handle) noexcept {
 
 UvLoop::UvLoop(uv_loop_t* loop) noexcept : loop_(loop) {
   uv_timer_init(loop_, &timer_);
+  uv_prepare_init(loop_, &prepare_);
   uv_idle_init(loop_, &idle_);
-  timer_.data = idle_.data = this;
-  // Ticks alone must not keep a process alive.
+  timer_.data = prepare_.data = idle_.data = this;
+  uv_prepare_start(&prepare_, onPrepare);
+  // Ticks and waits alone must not keep a process alive.
   uv_unref(asHandle(&timer_));
+  uv_unref(asHandle(&prepare_));
 }
 
 UvLoop::~UvLoop() {
@@ -44,47 +36,42 @@ void UvLoop::close(void (*onClosed)(void*), void* argument) noexcept {
   onClosedArgument_ = argument;
   deferred_.run();
   uv_close(asHandle(&timer_), onHandleClosed);
+  uv_close(asHandle(&prepare_), onHandleClosed);
   uv_close(asHandle(&idle_), onHandleClosed);
 }
 
 Loop::Watch* UvLoop::watch(int fd, uint32_t events, IoWatcher* watcher) noexcept {
-  auto* watch = new (std::nothrow) Watch();
-  if (watch == nullptr) return nullptr;
-  watch->loop = this;
-  watch->watcher = watcher;
-  watch->events = events;
-  watch->handle.data = watch;
-  if (uv_poll_init(loop_, &watch->handle, fd) != 0) {
-    delete watch;
-    return nullptr;
-  }
-  openHandles_++;
-  uv_poll_start(&watch->handle, toUv(events), onPoll);
-  return watch;
-}
-
-void UvLoop::change(Watch* watch, uint32_t events) noexcept {
-  watch->events = events;
-  uv_poll_start(&watch->handle, toUv(events), onPoll);
+  if (!isPolling() && !startPolling()) return nullptr;
+  Watch* made = poller_.watch(fd, events, watcher);
+  if (made == nullptr && poller_.size() == 1) stopPolling();
+  return made;
 }
 
 void UvLoop::unwatch(Watch* watch) noexcept {
-  watch->watcher = nullptr;
-  uv_close(asHandle(&watch->handle), onWatchClosed);
+  poller_.unwatch(watch);
+  if (poller_.size() == 1) stopPolling();
+}
+
+// Watched descriptors keep the process alive, as handles of libuv would.
+bool UvLoop::startPolling() noexcept {
+  if (polling != nullptr) return false;
+  libuv_ = poller_.watchLevel(uv_backend_fd(loop_), this);
+  if (libuv_ == nullptr) return false;
+  polling = this;
+  uv_ref(asHandle(&prepare_));
+  return true;
+}
+
+void UvLoop::stopPolling() noexcept {
+  poller_.unwatch(libuv_);
+  libuv_ = nullptr;
+  polling = nullptr;
+  uv_unref(asHandle(&prepare_));
 }
 
 void UvLoop::defer(Deferred* task) noexcept {
   deferred_.add(*task);
-  // libuv ignores the start of a handle that is closing or active.
-  if (onClosed_ == nullptr) uv_idle_start(&idle_, onIdle);
-}
-
-void UvLoop::undefer(Deferred* task) noexcept {
-  deferred_.remove(*task);
-}
-
-uint64_t UvLoop::nowMs() const noexcept {
-  return uv_now(loop_);
+  if (!isRunning_) startIdle();
 }
 
 void UvLoop::startTicks(TickListener* listener) noexcept {
@@ -96,26 +83,36 @@ void UvLoop::stopTicks() noexcept {
   uv_timer_stop(&timer_);
 }
 
-void UvLoop::onPoll(uv_poll_t* handle, int status, int events) {
-  auto* watch = static_cast<Watch*>(handle->data);
-  if (watch->watcher == nullptr) return;
-  if (status < 0) {
-    // An error on the descriptor is found by whoever reads or writes it. libuv has stopped the
-    // handle; the watcher may have more to read than it takes at once, so it goes on unless it was
-    // unwatched.
-    watch->watcher->onIo(watch->events);
-    if (watch->watcher != nullptr) uv_poll_start(handle, toUv(watch->events), onPoll);
-    return;
-  }
-  watch->watcher->onIo(((events & UV_READABLE) != 0 ? kReadable : 0) |
-                       ((events & UV_WRITABLE) != 0 ? kWritable : 0));
+void UvLoop::onPrepare(uv_prepare_t* handle) {
+  static_cast<UvLoop*>(handle->data)->run();
 }
 
-void UvLoop::onWatchClosed(uv_handle_t* handle) {
-  auto* watch = static_cast<Watch*>(handle->data);
-  UvLoop* loop = watch->loop;
-  delete watch;
-  loop->handleClosed();
+// Every turn: what was put off, then events. libuv's turn comes when it has something to do, and
+// then it must not wait: it knows nothing of our descriptors.
+void UvLoop::run() noexcept {
+  uv_idle_stop(&idle_);
+  isRunning_ = true;
+  for (;;) {
+    deferred_.run();
+    if (!isPolling()) break;
+    const int libuvWaits = uv_backend_timeout(loop_);
+    libuvReady_ = false;
+    poller_.collect(deferred_.empty() ? libuvWaits : 0);
+    uv_update_time(loop_);
+    poller_.handOut();
+    if (libuvReady_ || libuvWaits == 0 || uv_backend_timeout(loop_) == 0) break;
+  }
+  isRunning_ = false;
+  if (isPolling() || !deferred_.empty()) startIdle();
+}
+
+// libuv ignores the start of a handle that is closing or active.
+void UvLoop::startIdle() noexcept {
+  if (onClosed_ == nullptr) uv_idle_start(&idle_, onIdle);
+}
+
+void UvLoop::onIo(uint32_t /*events*/) noexcept {
+  libuvReady_ = true;
 }
 
 void UvLoop::onTimer(uv_timer_t* handle) {
@@ -123,17 +120,11 @@ void UvLoop::onTimer(uv_timer_t* handle) {
   loop->ticks_->onTick(loop->nowMs());
 }
 
-void UvLoop::onIdle(uv_idle_t* handle) {
-  uv_idle_stop(handle);
-  static_cast<UvLoop*>(handle->data)->deferred_.run();
-}
-
 void UvLoop::onHandleClosed(uv_handle_t* handle) {
-  static_cast<UvLoop*>(handle->data)->handleClosed();
-}
-
-void UvLoop::handleClosed() noexcept {
-  if (--openHandles_ == 0 && onClosed_ != nullptr) onClosed_(onClosedArgument_);
+  auto* loop = static_cast<UvLoop*>(handle->data);
+  if (--loop->openHandles_ == 0 && loop->onClosed_ != nullptr) {
+    loop->onClosed_(loop->onClosedArgument_);
+  }
 }
 
 }  // namespace pointsman

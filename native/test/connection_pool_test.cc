@@ -2,6 +2,8 @@
 #include "net/connection_pool.h"
 
 #include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <deque>
@@ -132,6 +134,59 @@ void discardsDirtyIdle() {
   }
 }
 
+// A request comes in the same turn as the dirt, and earlier in the kernel's order.
+void findsDirtBeforeTheRequest() {
+  struct Requester final : public IoWatcher {
+    void onIo(uint32_t /*events*/) noexcept override {
+      idleThen = static_cast<int>(pool->idleCount());
+      acquired = pool->acquire(user, kConnectMs, false).connection;
+    }
+    ConnectionPool* pool = nullptr;
+    User user;
+    Connection* acquired = nullptr;
+    int idleThen = -1;
+  };
+  for (const bool isDirty : {false, true}) {
+    PoolTest test;
+    User user;
+    Connection* connection = test.connect(user);
+    test.relay.pool().release(*connection, true, kIdleMs);
+    test.relay.loop.settle();
+    Requester requester;
+    requester.pool = &test.relay.pool();
+    const int fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+    Loop::Watch* watch = test.relay.loop.watch(fd, kReadable, &requester);
+    if (isDirty) {
+      pollfd waiting{.fd = connection->fd(), .events = POLLIN, .revents = 0};
+      test.replica.last().appendNow({send("x")});
+      CHECK_EQUAL(poll(&waiting, 1, EpollLoop::kPatienceMs), 1);
+    }
+    test.relay.loop.turn();
+    CHECK_EQUAL(requester.idleThen, isDirty ? 0 : 1);
+    CHECK(requester.acquired != nullptr && (requester.acquired == connection) != isDirty);
+    test.relay.loop.unwatch(watch);
+    close(fd);
+    test.relay.pool().release(*requester.acquired, false, 0);
+  }
+}
+
+// What was released in this turn has not been looked at yet: others are taken before it.
+void takesLookedAtBeforeReleasedNow() {
+  PoolTest test;
+  ConnectionPool& pool = test.relay.pool();
+  std::deque<User> users(2);
+  Connection* early = test.connect(users[0]);
+  Connection* late = test.connect(users[1]);
+  pool.release(*early, true, kIdleMs);
+  test.relay.loop.settle();
+  pool.release(*late, true, kIdleMs);
+  User next;
+  CHECK(pool.acquire(next, kConnectMs, false).connection == early);
+  CHECK(pool.acquire(next, kConnectMs, false).connection == late);
+  pool.release(*early, false, 0);
+  pool.release(*late, false, 0);
+}
+
 void reportsConnectFailures() {
   Relay relay;
   const RefusingPort refusing;
@@ -237,6 +292,8 @@ int main() {
   reusesLastFirst();
   evictsIdle();
   discardsDirtyIdle();
+  findsDirtBeforeTheRequest();
+  takesLookedAtBeforeReleasedNow();
   reportsConnectFailures();
   timesOutConnecting();
   keepsLimits();

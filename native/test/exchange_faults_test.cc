@@ -24,7 +24,8 @@ const std::vector<Fault>& faults() {
       {"socket", {EMFILE, ENFILE, ENOBUFS, ENOMEM, EAFNOSUPPORT}},
       {"connect", {ECONNREFUSED, ENETUNREACH, EADDRNOTAVAIL, EAGAIN, EINTR, EACCES}},
       {"sendmsg", {EAGAIN, EINTR, EPIPE, ECONNRESET, ENOBUFS, ENOMEM, EPERM}},
-      {"recv", {EAGAIN, EINTR, ECONNRESET, ENOMEM, ETIMEDOUT, ENOTCONN}},
+      // Not EAGAIN and EINTR: a read that does not block says neither while there is something.
+      {"recv", {ECONNRESET, ENOMEM, ETIMEDOUT, ENOTCONN}},
   };
   return kFaults;
 }

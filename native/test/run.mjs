@@ -41,6 +41,7 @@ const THREAD_SOURCES = {
     'core/limiter.cc',
     'net/admission.cc',
     'net/timer_wheel.cc',
+    'net/poller.cc',
     'test/net/epoll_loop.cc',
     'test/net/faults.cc',
   ],

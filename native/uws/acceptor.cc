@@ -71,8 +71,9 @@ void Acceptor::setWatched(bool watched) noexcept {
 
 void Acceptor::acceptFrom(Listener& listener) noexcept {
   for (int accepts = 0; accepts < kAcceptsPerEventMax; accepts++) {
-    if (!acceptOne(listener.fd)) break;
+    if (!acceptOne(listener.fd)) return;
   }
+  loop_.readAgain(listener.watch);
 }
 
 void Acceptor::onTimeout() noexcept {

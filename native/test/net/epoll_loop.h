@@ -1,4 +1,4 @@
-// The Loop of the C++ tests: epoll, and a clock that only the test moves.
+// The Loop of the C++ tests: the worker's poller, and a clock that only the test moves.
 //
 // Events are real, time is not: a test waits for what it expects with `runUntil` and moves time
 // with `advance`, so no test depends on how fast the machine is. `runUntil` gives up after
@@ -8,10 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <vector>
 
 #include "net/loop.h"
+#include "net/poller.h"
 
 namespace pointsman::test {
 
@@ -19,14 +18,17 @@ class EpollLoop final : public Loop {
  public:
   static constexpr int kPatienceMs = 10'000;
 
-  EpollLoop();
+  EpollLoop() = default;
   ~EpollLoop() override;
   EpollLoop(const EpollLoop&) = delete;
   EpollLoop& operator=(const EpollLoop&) = delete;
 
   Watch* watch(int fd, uint32_t events, IoWatcher* watcher) noexcept override;
-  void change(Watch* watch, uint32_t events) noexcept override;
-  void unwatch(Watch* watch) noexcept override;
+  void change(Watch* watch, uint32_t events) noexcept override { poller_.change(watch, events); }
+  void unwatch(Watch* watch) noexcept override { poller_.unwatch(watch); }
+  void readAgain(Watch* watch) noexcept override { poller_.readAgain(watch); }
+  bool takeBack(Watch* watch) noexcept override { return poller_.takeBack(watch); }
+  uint64_t turnNumber() const noexcept override { return poller_.turnNumber(); }
   void defer(Deferred* task) noexcept override;
   void undefer(Deferred* task) noexcept override;
   uint64_t nowMs() const noexcept override { return nowMs_; }
@@ -45,7 +47,7 @@ class EpollLoop final : public Loop {
   // Moves the clock at once: one tick call, as after a stall of the process.
   void jump(uint64_t ms);
 
-  size_t watchCount() const noexcept { return watches_; }
+  size_t watchCount() const noexcept { return poller_.size(); }
   size_t deferredCount() const noexcept { return deferred_.size(); }
   bool isTicking() const noexcept { return ticks_ != nullptr; }
 
@@ -53,13 +55,10 @@ class EpollLoop final : public Loop {
   bool runDeferred();
   void tick();
 
-  int epollFd_;
+  Poller poller_;
   uint64_t nowMs_ = 1'000'003;
   TickListener* ticks_ = nullptr;
   DeferredQueue deferred_;
-  size_t watches_ = 0;
-  // Unwatched while events are being handed out; those may point at them.
-  std::vector<std::unique_ptr<Watch>> dead_;
 };
 
 }  // namespace pointsman::test

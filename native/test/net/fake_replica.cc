@@ -122,7 +122,9 @@ void ReplicaConnection::onDeferred() noexcept {
 
 void ReplicaConnection::readSome() {
   std::array<char, 64 * 1024> buffer{};
-  const ssize_t got = recv(fd_, buffer.data(), std::min(buffer.size(), readBytesPerTurn_), 0);
+  const size_t room = std::min(buffer.size(), readBytesPerTurn_);
+  const ssize_t got = recv(fd_, buffer.data(), room, 0);
+  if (got == static_cast<ssize_t>(room)) loop_.readAgain(watch_);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got > 0) {
     received_.append(buffer.data(), static_cast<size_t>(got));
@@ -277,6 +279,7 @@ size_t FakeReplica::requestCount() const {
 void FakeReplica::onIo(uint32_t /*events*/) noexcept {
   const int fd = accept4(listenFd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) return;
+  loop_.readAgain(watch_);
   if (!scripts_.empty()) {
     lastScript_ = std::move(scripts_.front());
     scripts_.pop_front();
