@@ -115,16 +115,16 @@ void ClientConnection::onIo(uint32_t events) noexcept {
 void ClientConnection::onReadable() noexcept {
   std::vector<char>& buffer = front_.readBuffer_;
   const bool waits = state_ == State::kParked || (state_ == State::kRelaying && requestComplete_);
-  const size_t room =
-      waits ? std::min(buffer.size(), kPendingBytesMax - pending_.size()) : buffer.size();
+  const size_t readMax = state_ == State::kIdle ? buffer.size() : kClientReadBytes;
+  const size_t room = waits ? std::min(readMax, kPendingBytesMax - pending_.size()) : readMax;
   const ssize_t got = sys::recv(fd_, buffer.data(), room, 0);
   if (got < 0 && sys::isWouldBlock(errno)) return;
   if (got <= 0) {
     close();
     return;
   }
-  if (static_cast<size_t>(got) == room) front_.engine_.loop().readAgain(watch_);
   const std::string_view input(buffer.data(), static_cast<size_t>(got));
+  if (input.size() == room) front_.engine_.loop().readAgain(watch_);
   if (state_ == State::kLingering) {
     lingerBytes_ += input.size();
     watchAsNeeded();

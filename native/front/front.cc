@@ -32,7 +32,7 @@ Front::Front(Engine& engine, Connector& connector, FrontHost& host, TokenCache& 
       settings_(std::move(settings)),
       tokens_(tokens),
       local_(makeLocalDeployment(engine, connector)),
-      readBuffer_(kClientReadBytes) {}
+      readBuffer_(kClientFirstReadBytes) {}
 
 Front::~Front() {
   engine_.loop().undefer(this);

@@ -32,8 +32,10 @@
 
 namespace pointsman {
 
-// Bytes taken off a client's connection at once.
+// Bytes taken off a client's connection at once: of a body that goes on, and of what begins with a
+// head, so that a body of 64 KiB comes whole.
 constexpr size_t kClientReadBytes = size_t{64} * 1024;
+constexpr size_t kClientFirstReadBytes = kClientReadBytes + size_t{8} * 1024;
 
 struct FrontSettings {
   std::string workspaceId;
