@@ -92,7 +92,7 @@ async function run(options) {
 
 async function runScenarios(scenarios, options, cores) {
   say('building the load programs');
-  const programs = await buildPrograms(['stub', 'generator', 'sse_client']);
+  const programs = await buildPrograms(['stub', 'generator', 'sse_client', 'caller']);
   const stub = await startStub(programs.stub, cores.replica);
   const warm = options.quick ? QUICK_WARM_SECONDS : WARM_SECONDS;
   const context = {

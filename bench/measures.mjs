@@ -7,9 +7,7 @@
 import { performance } from 'node:perf_hooks';
 import { BenchError } from './bench-error.mjs';
 import { busySince, readCore, readProcesses, usedSince } from './cpu.mjs';
-import { closedLoop, generate, readEvents } from './load/load.mjs';
-import { median } from './metrics.mjs';
-import { delay } from './processes.mjs';
+import { callAtPace, closedLoop, generate, readEvents } from './load/load.mjs';
 import { WORKLOADS } from './stub/stub.mjs';
 
 const BODY_BYTES = 100;
@@ -77,37 +75,34 @@ export async function measureEvents(run) {
   };
 }
 
-/** Latency at a fixed rate, with `pushEveryMs` between the beginnings of two pushes (0: none). */
+/**
+ * Latency at a fixed rate, with `pushEveryMs` between the beginnings of two pushes (0: none). The pushes come from a
+ * program of a few microseconds per call: on two cores it shares one with the load.
+ */
 export async function measurePushes(run) {
-  const durations = [];
-  let isOver = false;
-  const push = async () => {
-    while (run.pushEveryMs > 0 && !isOver) {
-      const startedAt = performance.now();
-      await run.target.push(PUSHED_SHARES[durations.length % PUSHED_SHARES.length]);
-      const tookMs = performance.now() - startedAt;
-      durations.push(tookMs);
-      await delay(Math.max(0, run.pushEveryMs - tookMs));
-    }
-  };
-  const pushing = push();
-  // Observed below; until then a failure must not end the process.
-  pushing.catch(() => {});
+  const { target, cores, programs, seconds, pushEveryMs } = run;
+  const isPushing = pushEveryMs > 0;
   try {
-    const { result, core } = await underWatch(run, () =>
-      generate(run.programs.generator, run.target, run.cores.load, {
-        ...loadOf(run),
-        split: durations.length === 0 && run.pushEveryMs === 0,
-      }),
-    );
-    isOver = true;
-    await pushing;
-    const pushes = durations.length === 0 ? {} : { push_ms: median(durations) };
-    return { ...latencies(result), pushes: durations.length, ...pushes, ...core };
+    const { result, core } = await underWatch(run, async () => {
+      const load = { ...loadOf(run), split: !isPushing };
+      const [generated, called] = await Promise.all([
+        generate(programs.generator, target, cores.load, load),
+        isPushing
+          ? callAtPace(programs.caller, cores.load, {
+              port: target.adminPort,
+              files: target.writePushes(PUSHED_SHARES),
+              perSecond: 1_000 / pushEveryMs,
+              seconds,
+            })
+          : null,
+      ]);
+      return { ...generated, called };
+    });
+    const { called } = result;
+    const pushes = called === null ? {} : { push_ms: called.call_us.p50 / 1_000 };
+    return { ...latencies(result), pushes: called?.calls ?? 0, ...pushes, ...core };
   } finally {
-    isOver = true;
-    await pushing;
-    if (durations.length > 0) await run.target.push(SHARE);
+    if (isPushing) await target.push(SHARE);
   }
 }
 

@@ -3,7 +3,7 @@
  * by its id.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { BenchError } from './bench-error.mjs';
@@ -30,23 +30,32 @@ export function findProgram(name) {
 
 export class Started {
   child;
-  output = '';
+  #said = '';
+  #file;
   #ended;
 
-  constructor(child, what) {
+  /** `file`: where its output goes; null: into pipes. */
+  constructor(child, what, file = null) {
     this.child = child;
     this.what = what;
+    this.#file = file;
     running.add(this);
     this.#ended = new Promise((resolve) => {
       child.once('error', (error) => {
-        this.#said(error.message);
+        this.#note(error.message);
         resolve(null);
       });
       child.once('exit', resolve);
     }).finally(() => running.delete(this));
     for (const stream of [child.stdout, child.stderr]) {
-      stream?.on('data', (chunk) => this.#said(String(chunk)));
+      stream?.on('data', (chunk) => this.#note(String(chunk)));
     }
+  }
+
+  /** The end of what it has printed. */
+  get output() {
+    const text = this.#file === null ? '' : readFileSync(this.#file, 'utf8');
+    return (text + this.#said).slice(-OUTPUT_CHARACTERS_MAX);
   }
 
   get pid() {
@@ -57,8 +66,8 @@ export class Started {
     return !running.has(this);
   }
 
-  #said(text) {
-    this.output = (this.output + text).slice(-OUTPUT_CHARACTERS_MAX);
+  #note(text) {
+    this.#said = (this.#said + text).slice(-OUTPUT_CHARACTERS_MAX);
   }
 
   /** Resolves with the match of what it has printed. */
@@ -102,16 +111,21 @@ export class Started {
   }
 }
 
-/** Starts a program on these cores (a list for taskset, such as '1'); its output is kept for error messages. */
-export function start(what, command, args, { cores, cwd, env = {} }) {
+/**
+ * Starts a program on these cores (a list for taskset, such as '1'); its output is kept for error messages. `log`: a file
+ * for the output of a program that writes while others are timed, so that no line wakes this process up.
+ */
+export function start(what, command, args, { cores, cwd, env = {}, log = null }) {
   const pinned = ['taskset', '-c', String(cores), command, ...args];
   const [first, ...rest] = findProgram('setpriv') === null ? pinned : [...WITH_PARENT, ...pinned];
+  const output = log === null ? 'pipe' : openSync(log, 'a');
   const child = spawn(first, rest, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', output, output],
     cwd,
     env: { ...cleanEnvironment(), ...env },
   });
-  return new Started(child, what);
+  if (log !== null) closeSync(output);
+  return new Started(child, what, log);
 }
 
 /** Runs a program to its end on a core and answers its standard output. @throws {BenchError} */

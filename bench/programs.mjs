@@ -33,6 +33,7 @@ const PROGRAMS = {
   stub: [path.join(BENCH, 'stub', 'stub.cc')],
   generator: [path.join(BENCH, 'load', 'generator.cc'), CLIENT],
   sse_client: [path.join(BENCH, 'load', 'sse_client.cc'), CLIENT],
+  caller: [path.join(BENCH, 'changes', 'caller.cc'), CLIENT],
 };
 
 export function microBenchNames() {

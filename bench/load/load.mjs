@@ -61,6 +61,26 @@ export async function readEvents(program, target, core, { connections, seconds }
   return result;
 }
 
+/**
+ * The native caller of an admin port: `files` in turn, each a request as it is sent, for as long as a load takes. A call
+ * that fails is an error.
+ */
+export async function callAtPace(program, core, { port, files, perSecond, seconds }) {
+  const output = await runOn(
+    core,
+    program,
+    [
+      ...['--port', String(port), '--per-second', String(perSecond)],
+      ...['--duration-ms', String(Math.round(seconds * 1_000))],
+      ...files.flatMap((file) => ['--request', file]),
+    ],
+    seconds * 1_000 + PATIENCE_MS,
+  );
+  const result = JSON.parse(output);
+  refuseFailures('caller', { calls: result.failures });
+  return result;
+}
+
 async function runClient(program, target, core, options) {
   const args = Object.entries({ port: target.port, path: target.path, ...options });
   const output = await runOn(

@@ -2,7 +2,7 @@
  * pointsman as it is meant to run: the built daemon with one worker, query token, split, headers and metrics.
  * Only the worker gets the proxy core; the supervisor, which does not touch requests, runs beside the load.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { BenchError } from '../bench-error.mjs';
@@ -12,6 +12,7 @@ import { ROOT } from '../programs.mjs';
 const MAIN = path.join(ROOT, 'dist', 'main.js');
 const ENDPOINTS_PER_CALL = 1_000;
 const SPLIT = { a: 90, b: 10 };
+const CONFIG_PATH = '/api/2.0/serving-endpoints/endpoint-0/config';
 const METRIC_LAG_MS = 50;
 
 export const pointsman = {
@@ -32,14 +33,15 @@ class Daemon {
   #stateDir;
 
   /**
-   * `variant`: `endpoints`, how many are configured (default 1); `auth`, `required` (default) or `disabled`.
+   * `variant`: `endpoints`, how many are configured (default 1); `workers` (default 1); `auth`, `required` (default) or
+   * `disabled`.
    */
   static async start({ cores, ports, variant = {} }) {
     const daemon = new Daemon();
     // A short path: Unix sockets below it must stay under 107 bytes.
     daemon.#stateDir = mkdtempSync(path.join(tmpdir(), 'pm-bench-'));
     try {
-      await daemon.#launch(cores, variant.auth ?? 'required');
+      await daemon.#launch(cores, variant);
       await daemon.#configure(ports, variant.endpoints ?? 1);
       await daemon.#pinWorker(cores);
     } catch (error) {
@@ -49,10 +51,10 @@ class Daemon {
     return daemon;
   }
 
-  async #launch(cores, auth) {
+  async #launch(cores, { auth = 'required', workers = 1 }) {
     const flags = {
       'state-dir': this.#stateDir,
-      'data-plane-workers': 1,
+      'data-plane-workers': workers,
       'data-plane-listen': '127.0.0.1:0',
       'admin-listen': '127.0.0.1:0',
       'data-plane-drain-delay-ms': 0,
@@ -63,6 +65,7 @@ class Daemon {
     this.#process = start('pointsman', process.execPath, [MAIN, 'serve', ...args], {
       cores: cores.support,
       cwd: this.#stateDir,
+      log: path.join(this.#stateDir, 'log'),
     });
     const [, data] = await this.#process.prints(/data port on [^"\s]*:(\d+)/);
     const [, admin] = await this.#process.prints(/admin port on ([^"\s]+)/);
@@ -115,10 +118,40 @@ class Daemon {
     return JSON.parse(text);
   }
 
+  get adminPort() {
+    return Number(new URL(this.#adminUrl).port);
+  }
+
   /** Gives entity `a` this many percent of the traffic; resolves when that is live. */
   async push(share) {
-    const config = configOf({ a: share, b: 100 - share });
-    await this.#call('PUT', '/api/2.0/serving-endpoints/endpoint-0/config', config);
+    await this.#call('PUT', CONFIG_PATH, configOf({ a: share, b: 100 - share }));
+  }
+
+  /** Names of files with calls of the admin port as they are sent, for the program `caller`. */
+  writePushes(shares) {
+    return shares.map((share) => {
+      const body = JSON.stringify(configOf({ a: share, b: 100 - share }));
+      const head = [
+        `PUT ${CONFIG_PATH} HTTP/1.1`,
+        'host: 127.0.0.1',
+        `authorization: Bearer ${this.#token('admin')}`,
+        'content-type: application/json',
+        `content-length: ${body.length}`,
+      ];
+      return this.#writeCall(`push-${share}`, `${head.join('\r\n')}\r\n\r\n${body}`);
+    });
+  }
+
+  /** The same of a call that does nothing. */
+  writeHealthCheck() {
+    return this.#writeCall('healthz', 'GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n');
+  }
+
+  /** In the state directory: the text may hold a token. */
+  #writeCall(name, text) {
+    const file = path.join(this.#stateDir, `${name}.http`);
+    writeFileSync(file, text, { mode: 0o600 });
+    return file;
   }
 
   /** Invocations answered so far, by the door that served them. */
