@@ -137,6 +137,7 @@ Napi::Function SharedBlockBinding::define(Napi::Env env) {
                       InstanceMethod<&SharedBlockBinding::readAddress>("readAddress"),
                       InstanceMethod<&SharedBlockBinding::readDeployment>("readDeployment"),
                       InstanceMethod<&SharedBlockBinding::readRefusals>("readRefusals"),
+                      InstanceMethod<&SharedBlockBinding::connectionsRefused>("connectionsRefused"),
                       InstanceMethod<&SharedBlockBinding::readWorker>("readWorker"),
                       InstanceMethod<&SharedBlockBinding::retire>("retire"),
                       InstanceMethod<&SharedBlockBinding::clearEntitySlot>("clearEntity"),
@@ -314,11 +315,21 @@ Napi::Value SharedBlockBinding::readRefusals(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value SharedBlockBinding::connectionsRefused(const Napi::CallbackInfo& info) {
+  uint32_t unused = 0;
+  if (!number(info, 0, unused)) return {};
+  double sum = 0;
+  for (const Column& column : mapping_->columns()) {
+    sum += static_cast<double>(peek(column.header.connectionsRefused));
+  }
+  return Napi::Number::New(info.Env(), sum);
+}
+
 Napi::Value SharedBlockBinding::readWorker(const Napi::CallbackInfo& info) {
   uint32_t worker = 0;
   const size_t workers = mapping_ == nullptr ? 0 : mapping_->workers();
   if (!number(info, workers, worker)) return {};
-  double* into = target(info, 1, 6);
+  double* into = target(info, 1, 7);
   if (into == nullptr) return {};
   const ColumnHeader& header = mapping_->column(worker).header;
   into[0] = static_cast<double>(header.heartbeat.load(std::memory_order_relaxed));
@@ -327,6 +338,7 @@ Napi::Value SharedBlockBinding::readWorker(const Napi::CallbackInfo& info) {
   into[3] = header.revisionsHeld.load(std::memory_order_relaxed);
   into[4] = header.connectionsOpen;
   into[5] = header.exchangesLive;
+  into[6] = static_cast<double>(peek(header.connectionsRefused));
   return info.Env().Undefined();
 }
 

@@ -66,6 +66,7 @@ class SharedBlockBinding final : public Napi::ObjectWrap<SharedBlockBinding> {
   Napi::Value readAddress(const Napi::CallbackInfo& info);
   Napi::Value readDeployment(const Napi::CallbackInfo& info);
   Napi::Value readRefusals(const Napi::CallbackInfo& info);
+  Napi::Value connectionsRefused(const Napi::CallbackInfo& info);
   Napi::Value readWorker(const Napi::CallbackInfo& info);
   Napi::Value retire(const Napi::CallbackInfo& info);
   Napi::Value clearEntitySlot(const Napi::CallbackInfo& info);

@@ -50,6 +50,8 @@ void retireColumn(Column& dead, Column& retired) noexcept {
     retired.header.refusals[code] += dead.header.refusals[code];
     dead.header.refusals[code] = 0;
   }
+  retired.header.connectionsRefused += dead.header.connectionsRefused;
+  dead.header.connectionsRefused = 0;
   dead.header.heartbeat.store(0, std::memory_order_relaxed);
   dead.header.revision.store(0, std::memory_order_relaxed);
   dead.header.oldestRevision.store(0, std::memory_order_relaxed);

@@ -87,6 +87,8 @@ struct ColumnHeader {
   uint32_t exchangesLive;
   uint32_t reserved;
   std::array<uint64_t, kRefusalsMax> refusals;
+  // Connections that were told to go away because the worker had as many as it may.
+  uint64_t connectionsRefused;
   // Requests that wait in this worker for any limit. On a cache line of its own: every worker reads
   // it for every request, and it seldom changes.
   alignas(64) std::atomic<uint32_t> waiters;

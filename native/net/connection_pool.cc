@@ -10,6 +10,7 @@
 
 #include "net/address.h"
 #include "net/engine.h"
+#include "net/socket_buffers.h"
 #include "net/sys.h"
 
 namespace pointsman {
@@ -169,6 +170,7 @@ int ConnectionPool::openSocket() noexcept {
   if (family != AF_UNIX) {
     const int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    boundReplicaBuffers(fd);
   }
   address_.stats().connects++;
   const int result = sys::connect(fd, address_.socketAddress(), address_.socketAddressBytes());

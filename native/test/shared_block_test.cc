@@ -33,6 +33,7 @@ void aDeadWorkersCountersAreKept() {
                        .inFlight = 4,
                        .idleConnections = 9};
   dead.header.refusals[3] = 11;
+  dead.header.connectionsRefused = 13;
   dead.header.heartbeat = 42;
   dead.header.revision = 6;
   dead.header.connectionsOpen = 12;
@@ -51,11 +52,13 @@ void aDeadWorkersCountersAreKept() {
   CHECK_EQUAL(retired.addresses[7].inFlight, 0U);
   CHECK_EQUAL(retired.addresses[7].idleConnections, 0U);
   CHECK_EQUAL(retired.header.refusals[3], 11U);
+  CHECK_EQUAL(retired.header.connectionsRefused, 13U);
   CHECK_EQUAL(dead.entities[kLast].latency.total(), 0U);
   CHECK_EQUAL(dead.entities[kLast].inFlight, 0U);
   CHECK_EQUAL(dead.addresses[7].requests, 0U);
   CHECK_EQUAL(dead.addresses[7].ejectedUntilMs, 0U);
   CHECK_EQUAL(dead.header.refusals[3], 0U);
+  CHECK_EQUAL(dead.header.connectionsRefused, 0U);
   CHECK_EQUAL(dead.header.heartbeat.load(), 0U);
   CHECK_EQUAL(dead.header.revision.load(), 0U);
   CHECK_EQUAL(dead.header.connectionsOpen, 0U);

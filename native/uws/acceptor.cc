@@ -100,6 +100,7 @@ bool Acceptor::acceptOne(int listenFd) noexcept {
     return false;
   }
   if (header_.connectionsOpen >= openMax_) {
+    header_.connectionsRefused++;
     refuse(fd);
     return true;
   }

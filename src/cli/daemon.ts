@@ -245,6 +245,7 @@ function createAdmin(
       version: options.version,
       workers: () => supervisor.workers(),
       refusals: () => supervisor.refusals(),
+      connectionsRefused: () => supervisor.connectionsRefused(),
       stats: () => control.stats(),
       status: () => control.status(),
     }),

@@ -38,6 +38,7 @@ const WORKER_HEAD = [
   'held',
   'heartbeat',
   'connections',
+  'turned away',
   'in flight',
   'restarts',
 ];
@@ -52,6 +53,7 @@ function describe(status: Status, url: string): string {
     String(worker.revisions_held),
     worker.heartbeat_age_ms === null ? '-' : `${String(Math.round(worker.heartbeat_age_ms))} ms`,
     String(worker.connections),
+    String(worker.connections_refused),
     String(worker.in_flight),
     String(worker.restarts),
   ]);

@@ -186,6 +186,8 @@ export interface WorkerStatus {
   /** Revisions besides the active one that requests in flight hold on to. */
   readonly revisions_held: number;
   readonly connections: number;
+  /** At the limit of connections, since the slot's process was started. */
+  readonly connections_refused: number;
   readonly in_flight: number;
   /** Times that the slot's process was started again since the daemon's start. */
   readonly restarts: number;

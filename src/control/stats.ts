@@ -76,4 +76,6 @@ export interface WorkerGauges {
   readonly revisionsHeld: number;
   readonly connectionsOpen: number;
   readonly requestsInFlight: number;
+  /** At the limit of connections, since the worker's process began. */
+  readonly connectionsRefused: number;
 }

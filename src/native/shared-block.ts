@@ -28,7 +28,12 @@ export interface SharedBlock {
   readDeployment(slot: number, into: Float64Array): void;
   /** Sum over all columns, by number of the code. */
   readRefusals(into: Float64Array): void;
-  /** Of one worker: heartbeat, revision, oldest revision, revisions held, connections open, requests in flight. */
+  /** Sum over all columns: connections refused at the limit of connections. */
+  connectionsRefused(): number;
+  /**
+   * Of one worker: heartbeat, revision, oldest revision, revisions held, connections open, requests in flight,
+   * connections refused.
+   */
   readWorker(worker: number, into: Float64Array): void;
   /**
    * Supervisor only, once the worker's exit is confirmed: its counters go to the retired column, its column is zeroed,
@@ -48,7 +53,7 @@ export const ADDRESS_NUMBERS = 10;
 /** Numbers that `readDeployment` writes. */
 export const DEPLOYMENT_NUMBERS = 4;
 /** Numbers that `readWorker` writes. */
-export const WORKER_NUMBERS = 6;
+export const WORKER_NUMBERS = 7;
 
 export interface SharedBlockAddon {
   /** A new sealed block: mapping and the two descriptors that workers inherit (close-on-exec here). */

@@ -91,10 +91,15 @@ export class Columns implements Counters {
     })).filter(({ count }) => count > 0);
   }
 
+  connectionsRefused(): number {
+    return this.#block.connectionsRefused();
+  }
+
   worker(slot: number): WorkerGauges {
     this.#block.readWorker(slot, this.#worker);
     const [heartbeat = 0, revision = 0, oldestRevision = 0, revisionsHeld = 0] = this.#worker;
-    const [connectionsOpen = 0, requestsInFlight = 0] = this.#worker.subarray(4);
+    const [connectionsOpen = 0, requestsInFlight = 0, connectionsRefused = 0] =
+      this.#worker.subarray(4);
     return {
       slot,
       heartbeat,
@@ -103,6 +108,7 @@ export class Columns implements Counters {
       revisionsHeld,
       connectionsOpen,
       requestsInFlight,
+      connectionsRefused,
     };
   }
 

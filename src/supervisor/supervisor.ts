@@ -261,6 +261,10 @@ export class Supervisor implements DataPlane {
     return this.#columns.refusals();
   }
 
+  connectionsRefused(): number {
+    return this.#columns.connectionsRefused();
+  }
+
   workers(): WorkerStatus[] {
     return this.#slots.map((worker) => {
       const gauges = this.#columns.worker(worker.slot);
@@ -273,6 +277,7 @@ export class Supervisor implements DataPlane {
         heartbeat_age_ms: Math.round(worker.heartbeatAgeMs),
         revisions_held: gauges.revisionsHeld,
         connections: gauges.connectionsOpen,
+        connections_refused: gauges.connectionsRefused,
         in_flight: gauges.requestsInFlight,
         restarts: worker.restarts,
         degraded: worker.degraded,

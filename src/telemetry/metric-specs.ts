@@ -63,6 +63,12 @@ export const METRICS = {
     help: 'Client connections of all workers.',
     labels: [],
   },
+  refusedConnections: {
+    name: 'pointsman_refused_connections_total',
+    type: 'counter',
+    help: 'Client connections turned away because a worker had as many as it may.',
+    labels: [],
+  },
   requests: {
     name: 'pointsman_requests_total',
     type: 'counter',

@@ -21,6 +21,7 @@ export interface MetricsOptions {
   readonly version: string;
   readonly workers: () => readonly WorkerStatus[];
   readonly refusals: () => readonly RefusalStats[];
+  readonly connectionsRefused: () => number;
   readonly stats: () => Pick<Stats, 'entities' | 'addresses' | 'deployments'>;
   readonly status: () => Pick<Status, 'revision' | 'endpoints' | 'deployments'>;
 }
@@ -45,6 +46,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       const text = new Exposition();
       text.family(METRICS.info).sample([options.version], 1);
       writeWorkers(text, options.workers());
+      text.family(METRICS.refusedConnections).sample([], options.connectionsRefused());
       writeEntities(text, entities);
       writeRefusals(text, options.refusals());
       writeState(text, options.status());

@@ -22,10 +22,12 @@ export interface Deployment {
   readonly health?: object;
   readonly timeouts?: object;
   readonly replaySafe?: boolean;
+  /** Settings of the daemon; one worker by default. */
+  readonly flags?: Readonly<Record<string, string>>;
 }
 
-export async function serve(t: Test, { urls, health, timeouts, replaySafe }: Deployment) {
-  const daemon = await startDaemon(t, { flags: ONE_WORKER });
+export async function serve(t: Test, { urls, health, timeouts, replaySafe, flags }: Deployment) {
+  const daemon = await startDaemon(t, { flags: { ...ONE_WORKER, ...flags } });
   const applied = await daemon.admin('PATCH', '/api/2.0/pointsman/manifest', {
     deployments: [
       {

@@ -13,6 +13,8 @@ const DESCRIPTORS = 256;
 const CLIENTS = 400;
 const WATCHED_MS = 2_000;
 const PROCESSOR_SHARE_MAX = 0.25;
+const CONNECTIONS_MAX = 3;
+const REFUSED = 5;
 const ADMIN_MS_MAX = 1_000;
 const INVOKE = '/serving-endpoints/s/invocations';
 
@@ -62,4 +64,33 @@ t.test(`${String(CLIENTS)} clients and ${String(DESCRIPTORS)} descriptors`, asyn
   const caller = new Caller(t, daemon);
   await until(async () => (await caller.call('after')).status === 200);
   t.equal(await daemon.workerPid(), pid, 'the same worker serves again');
+});
+
+t.test('connections beyond max_connections are refused and counted', async (t) => {
+  const replica = await startReplicaProcess(t, 'a');
+  const flags = { 'data-plane-max-connections': String(CONNECTIONS_MAX) };
+  const daemon = await serve(t, { urls: [replica.url], flags });
+  const pid = await daemon.workerPid();
+  const open = Array.from({ length: CONNECTIONS_MAX }, () => new Caller(t, daemon));
+  for (const [number, caller] of open.entries()) {
+    t.equal((await caller.call(String(number))).status, 200);
+  }
+  const refused = Array.from({ length: REFUSED }, () => new Caller(t, daemon));
+  for (const caller of refused) t.equal((await caller.call('x')).status, 503);
+  const counted = async (): Promise<[worker: unknown, metric: string | undefined]> => {
+    const { body } = await daemon.admin('GET', '/api/2.0/pointsman/status');
+    const { text } = await daemon.admin('GET', '/metrics');
+    return [
+      (body as { workers: { connections_refused: number }[] }).workers[0]?.connections_refused,
+      /^pointsman_refused_connections_total (\d+)$/m.exec(text)?.[1],
+    ];
+  };
+  t.same(await counted(), [REFUSED, String(REFUSED)]);
+  t.equal((await open[0]?.call('again'))?.status, 200, 'those that are open are served on');
+  process.kill(pid, 'SIGKILL');
+  await until(async () => {
+    const now = await daemon.workerPid();
+    return now > 0 && now !== pid;
+  });
+  t.same(await counted(), [0, String(REFUSED)], 'a worker that dies takes no count along');
 });

@@ -51,6 +51,7 @@ const WORKER: WorkerStatus = {
   heartbeat_age_ms: 3,
   revisions_held: 0,
   connections: 0,
+  connections_refused: 0,
   in_flight: 0,
   restarts: 0,
   degraded: false,

@@ -262,7 +262,7 @@ t.test('endpoints, deployments and status: tables for people, JSON for scripts',
   t.match((await local(['deployments', 'x'])).err, /There is no deployment x\./);
   const status = await local(['status']);
   t.match(status.out, /^pointsman 9\.9\.9 at http:\/\/127\.0\.0\.1:\d+, up /);
-  t.match(status.out, /\n {5}0 {3}42 +SERVING degraded +js +1 +2 +12 ms +3 +1 +4\n/);
+  t.match(status.out, /\n {5}0 {3}42 +SERVING degraded +js +1 +2 +12 ms +3 +5 +1 +4\n/);
   t.match(JSON.parse((await local(['status', '--json'])).out), { version: '9.9.9', workers: [{}] });
 });
 

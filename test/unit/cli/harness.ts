@@ -72,6 +72,7 @@ export async function startDaemon(t: Test): Promise<Daemon> {
           heartbeat_age_ms: 12,
           revisions_held: 2,
           connections: 3,
+          connections_refused: 5,
           in_flight: 1,
           restarts: 4,
           degraded: true,

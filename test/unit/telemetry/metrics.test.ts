@@ -72,6 +72,7 @@ const SERVING: WorkerStatus = {
   heartbeat_age_ms: 15,
   revisions_held: 2,
   connections: 8,
+  connections_refused: 0,
   in_flight: 0,
   restarts: 3,
   degraded: true,
@@ -106,6 +107,7 @@ function someMetrics(): ReturnType<typeof createMetrics> {
     version: '1.2.3',
     workers: () => [SERVING, DEAD],
     refusals: () => [{ code: 'UNAUTHENTICATED', count: 6 }],
+    connectionsRefused: () => 12,
     stats: someStats,
     status: () => ({
       revision: 4,
@@ -155,6 +157,7 @@ t.test('every source has its lines', async (t) => {
     'pointsman_worker_degraded{slot="0"} 1',
     'pointsman_worker_degraded{slot="1"} 0',
     'pointsman_open_connections 9',
+    'pointsman_refused_connections_total 12',
     `pointsman_requests_total{${entity},status_class="2xx",path="native"} 1`,
     `pointsman_requests_total{${entity},status_class="5xx",path="js"} 1`,
     `pointsman_request_duration_seconds_bucket{${entity},le="0.002"} 0`,
