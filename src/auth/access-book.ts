@@ -9,7 +9,7 @@ import type { Access, AccessCredential, AccessPrincipal } from '../control/messa
 import type { Clock } from '../core/clock.js';
 import type { TokenTerms } from '../native/contract.js';
 import { BUILTIN_IDS } from '../store/identity-tables.js';
-import type { Trust } from './trust.js';
+import type { Trust, Verified } from './trust.js';
 
 /** How long a verdict waits for a change that is on its way. */
 export const CATCH_UP_MS = 2_000;
@@ -17,6 +17,9 @@ export const CATCH_UP_MS = 2_000;
 const PRUNE_INTERVAL = 1_024;
 
 const NO_TRUST: Trust = { version: 0, issuers: [] };
+
+/** What a verified token says of groups (trust.ts). */
+export type ClaimedGroups = Pick<Verified, 'groups' | 'isAdmin'>;
 
 export interface AccessBookOptions {
   readonly clock: Clock;
@@ -92,10 +95,13 @@ export class AccessBook {
     return principal?.active === true && !principal.isGroup ? id : null;
   }
 
-  /** By user name or application id, letter by letter. */
+  /**
+   * By user name or application id, letter by letter. The users of the daemon's own two tokens are not found: no other
+   * issuer speaks for them.
+   */
   callerNamed(name: string): number | null {
     const id = this.#callersByName.get(name);
-    return id === undefined ? null : this.activeCaller(id);
+    return id === undefined || isLocalTokenUser(id) ? null : this.activeCaller(id);
   }
 
   /** Resolves to the caller of this name, waiting for one that is being made. */
@@ -119,33 +125,30 @@ export class AccessBook {
     return this.#valid(this.#byHash.get(hash));
   }
 
-  /** What the caller may open. `groupNames`: of its token, beside those that it belongs to. */
-  termsOf(
-    caller: number,
-    groupNames: readonly string[],
-    endpoints: readonly string[] | null,
-  ): TokenTerms {
+  /** What the caller may open. `claimed`: what its token says of groups, beside those that it belongs to. */
+  termsOf(caller: number, claimed: ClaimedGroups, endpoints: readonly string[] | null): TokenTerms {
     const holders = new Set([caller, BUILTIN_IDS.users]);
-    const open: number[] = [caller];
-    for (const name of groupNames) {
-      const group = this.#groupsByName.get(name);
-      if (group === undefined || holders.has(group)) continue;
-      holders.add(group);
-      open.push(group);
-    }
-    for (let at = open.pop(); at !== undefined; at = open.pop()) {
-      for (const group of this.#principals.get(at)?.groups ?? []) {
-        if (holders.has(group) || !this.#principals.has(group)) continue;
-        holders.add(group);
-        open.push(group);
-      }
-    }
+    const named = claimed.groups.flatMap((name) => this.#groupsByName.get(name) ?? []);
+    this.#addGroups(holders, this.#principals.get(caller)?.groups ?? [], null);
+    this.#addGroups(holders, named, BUILTIN_IDS.admins);
+    if (claimed.isAdmin) this.#addGroups(holders, [BUILTIN_IDS.admins], null);
     return {
       everything: holders.has(BUILTIN_IDS.admins) || caller === BUILTIN_IDS.query,
       limited: endpoints !== null,
       holders: [...holders],
       endpoints: endpoints ?? [],
     };
+  }
+
+  /** The groups and all that they belong to, without the one that is barred and what only it leads to. */
+  #addGroups(holders: Set<number>, groups: readonly number[], barred: number | null): void {
+    const open = [...groups];
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      const group = this.#principals.get(at);
+      if (group === undefined || at === barred || holders.has(at)) continue;
+      holders.add(at);
+      open.push(...group.groups);
+    }
   }
 
   #valid(credential: AccessCredential | undefined): AccessCredential | null {
@@ -210,6 +213,10 @@ export class AccessBook {
     this.#unpruned = 0;
     this.#epoch = -1;
   }
+}
+
+function isLocalTokenUser(id: number): boolean {
+  return id === BUILTIN_IDS.admin || id === BUILTIN_IDS.query;
 }
 
 /** An empty field may come as an empty list, which has no buffer. */

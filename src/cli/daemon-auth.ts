@@ -151,7 +151,9 @@ export class DaemonAuth {
     }
     this.#makeUserOf(answer);
     const known = callerOfToken(answer, this.identities);
-    return known === null ? null : { principal: known.principal, limitedTo: answer.endpoints };
+    if (known === null) return null;
+    const principal = this.identities.book.withClaimed(known.principal, answer);
+    return { principal, limitedTo: answer.endpoints };
   }
 
   #makeUserOf({ kind, autoCreate, principal, issuer }: Verified): void {
@@ -204,6 +206,7 @@ function externalIssuerOf(values: Config['auth']['issuers'][number]): ExternalIs
     tokenTypes: values.token_types,
     principalClaim: values.principal_claim,
     groupsClaim: values.groups_claim,
+    adminGroups: values.admin_groups,
     autoCreate: values.auto_create,
   };
 }

@@ -87,6 +87,7 @@ function verifiedOf(changes: Partial<Verified>): Verified {
     authorizationDetails: null,
     endpoints: null,
     groups: [],
+    isAdmin: false,
     credentialId: '',
     autoCreate: false,
     ...changes,
@@ -206,6 +207,36 @@ t.test('an external token names a user, groups and endpoints by name', async (t)
   kit.book.update(mia, { name: 'mia', profile: { ...EMPTY_PROFILE, active: false } });
   pair.deliver();
   t.same(await pair.bearer('one'), { kind: 'bad' }, 'not active');
+});
+
+t.test('what a token claims of groups leads to no admin unless its issuer may', async (t) => {
+  const pair = new Pair(t);
+  const { kit } = pair;
+  const mia = Number(kit.user('mia'));
+  const outer = Number(kit.group('outer', []));
+  const ops = Number(kit.group('ops', []));
+  const inAdmins = { name: 'admins', profile: EMPTY_PROFILE, members: ['1', String(ops)] };
+  kit.book.update('3', inAdmins);
+  kit.book.update(String(outer), { name: 'outer', profile: EMPTY_PROFILE, members: ['3'] });
+  pair.deliver();
+  const termsOf = async (changes: Partial<Verified>): Promise<unknown> => {
+    pair.answers.set('x.y.z', verifiedOf(changes));
+    const verdict = await pair.bearer('x.y.z');
+    if (verdict.kind !== 'good') return verdict.kind;
+    const { everything, holders } = verdict.terms;
+    return { everything, holders: holders.toSorted((a, b) => a - b) };
+  };
+  const nothing = { everything: false, holders: [4, mia] };
+  t.strictSame(await termsOf({ groups: ['admins'] }), nothing, 'by name');
+  const asOps = { everything: false, holders: [4, mia, ops] };
+  t.strictSame(await termsOf({ groups: ['ops', 'admins'] }), asOps, 'by another group');
+  const asAdmin = { everything: true, holders: [3, 4, mia, outer] };
+  t.strictSame(await termsOf({ groups: ['staff'], isAdmin: true }), asAdmin, 'mapped');
+  for (const principal of ['admin', 'query']) t.equal(await termsOf({ principal }), 'bad');
+  kit.group('team', [String(mia)]);
+  kit.book.update(String(ops), { name: 'ops', profile: EMPTY_PROFILE, members: [String(mia)] });
+  pair.deliver();
+  t.match(await termsOf({ groups: [] }), { everything: true }, 'its own membership counts');
 });
 
 t.test('the whole of it is told in parts', (t) => {
