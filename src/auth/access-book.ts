@@ -1,9 +1,10 @@
 /**
- * A worker's copy of who may call (access-feed.ts), and the auth epoch that it belongs to.
+ * A worker's copy of who may call (access-feed.ts), its version, and the auth epoch that it belongs to.
  *
- * The supervisor sends a change, raises the epoch in shared memory, and answers the call that made it. From that store
- * on no verdict of before is used anywhere, and none is made by this copy until it has caught up: what was revoked is
- * refused everywhere when the call is answered, and what was made is known.
+ * The supervisor sends a change, raises the version in shared memory, and the epoch too if it takes something away, and
+ * answers the call that made it. From that store on no verdict is made by this copy until it has caught up, and after a
+ * change of the epoch none of before is used anywhere: what was revoked is refused everywhere when the call is answered,
+ * and what was made is known.
  */
 import type { Access, AccessCredential, AccessPrincipal } from '../control/messages.js';
 import type { Clock } from '../core/clock.js';
@@ -23,8 +24,8 @@ export type ClaimedGroups = Pick<Verified, 'groups' | 'isAdmin'>;
 
 export interface AccessBookOptions {
   readonly clock: Clock;
-  /** The epoch in shared memory. */
-  readonly epoch: () => number;
+  /** The version in shared memory. */
+  readonly version: () => number;
 }
 
 export class AccessBook {
@@ -37,6 +38,7 @@ export class AccessBook {
   readonly #byHash = new Map<string, AccessCredential>();
   #waiting: (() => void)[] = [];
   #epoch = -1;
+  #version = -1;
   #trust = NO_TRUST;
   #unpruned = 0;
 
@@ -48,12 +50,12 @@ export class AccessBook {
     return this.#trust;
   }
 
-  /** Of what is known here; rises to that of shared memory with the message that is on its way. */
+  /** Auth epoch of what is known here; rises to that of shared memory with the message that is on its way. */
   get epoch(): number {
     return this.#epoch;
   }
 
-  /** An `epoch` of 0 says that more of it follows. */
+  /** A `version` of 0 says that more of it follows. */
   apply(access: Access): void {
     if (access.whole) this.#clear();
     for (const principal of access.principals) this.#setPrincipal(principal);
@@ -61,16 +63,17 @@ export class AccessBook {
     for (const credential of access.credentials) this.#setCredential(credential);
     for (const id of access.removedCredentials) this.#removeCredential(id);
     if (access.trustJson !== '') this.#trust = JSON.parse(access.trustJson) as Trust;
-    if (access.epoch === 0) return;
+    if (access.version === 0) return;
     this.#epoch = access.epoch;
+    this.#version = access.version;
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
   /** Resolves to false when the change that is on its way does not come in time. */
   async caughtUp(): Promise<boolean> {
-    const { clock, epoch } = this.#options;
+    const { clock, version } = this.#options;
     const deadlineMs = clock.nowMs() + CATCH_UP_MS;
-    while (this.#epoch < epoch()) {
+    while (this.#version < version()) {
       const leftMs = deadlineMs - clock.nowMs();
       if (leftMs <= 0) return false;
       await this.#nextChange(leftMs);
@@ -212,6 +215,7 @@ export class AccessBook {
     this.#byHash.clear();
     this.#unpruned = 0;
     this.#epoch = -1;
+    this.#version = -1;
   }
 }
 

@@ -102,8 +102,8 @@ export class DaemonAuth {
       throttle: new LoginThrottle(clock),
       verifyBearer: (token) => this.#verifyBearer(token),
     });
-    const feed = new AccessFeed(this.identities, this.#trust, (update) => {
-      supervisor.changeAccess(update);
+    const feed = new AccessFeed(this.identities, this.#trust, (update, takesAway) => {
+      supervisor.changeAccess(update, takesAway);
     });
     supervisor.useAccess({
       whole: () => feed.whole(),
