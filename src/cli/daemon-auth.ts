@@ -10,6 +10,7 @@ import { AccessFeed } from '../auth/access-feed.js';
 import { Authenticator, type Caller } from '../auth/authenticator.js';
 import { CredentialChecker, type TokenCredential } from '../auth/credentials.js';
 import { EMPTY_PROFILE, type IdentityBook } from '../auth/identity-book.js';
+import { fixedIssuer } from '../auth/fixed-issuer.js';
 import { KeyFile } from '../auth/key-file.js';
 import { LoginThrottle } from '../auth/login-throttle.js';
 import { RememberingVerifier } from '../auth/remembering-verifier.js';
@@ -187,9 +188,11 @@ export class DaemonAuth {
   }
 }
 
-/** Fixed for the daemon's life: never from a request. */
+/** The same after every restart, unless the configuration says another one; never from a request. */
 function issuerOf(config: Config, publicUrl: string): string {
-  return config.auth.issuer === '' ? `${publicUrl}/oidc` : config.auth.issuer;
+  if (config.auth.issuer !== '') return config.auth.issuer;
+  const issuer = `${publicUrl}/oidc`;
+  return config.data_plane.public_url === '' ? fixedIssuer(config.state_dir, issuer) : issuer;
 }
 
 function audienceOf(config: Config): string {

@@ -116,7 +116,9 @@ const auth = Type.Object({
   issuer: Type.String({
     default: '',
     maxLength: 1024,
-    description: 'Issuer name of our own tokens; empty: `/oidc` under the public URL',
+    description:
+      'Issuer name of our own tokens; empty: `/oidc` under `data_plane.public_url`, and without that ' +
+      'under the URL of the first start, kept in `{state_dir}/issuer`',
   }),
   token_ttl_s: Type.Integer({
     default: 3600,
