@@ -65,6 +65,10 @@ export interface Daemon {
 /** @throws PointsmanError or Error that says what is wrong and where. */
 export async function startDaemon(config: Config, options: DaemonOptions): Promise<Daemon> {
   const addon = loadAddon();
+  // Before there is a secret in memory; workers inherit it.
+  if (!config.core_dumps && !addon.disableCoreDumps()) {
+    options.logger.warn('core dumps cannot be turned off here; a crash may write secrets to disk');
+  }
   const lock = inStateDir(config.state_dir, () => {
     mkdirSync(config.state_dir, { recursive: true, mode: 0o700 });
     return lockStateDir(addon, config.state_dir);

@@ -160,6 +160,11 @@ export const CONFIG_SCHEMA = Type.Object({
       'Manifest applied when the store is empty, later only compared; relative to this file; the ' +
       'default file may be absent; empty: none',
   }),
+  core_dumps: Type.Boolean({
+    default: false,
+    description:
+      'Leave core dumps to the environment; false: none, because the memory holds tokens and keys',
+  }),
   log: Type.Object({
     level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
       default: 'info',

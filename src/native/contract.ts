@@ -240,4 +240,9 @@ export interface Addon extends SharedBlockAddon {
    * runs at once. False: not taken, with another policy or in a sandbox; a kernel older than 6.12 takes it for nothing.
    */
   setTimeSlice(ms: number, allThreads: boolean): boolean;
+  /**
+   * This process, and those that it starts, leave no memory behind when they crash: no core file, and an empty one where
+   * a handler takes it all the same. False: one of the two could not be had.
+   */
+  disableCoreDumps(): boolean;
 }
