@@ -5,6 +5,7 @@
  * The order matters: what takes time comes first (the signature), then the copy of identities must be that of the
  * present epoch, and from there to the verdict nothing waits. So a verdict never rests on older data than its epoch.
  */
+import type { Clock } from '../core/clock.js';
 import type { TokenTerms } from '../native/contract.js';
 import { BUILTIN_IDS } from '../store/identity-tables.js';
 import { keyedHash } from '../store/sealed-box.js';
@@ -30,6 +31,7 @@ export interface TokenJudgeOptions {
   readonly localTokens: CredentialChecker;
   readonly accessTokenKey: Uint8Array;
   readonly book: AccessBook;
+  readonly clock: Clock;
   readonly verifier: Pick<RememberingVerifier, 'verify'>;
   /** Id of the endpoint of this name; null: there is none. */
   readonly endpointId: (name: string) => string | null;
@@ -99,8 +101,10 @@ export class TokenJudge {
     claimed: ClaimedGroups,
     endpoints: readonly string[] | null,
     expiresAtS: number,
-  ): GoodToken {
-    const { book } = this.#options;
+  ): Verdict {
+    const { book, clock } = this.#options;
+    // The cache counts in seconds: a verdict that it would not keep would be asked for again at once, and again.
+    if (expiresAtS !== 0 && Math.floor(expiresAtS) <= clock.nowMs() / 1_000) return BAD;
     const terms = book.termsOf(caller, claimed, endpoints);
     return { kind: 'good', terms, epoch: book.epoch, expiresAtS: Math.floor(expiresAtS) };
   }

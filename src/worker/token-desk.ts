@@ -59,6 +59,7 @@ export class TokenDesk implements TrustSource {
       localTokens: new CredentialChecker(setup.credentials),
       accessTokenKey: setup.accessTokenKey,
       book: this.#book,
+      clock: systemClock,
       verifier: this.#verifier,
       endpointId: this.#options.endpointId,
       wantUser: (name, issuer) => {

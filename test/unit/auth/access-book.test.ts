@@ -42,6 +42,7 @@ class Pair {
       ]),
       accessTokenKey: createSealer(Buffer.alloc(32, 1)).hashKey('access_token'),
       book: this.book,
+      clock: this.kit.clock,
       verifier: {
         verify: (token) => {
           this.verified += 1;
@@ -133,6 +134,25 @@ t.test('an access token ends in its second, and with its owner', async (t) => {
   t.same(await pair.bearer(next.secret), { kind: 'bad' });
   pair.greet();
   t.same(await pair.bearer(next.secret), { kind: 'bad' });
+});
+
+t.test('no verdict is made that a cache of seconds would not keep', async (t) => {
+  const pair = new Pair(t);
+  const { kit } = pair;
+  const mia = kit.user('mia');
+  const startS = kit.clock.nowMs() / 1_000;
+  t.ok(Number.isInteger(startS));
+  kit.clock.advance(500);
+  const input = { principalId: mia, lifetimeS: 60, comment: '' };
+  const { secret } = kit.identities.credentials.create('access_token', input);
+  pair.answers.set('x.y.z', verifiedOf({ exp: startS + 60.5 }));
+  pair.deliver();
+  kit.clock.advance(59_499);
+  for (const token of [secret, 'x.y.z']) {
+    t.match(await pair.bearer(token), { kind: 'good', expiresAtS: startS + 60 });
+  }
+  kit.clock.advance(1);
+  for (const token of [secret, 'x.y.z']) t.same(await pair.bearer(token), { kind: 'bad' });
 });
 
 t.test('no verdict is made by data that is older than the epoch', async (t) => {
