@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include "binding/addon_data.h"
+#include "binding/core_dumps.h"
 #include "binding/descriptors.h"
 #include "binding/engine_binding.h"
 #include "binding/processes.h"
@@ -33,6 +34,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   pointsman::defineSockets(env, exports);
   pointsman::defineProcesses(env, exports);
   pointsman::defineScheduling(env, exports);
+  pointsman::defineCoreDumps(env, exports);
   return exports;
 }
 

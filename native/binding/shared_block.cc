@@ -133,6 +133,8 @@ Napi::Function SharedBlockBinding::define(Napi::Env env) {
                       InstanceMethod<&SharedBlockBinding::setActiveRevision>("setActiveRevision"),
                       InstanceMethod<&SharedBlockBinding::authEpoch>("authEpoch"),
                       InstanceMethod<&SharedBlockBinding::raiseAuthEpoch>("raiseAuthEpoch"),
+                      InstanceMethod<&SharedBlockBinding::accessVersion>("accessVersion"),
+                      InstanceMethod<&SharedBlockBinding::raiseAccessVersion>("raiseAccessVersion"),
                       InstanceMethod<&SharedBlockBinding::readEntity>("readEntity"),
                       InstanceMethod<&SharedBlockBinding::readAddress>("readAddress"),
                       InstanceMethod<&SharedBlockBinding::readDeployment>("readDeployment"),
@@ -194,31 +196,44 @@ double* SharedBlockBinding::target(const Napi::CallbackInfo& info, size_t index,
   return nullptr;
 }
 
-Napi::Value SharedBlockBinding::authEpoch(const Napi::CallbackInfo& info) {
+Napi::Value SharedBlockBinding::read(const Napi::CallbackInfo& info, ControlWord word) {
   uint32_t unused = 0;
   if (!number(info, 0, unused)) return {};
-  const uint64_t epoch = mapping_->control().authEpoch.load(std::memory_order_acquire);
-  return Napi::Number::New(info.Env(), static_cast<double>(epoch));
+  const uint64_t value = (mapping_->control().*word).load(std::memory_order_acquire);
+  return Napi::Number::New(info.Env(), static_cast<double>(value));
 }
 
-Napi::Value SharedBlockBinding::raiseAuthEpoch(const Napi::CallbackInfo& info) {
+Napi::Value SharedBlockBinding::raise(const Napi::CallbackInfo& info, ControlWord word) {
   uint32_t unused = 0;
   if (!number(info, 0, unused)) return {};
   ControlPage* page = mapping_->writableControl();
   if (page == nullptr) {
-    Napi::Error::New(info.Env(), "only the supervisor raises the auth epoch")
+    Napi::Error::New(info.Env(), "only the supervisor raises the words of the control page")
         .ThrowAsJavaScriptException();
     return {};
   }
-  const uint64_t epoch = page->authEpoch.fetch_add(1, std::memory_order_seq_cst) + 1;
-  return Napi::Number::New(info.Env(), static_cast<double>(epoch));
+  const uint64_t value = (page->*word).fetch_add(1, std::memory_order_seq_cst) + 1;
+  return Napi::Number::New(info.Env(), static_cast<double>(value));
+}
+
+Napi::Value SharedBlockBinding::authEpoch(const Napi::CallbackInfo& info) {
+  return read(info, &ControlPage::authEpoch);
+}
+
+Napi::Value SharedBlockBinding::raiseAuthEpoch(const Napi::CallbackInfo& info) {
+  return raise(info, &ControlPage::authEpoch);
+}
+
+Napi::Value SharedBlockBinding::accessVersion(const Napi::CallbackInfo& info) {
+  return read(info, &ControlPage::accessVersion);
+}
+
+Napi::Value SharedBlockBinding::raiseAccessVersion(const Napi::CallbackInfo& info) {
+  return raise(info, &ControlPage::accessVersion);
 }
 
 Napi::Value SharedBlockBinding::activeRevision(const Napi::CallbackInfo& info) {
-  uint32_t unused = 0;
-  if (!number(info, 0, unused)) return {};
-  const uint64_t revision = mapping_->control().activeRevision.load(std::memory_order_acquire);
-  return Napi::Number::New(info.Env(), static_cast<double>(revision));
+  return read(info, &ControlPage::activeRevision);
 }
 
 Napi::Value SharedBlockBinding::setActiveRevision(const Napi::CallbackInfo& info) {

@@ -58,9 +58,15 @@ class SharedBlockBinding final : public Napi::ObjectWrap<SharedBlockBinding> {
   const std::shared_ptr<SharedMapping>& mapping() const noexcept { return mapping_; }
 
  private:
+  using ControlWord = std::atomic<uint64_t> ControlPage::*;
+
+  Napi::Value read(const Napi::CallbackInfo& info, ControlWord word);
+  Napi::Value raise(const Napi::CallbackInfo& info, ControlWord word);
   Napi::Value activeRevision(const Napi::CallbackInfo& info);
   Napi::Value authEpoch(const Napi::CallbackInfo& info);
   Napi::Value raiseAuthEpoch(const Napi::CallbackInfo& info);
+  Napi::Value accessVersion(const Napi::CallbackInfo& info);
+  Napi::Value raiseAccessVersion(const Napi::CallbackInfo& info);
   Napi::Value setActiveRevision(const Napi::CallbackInfo& info);
   Napi::Value readEntity(const Napi::CallbackInfo& info);
   Napi::Value readAddress(const Napi::CallbackInfo& info);

@@ -24,7 +24,7 @@
 
 namespace pointsman {
 
-inline constexpr uint64_t kSharedMagic = 0x706f696e74736d31;  // "pointsm1"
+inline constexpr uint64_t kSharedMagic = 0x706f696e74736d32;  // "pointsm2"
 // Served entities and addresses that can be configured at once, drained ones included. Memory is
 // used for those that exist: the block is sparse.
 inline constexpr size_t kEntitySlotsMax = 65'536;
@@ -51,9 +51,12 @@ struct ControlPage {
   uint64_t id;
   // Revision that every dispatch happens under. The one store that makes a change effective.
   std::atomic<uint64_t> activeRevision;
-  // Raised by every change of tokens, principals or permissions; caches of verified tokens compare
-  // it.
+  // Raised by every change that may take a right away from somebody who has it; caches of verified
+  // tokens compare it.
   std::atomic<uint64_t> authEpoch;
+  // Raised by every change of tokens, principals or keys, those that only add something included.
+  // Nobody is judged by a copy of them that is older.
+  std::atomic<uint64_t> accessVersion;
 };
 
 // What one worker counts for one address.

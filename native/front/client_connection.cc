@@ -150,6 +150,11 @@ void ClientConnection::takePending(std::string_view input) noexcept {
 
 void ClientConnection::feed(std::string_view input) noexcept {
   for (;;) {
+    if (isVerdictStale()) {
+      pending_.append(input);
+      park();
+      return;
+    }
     const RequestParser::Step step = parser_.next(input);
     input.remove_prefix(step.consumed);
     switch (step.kind) {
@@ -216,52 +221,10 @@ void ClientConnection::onHead() noexcept {
       refuse(Refusal::kUnauthenticated);
       return;
     }
-    state_ = State::kParked;
-    stateSinceMs_ = windowSinceMs_;
-    armFor(stateSinceMs_ + kVerdictMs);
-    front_.park(*this);
+    park();
     return;
   }
   proceed();
-}
-
-// HOT. False: the token is not known, or not any more.
-bool ClientConnection::takeGrant() noexcept {
-  const Ref<TokenGrant>* grant =
-      front_.tokens_.find(parser_.authorization(), front_.engine_.authEpoch(), front_.unixS());
-  if (grant == nullptr) return false;
-  grant_ = *grant;
-  return true;
-}
-
-// The request may be relayed, as far as its head says.
-void ClientConnection::proceed() noexcept {
-  state_ = State::kRelaying;
-  const int64_t length = parser_.contentLength();
-  if (length > 0 && static_cast<uint64_t>(length) > front_.settings_.requestBytesMax) {
-    refuse(Refusal::kBodyTooLarge);
-  }
-}
-
-void ClientConnection::admit() noexcept {
-  if (!takeGrant()) {
-    // Revoked or expired between the verdict and now: asked anew, within the same deadline.
-    front_.park(*this);
-    return;
-  }
-  windowSinceMs_ = front_.engine_.loop().nowMs();
-  proceed();
-  if (state_ != State::kRelaying) return;
-  takePending({});
-  if (isOpen()) watchAsNeeded();
-}
-
-void ClientConnection::reject(Refusal refusal) noexcept {
-  state_ = State::kRelaying;
-  refuse(refusal);
-  if (state_ != State::kRelaying) return;
-  takePending({});
-  if (isOpen()) watchAsNeeded();
 }
 
 void ClientConnection::onBody(std::string_view body) noexcept {

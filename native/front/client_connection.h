@@ -105,6 +105,8 @@ class ClientConnection final : public Door, private IoWatcher, private Timer, pr
   void onBody(std::string_view body) noexcept;
   void onRequestEnd() noexcept;
   bool takeGrant() noexcept;
+  bool isVerdictStale() noexcept;
+  void park() noexcept;
   void proceed() noexcept;
   void dispatch(std::string_view body, bool last) noexcept;
   void dispatchInvocation(const RequestHead& head, std::string_view body, bool last) noexcept;
@@ -162,6 +164,8 @@ class ClientConnection final : public Door, private IoWatcher, private Timer, pr
   uint64_t revision_ = 0;
   // What the token of the message opens; empty where none is asked for.
   Ref<TokenGrant> grant_;
+  uint64_t judgedAtMs_ = 0;
+  uint64_t judgedEpoch_ = 0;
   RequestParser parser_;
   std::string client_;
   // Bytes behind the message that is under way.

@@ -56,15 +56,16 @@ bool parseInvocationPath(std::string_view path, std::string_view workspaceId,
 
 std::string_view endpointIdOfHost(std::string_view host, std::string_view domain) noexcept {
   if (domain.empty()) return {};
-  const std::string_view name = host.substr(0, host.rfind(':'));
+  std::string_view name = host.substr(0, host.rfind(':'));
+  // The same name, said to be complete (RFC 1034, 3.1).
+  if (name.ends_with('.')) name.remove_suffix(1);
   if (name.size() <= domain.size() + 1) return {};
   const size_t dot = name.size() - domain.size() - 1;
   if (name[dot] != '.') return {};
   for (size_t at = 0; at < domain.size(); at++) {
     if (lower(name[dot + 1 + at]) != lower(domain[at])) return {};
   }
-  const std::string_view id = name.substr(0, dot);
-  return isName(id) ? id : std::string_view();
+  return name.substr(0, dot);
 }
 
 }  // namespace pointsman

@@ -26,7 +26,8 @@ struct InvocationPath {
 bool parseInvocationPath(std::string_view path, std::string_view workspaceId,
                          InvocationPath& invocation) noexcept;
 
-// The endpoint id of `{endpoint-id}.{domain}[:port]`; empty when the host has another form.
+// What stands before the domain in `{endpoint-id}.{domain}[.][:port]`, as it was sent; empty when
+// the host lies elsewhere. It may be no id: a host below the domain opens its own endpoint alone.
 std::string_view endpointIdOfHost(std::string_view host, std::string_view domain) noexcept;
 
 }  // namespace pointsman

@@ -10,6 +10,13 @@ namespace {
 // Of exchanges that were dispatched under none.
 constexpr uint64_t kNoRevision = 0;
 
+// Names of hosts are the same in capitals; ids are written without.
+bool isIdOfHost(std::string_view label, std::string_view id) noexcept {
+  return std::equal(label.begin(), label.end(), id.begin(), id.end(), [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+  });
+}
+
 // HOT.
 Engine::Dispatch::Refusal refusalOf(const Engine::Caller& caller,
                                     const EndpointAccess& access) noexcept {
@@ -92,7 +99,8 @@ Engine::Dispatch Engine::dispatch(std::string_view endpoint, std::string_view en
   if (!table) return {.refusal = Dispatch::Refusal::kNoSnapshot};
   const uint64_t revision = table->revision();
   const EndpointRoutes* routes = table->find(endpoint);
-  if (routes == nullptr || (!caller.hostId.empty() && caller.hostId != routes->access().id)) {
+  if (routes == nullptr ||
+      (!caller.hostId.empty() && !isIdOfHost(caller.hostId, routes->access().id))) {
     return {.refusal = Dispatch::Refusal::kNoEndpoint, .revision = revision};
   }
   const Dispatch::Refusal refusal = refusalOf(caller, routes->access());

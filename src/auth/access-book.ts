@@ -1,15 +1,16 @@
 /**
- * A worker's copy of who may call (access-feed.ts), and the auth epoch that it belongs to.
+ * A worker's copy of who may call (access-feed.ts), its version, and the auth epoch that it belongs to.
  *
- * The supervisor sends a change, raises the epoch in shared memory, and answers the call that made it. From that store
- * on no verdict of before is used anywhere, and none is made by this copy until it has caught up: what was revoked is
- * refused everywhere when the call is answered, and what was made is known.
+ * The supervisor sends a change, raises the version in shared memory, and the epoch too if it takes something away, and
+ * answers the call that made it. From that store on no verdict is made by this copy until it has caught up, and after a
+ * change of the epoch none of before is used anywhere: what was revoked is refused everywhere when the call is answered,
+ * and what was made is known.
  */
 import type { Access, AccessCredential, AccessPrincipal } from '../control/messages.js';
 import type { Clock } from '../core/clock.js';
 import type { TokenTerms } from '../native/contract.js';
 import { BUILTIN_IDS } from '../store/identity-tables.js';
-import type { Trust } from './trust.js';
+import type { Trust, Verified } from './trust.js';
 
 /** How long a verdict waits for a change that is on its way. */
 export const CATCH_UP_MS = 2_000;
@@ -18,10 +19,13 @@ const PRUNE_INTERVAL = 1_024;
 
 const NO_TRUST: Trust = { version: 0, issuers: [] };
 
+/** What a verified token says of groups (trust.ts). */
+export type ClaimedGroups = Pick<Verified, 'groups' | 'isAdmin'>;
+
 export interface AccessBookOptions {
   readonly clock: Clock;
-  /** The epoch in shared memory. */
-  readonly epoch: () => number;
+  /** The version in shared memory. */
+  readonly version: () => number;
 }
 
 export class AccessBook {
@@ -34,6 +38,7 @@ export class AccessBook {
   readonly #byHash = new Map<string, AccessCredential>();
   #waiting: (() => void)[] = [];
   #epoch = -1;
+  #version = -1;
   #trust = NO_TRUST;
   #unpruned = 0;
 
@@ -45,12 +50,12 @@ export class AccessBook {
     return this.#trust;
   }
 
-  /** Of what is known here; rises to that of shared memory with the message that is on its way. */
+  /** Auth epoch of what is known here; rises to that of shared memory with the message that is on its way. */
   get epoch(): number {
     return this.#epoch;
   }
 
-  /** An `epoch` of 0 says that more of it follows. */
+  /** A `version` of 0 says that more of it follows. */
   apply(access: Access): void {
     if (access.whole) this.#clear();
     for (const principal of access.principals) this.#setPrincipal(principal);
@@ -58,16 +63,17 @@ export class AccessBook {
     for (const credential of access.credentials) this.#setCredential(credential);
     for (const id of access.removedCredentials) this.#removeCredential(id);
     if (access.trustJson !== '') this.#trust = JSON.parse(access.trustJson) as Trust;
-    if (access.epoch === 0) return;
+    if (access.version === 0) return;
     this.#epoch = access.epoch;
+    this.#version = access.version;
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
   /** Resolves to false when the change that is on its way does not come in time. */
   async caughtUp(): Promise<boolean> {
-    const { clock, epoch } = this.#options;
+    const { clock, version } = this.#options;
     const deadlineMs = clock.nowMs() + CATCH_UP_MS;
-    while (this.#epoch < epoch()) {
+    while (this.#version < version()) {
       const leftMs = deadlineMs - clock.nowMs();
       if (leftMs <= 0) return false;
       await this.#nextChange(leftMs);
@@ -92,10 +98,13 @@ export class AccessBook {
     return principal?.active === true && !principal.isGroup ? id : null;
   }
 
-  /** By user name or application id, letter by letter. */
+  /**
+   * By user name or application id, letter by letter. The users of the daemon's own two tokens are not found: no other
+   * issuer speaks for them.
+   */
   callerNamed(name: string): number | null {
     const id = this.#callersByName.get(name);
-    return id === undefined ? null : this.activeCaller(id);
+    return id === undefined || isLocalTokenUser(id) ? null : this.activeCaller(id);
   }
 
   /** Resolves to the caller of this name, waiting for one that is being made. */
@@ -119,33 +128,30 @@ export class AccessBook {
     return this.#valid(this.#byHash.get(hash));
   }
 
-  /** What the caller may open. `groupNames`: of its token, beside those that it belongs to. */
-  termsOf(
-    caller: number,
-    groupNames: readonly string[],
-    endpoints: readonly string[] | null,
-  ): TokenTerms {
+  /** What the caller may open. `claimed`: what its token says of groups, beside those that it belongs to. */
+  termsOf(caller: number, claimed: ClaimedGroups, endpoints: readonly string[] | null): TokenTerms {
     const holders = new Set([caller, BUILTIN_IDS.users]);
-    const open: number[] = [caller];
-    for (const name of groupNames) {
-      const group = this.#groupsByName.get(name);
-      if (group === undefined || holders.has(group)) continue;
-      holders.add(group);
-      open.push(group);
-    }
-    for (let at = open.pop(); at !== undefined; at = open.pop()) {
-      for (const group of this.#principals.get(at)?.groups ?? []) {
-        if (holders.has(group) || !this.#principals.has(group)) continue;
-        holders.add(group);
-        open.push(group);
-      }
-    }
+    const named = claimed.groups.flatMap((name) => this.#groupsByName.get(name) ?? []);
+    this.#addGroups(holders, this.#principals.get(caller)?.groups ?? [], null);
+    this.#addGroups(holders, named, BUILTIN_IDS.admins);
+    if (claimed.isAdmin) this.#addGroups(holders, [BUILTIN_IDS.admins], null);
     return {
       everything: holders.has(BUILTIN_IDS.admins) || caller === BUILTIN_IDS.query,
       limited: endpoints !== null,
       holders: [...holders],
       endpoints: endpoints ?? [],
     };
+  }
+
+  /** The groups and all that they belong to, without the one that is barred and what only it leads to. */
+  #addGroups(holders: Set<number>, groups: readonly number[], barred: number | null): void {
+    const open = [...groups];
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      const group = this.#principals.get(at);
+      if (group === undefined || at === barred || holders.has(at)) continue;
+      holders.add(at);
+      open.push(...group.groups);
+    }
   }
 
   #valid(credential: AccessCredential | undefined): AccessCredential | null {
@@ -209,7 +215,12 @@ export class AccessBook {
     this.#byHash.clear();
     this.#unpruned = 0;
     this.#epoch = -1;
+    this.#version = -1;
   }
+}
+
+function isLocalTokenUser(id: number): boolean {
+  return id === BUILTIN_IDS.admin || id === BUILTIN_IDS.query;
 }
 
 /** An empty field may come as an empty list, which has no buffer. */

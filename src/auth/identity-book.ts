@@ -17,6 +17,7 @@ import {
   type PrincipalRow,
 } from '../store/identity-tables.js';
 import type { Principal } from './principal.js';
+import type { Verified } from './trust.js';
 
 /** Groups that are built in. */
 export const ADMINS = 'admins';
@@ -135,19 +136,47 @@ export class IdentityBook implements Directory {
     const record = this.#records.get(id);
     if (record === undefined || record.kind === 'group') return null;
     const { kind, name, profile } = record;
-    const groups = [...this.groupIdsOf(id)].flatMap((group) => this.#records.get(group) ?? []);
-    const entitlements = [profile, ...groups.map((group) => group.profile)];
     const principal: Principal = {
       id,
       kind,
       name,
       applicationId: kind === 'service_principal' ? name : '',
       active: profile.active,
-      groups: groups.map((group) => group.name).sort(),
-      entitlements: [...new Set(entitlements.flatMap((one) => one.entitlements))].sort(),
+      ...this.#rightsBy(this.#groupIdsOf(id), profile),
     };
     this.#principals.set(id, principal);
     return principal;
+  }
+
+  /**
+   * The principal with the groups that its token claims beside its own: those that exist here, and what they belong to.
+   * `admins` is not among them unless the token's issuer may say so (`isAdmin`).
+   */
+  withClaimed(
+    principal: Principal,
+    { groups, isAdmin }: Pick<Verified, 'groups' | 'isAdmin'>,
+  ): Principal {
+    const profile = this.#records.get(principal.id)?.profile;
+    if (profile === undefined || (groups.length === 0 && !isAdmin)) return principal;
+    const named = groups.flatMap((name) => this.find('group', name) ?? []);
+    const exact = named.filter((id) => groups.includes(this.#records.get(id)?.name ?? ''));
+    const ids = new Set(principal.groupIds);
+    this.#addGroups(ids, exact, String(BUILTIN_IDS.admins));
+    if (isAdmin) this.#addGroups(ids, [String(BUILTIN_IDS.admins)], '');
+    return { ...principal, ...this.#rightsBy(ids, profile) };
+  }
+
+  #rightsBy(
+    groupIds: ReadonlySet<string>,
+    profile: Profile,
+  ): Pick<Principal, 'groups' | 'groupIds' | 'entitlements'> {
+    const groups = [...groupIds].flatMap((group) => this.#records.get(group) ?? []);
+    const entitlements = [profile, ...groups.map((group) => group.profile)];
+    return {
+      groups: groups.map((group) => group.name).sort(),
+      groupIds: [...groupIds],
+      entitlements: [...new Set(entitlements.flatMap((one) => one.entitlements))].sort(),
+    };
   }
 
   /** By user name or application id, letter by letter. */
@@ -157,18 +186,21 @@ export class IdentityBook implements Directory {
   }
 
   /** Every group that the principal belongs to, also through other groups. */
-  groupIdsOf(id: string): ReadonlySet<string> {
+  #groupIdsOf(id: string): ReadonlySet<string> {
     const found = new Set<string>();
-    const open = [id];
-    for (let at = open.pop(); at !== undefined; at = open.pop()) {
-      for (const group of this.#groups.get(at) ?? []) {
-        if (found.has(group)) continue;
-        found.add(group);
-        open.push(group);
-      }
-    }
+    this.#addGroups(found, [...(this.#groups.get(id) ?? [])], '');
     if (this.#records.get(id)?.kind !== 'group') found.add(String(BUILTIN_IDS.users));
     return found;
+  }
+
+  /** The groups and all that they belong to, without the one that is barred and what only it leads to. */
+  #addGroups(found: Set<string>, groups: readonly string[], barred: string): void {
+    const open = [...groups];
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      if (at === barred || found.has(at)) continue;
+      found.add(at);
+      open.push(...(this.#groups.get(at) ?? []));
+    }
   }
 
   /** The groups that name the principal themselves. */

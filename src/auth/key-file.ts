@@ -1,28 +1,17 @@
-/**
- * Keeps the sealed signing keys in one file of the state directory (0600). The file is replaced as a whole: written
- * beside it, synced, renamed, and the folder synced, so that a power cut leaves the old keys or the new ones.
- */
-import {
-  closeSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+/** Keeps the sealed signing keys in one file of the state directory (0600), which is replaced as a whole. */
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseJson } from '../config/json-text.js';
+import { STATE_FILES } from '../config/state-files.js';
+import { replaceFile } from '../store/durable-file.js';
 import { isObject } from './compact-token.js';
 import type { KeyStore, StoredSigningKey } from './signing-keys.js';
-
-const FILE = 'signing-keys.json';
 
 export class KeyFile implements KeyStore {
   readonly #file: string;
 
   constructor(stateDir: string) {
-    this.#file = path.join(stateDir, FILE);
+    this.#file = path.join(stateDir, STATE_FILES.signingKeys);
   }
 
   /** @throws Error that names the file when it is there and cannot be read: it must not be replaced then */
@@ -51,21 +40,7 @@ export class KeyFile implements KeyStore {
       used_from_ms: usedFromMs,
       sealed: Buffer.from(sealed).toString('base64url'),
     }));
-    const fresh = `${this.#file}.new`;
-    try {
-      const fd = openSync(fresh, 'w', 0o600);
-      try {
-        writeFileSync(fd, `${JSON.stringify({ keys: entries })}\n`);
-        fsyncSync(fd);
-      } finally {
-        closeSync(fd);
-      }
-      renameSync(fresh, this.#file);
-    } catch (error) {
-      rmSync(fresh, { force: true });
-      throw error;
-    }
-    syncFolder(path.dirname(this.#file));
+    replaceFile(this.#file, `${JSON.stringify({ keys: entries })}\n`);
   }
 }
 
@@ -78,13 +53,4 @@ function readEntry(entry: unknown): StoredSigningKey {
     throw new Error('an entry lacks a time');
   }
   return { kid, createdAtMs, usedFromMs, sealed: Buffer.from(sealed, 'base64url') };
-}
-
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -4,6 +4,7 @@
  */
 import { chmodSync, closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
+import { invalidField } from '../core/errors.js';
 import { createTokenText } from '../core/ids.js';
 import { STATE_FILES } from '../config/state-files.js';
 import { hashToken, type TokenCredential } from './credentials.js';
@@ -12,9 +13,13 @@ import { hashToken, type TokenCredential } from './credentials.js';
 export const ADMIN_PRINCIPAL = 'admin';
 export const QUERY_PRINCIPAL = 'query';
 
+const VARIABLE = 'POINTSMAN_ADMIN_TOKEN';
 const TOKEN_CHARS_MIN = 16;
 
-/** @throws Error that names the file when a token file cannot be made, or holds no token. */
+/**
+ * @throws Error that names the file when a token file cannot be made, or holds no token; PointsmanError that names the
+ *   variable when it holds none.
+ */
 export function loadLocalTokens(
   stateDir: string,
   env: Readonly<Record<string, string | undefined>>,
@@ -25,12 +30,10 @@ export function loadLocalTokens(
     { tokenSha256: hashToken(admin), principal: ADMIN_PRINCIPAL },
     { tokenSha256: hashToken(query), principal: QUERY_PRINCIPAL },
   ];
-  const fromEnv = env['POINTSMAN_ADMIN_TOKEN'];
+  const fromEnv = env[VARIABLE];
   if (fromEnv !== undefined && fromEnv !== '') {
     if (fromEnv.length < TOKEN_CHARS_MIN) {
-      throw new Error(
-        `POINTSMAN_ADMIN_TOKEN: a token has at least ${String(TOKEN_CHARS_MIN)} characters`,
-      );
+      throw invalidField(VARIABLE, `must have at least ${String(TOKEN_CHARS_MIN)} characters`);
     }
     credentials.push({ tokenSha256: hashToken(fromEnv), principal: ADMIN_PRINCIPAL });
   }

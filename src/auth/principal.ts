@@ -6,6 +6,7 @@ export interface Principal {
   readonly applicationId: string /* of a service principal, else '' */;
   readonly active: boolean;
   readonly groups: readonly string[] /* names, transitive */;
+  readonly groupIds: readonly string[] /* the same by id */;
   readonly entitlements: readonly string[];
 }
 export type PermissionLevel = 'CAN_VIEW' | 'CAN_QUERY' | 'CAN_MANAGE';

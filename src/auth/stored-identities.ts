@@ -84,10 +84,10 @@ export class StoredIdentities implements Identities {
     if (found === null || !principal.active) return null;
     if (isAdmin(principal)) return 'CAN_MANAGE';
     if (isQueryToken(principal)) return 'CAN_QUERY';
-    const holders = this.book.groupIdsOf(principal.id);
     let level: PermissionLevel | null = null;
     for (const grant of found.grants) {
-      if (grant.principal !== principal.id && !holders.has(grant.principal)) continue;
+      if (grant.principal !== principal.id && !principal.groupIds.includes(grant.principal))
+        continue;
       level = strongerLevel(level, grant.level);
     }
     return level;

@@ -5,10 +5,11 @@
  * The order matters: what takes time comes first (the signature), then the copy of identities must be that of the
  * present epoch, and from there to the verdict nothing waits. So a verdict never rests on older data than its epoch.
  */
+import type { Clock } from '../core/clock.js';
 import type { TokenTerms } from '../native/contract.js';
 import { BUILTIN_IDS } from '../store/identity-tables.js';
 import { keyedHash } from '../store/sealed-box.js';
-import type { AccessBook } from './access-book.js';
+import type { AccessBook, ClaimedGroups } from './access-book.js';
 import { tokenOf, type CredentialChecker } from './credentials.js';
 import { ADMIN_PRINCIPAL } from './local-tokens.js';
 import type { RememberingVerifier } from './remembering-verifier.js';
@@ -30,6 +31,7 @@ export interface TokenJudgeOptions {
   readonly localTokens: CredentialChecker;
   readonly accessTokenKey: Uint8Array;
   readonly book: AccessBook;
+  readonly clock: Clock;
   readonly verifier: Pick<RememberingVerifier, 'verify'>;
   /** Id of the endpoint of this name; null: there is none. */
   readonly endpointId: (name: string) => string | null;
@@ -38,6 +40,7 @@ export interface TokenJudgeOptions {
 }
 
 const BAD: Verdict = { kind: 'bad' };
+const NO_GROUPS: ClaimedGroups = { groups: [], isAdmin: false };
 const BUSY: Verdict = { kind: 'busy' };
 const ACCESS_TOKEN = /^dapi[0-9a-f]{64}$/;
 
@@ -73,12 +76,14 @@ export class TokenJudge {
     const credential = this.#options.book.accessToken(hash);
     if (credential === null) return BAD;
     const caller = this.#options.book.activeCaller(credential.principal);
-    return caller === null ? BAD : this.#good(caller, [], null, secondsOf(credential.expiresAtMs));
+    return caller === null
+      ? BAD
+      : this.#good(caller, NO_GROUPS, null, secondsOf(credential.expiresAtMs));
   }
 
   #verified(verified: Verified): Verdict {
     const { book, endpointId } = this.#options;
-    const { kind, principalId, credentialId, endpoints, groups, exp } = verified;
+    const { kind, principalId, credentialId, endpoints, exp } = verified;
     const own = kind === 'own';
     const caller = own
       ? book.activeCaller(Number(principalId))
@@ -88,17 +93,19 @@ export class TokenJudge {
     if (credentialId !== '' && credential?.principal !== caller) return BAD;
     const endsAtS = secondsOf(credential?.expiresAtMs ?? 0);
     const ids = own ? endpoints : (endpoints?.map((name) => endpointId(name) ?? name) ?? null);
-    return this.#good(caller, groups, ids, endsAtS === 0 ? exp : Math.min(exp, endsAtS));
+    return this.#good(caller, verified, ids, endsAtS === 0 ? exp : Math.min(exp, endsAtS));
   }
 
   #good(
     caller: number,
-    groups: readonly string[],
+    claimed: ClaimedGroups,
     endpoints: readonly string[] | null,
     expiresAtS: number,
-  ): GoodToken {
-    const { book } = this.#options;
-    const terms = book.termsOf(caller, groups, endpoints);
+  ): Verdict {
+    const { book, clock } = this.#options;
+    // The cache counts in seconds: a verdict that it would not keep would be asked for again at once, and again.
+    if (expiresAtS !== 0 && Math.floor(expiresAtS) <= clock.nowMs() / 1_000) return BAD;
+    const terms = book.termsOf(caller, claimed, endpoints);
     return { kind: 'good', terms, epoch: book.epoch, expiresAtS: Math.floor(expiresAtS) };
   }
 

@@ -19,6 +19,7 @@ import {
 } from './authorization-details.js';
 import { readClientCredentials, type ClientCredentials } from './client-credentials.js';
 import { parseForm } from './form.js';
+import { isBuiltin } from './identity-book.js';
 import { invalidClient, invalidRequest, OAuthError, slowDown } from './oauth-error.js';
 import type { Identities, KnownCredential, Principal } from './principal.js';
 import { TokenBuckets } from './token-buckets.js';
@@ -245,6 +246,8 @@ export function callerOfToken(
   const principal =
     kind === 'own' ? identities.principal(principalId) : identities.byName(verified.principal);
   if (principal?.active !== true) return null;
+  // No other issuer speaks for the users of the daemon's own two tokens.
+  if (kind === 'external' && isBuiltin(principal.id)) return null;
   if (credentialId === '') return { principal, credentialId, expiresAtMs: null };
   const credential = identities.credential(credentialId);
   return credential?.principal.id === principal.id ? credential : null;

@@ -80,6 +80,7 @@ export class TokenSigner {
       authorizationDetails,
       endpoints,
       groups: [],
+      isAdmin: false,
       credentialId,
       autoCreate: false,
     };

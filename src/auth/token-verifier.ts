@@ -146,6 +146,7 @@ function verifiedOf(claims: Claims, rules: TrustedIssuer): Verified | null {
     authorizationDetails: details,
     endpoints,
     groups,
+    isAdmin: groups.some((name) => rules.adminGroups.includes(name)),
     credentialId: own ? String(credentialId) : '',
     autoCreate: rules.autoCreate,
   };

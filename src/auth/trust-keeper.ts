@@ -20,6 +20,7 @@ export interface ExternalIssuer {
   readonly tokenTypes: readonly string[];
   readonly principalClaim: string;
   readonly groupsClaim: string;
+  readonly adminGroups: readonly string[];
   readonly autoCreate: boolean;
 }
 
@@ -100,13 +101,14 @@ export class TrustKeeper implements TrustSource {
       tokenTypes: [ACCESS_TOKEN_TYPE],
       principalClaim: 'sub',
       groupsClaim: '',
+      adminGroups: [],
       autoCreate: false,
       keys: signingKeys.publicKeys(),
     };
   }
 
   #external(rules: ExternalIssuer): TrustedIssuer {
-    const { issuer, audiences, tokenTypes, principalClaim, groupsClaim, autoCreate } = rules;
+    const { issuer, audiences, tokenTypes, principalClaim, groupsClaim, adminGroups } = rules;
     const keys = this.#sources.get(issuer)?.keys ?? [];
     return {
       issuer,
@@ -115,7 +117,8 @@ export class TrustKeeper implements TrustSource {
       tokenTypes: tokenTypes.map((type) => type.toLowerCase()),
       principalClaim,
       groupsClaim,
-      autoCreate,
+      adminGroups,
+      autoCreate: rules.autoCreate,
       keys,
     };
   }

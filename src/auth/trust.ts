@@ -15,6 +15,8 @@ export interface TrustedIssuer {
   readonly principalClaim: string;
   /** Claim that lists groups; empty: none is read. */
   readonly groupsClaim: string;
+  /** Groups of the claim that make the caller an admin; nothing else in the claim does. */
+  readonly adminGroups: readonly string[];
   /** A principal that is not known yet is created at its first token. */
   readonly autoCreate: boolean;
   readonly keys: readonly TrustedKey[];
@@ -47,7 +49,10 @@ export interface Verified {
    * name is another one; in an external token ids or names. Null: not limited.
    */
   readonly endpoints: readonly string[] | null;
+  /** Names that an external issuer gives; they lead to groups that exist here, but never to `admins`. */
   readonly groups: readonly string[];
+  /** The issuer's groups hold one that the configuration maps to `admins`. */
+  readonly isAdmin: boolean;
   /** Of an own token: the secret or access token it goes back to; else empty. Revoked with it. */
   readonly credentialId: string;
   readonly autoCreate: boolean;

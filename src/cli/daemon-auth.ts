@@ -10,6 +10,7 @@ import { AccessFeed } from '../auth/access-feed.js';
 import { Authenticator, type Caller } from '../auth/authenticator.js';
 import { CredentialChecker, type TokenCredential } from '../auth/credentials.js';
 import { EMPTY_PROFILE, type IdentityBook } from '../auth/identity-book.js';
+import { fixedIssuer } from '../auth/fixed-issuer.js';
 import { KeyFile } from '../auth/key-file.js';
 import { LoginThrottle } from '../auth/login-throttle.js';
 import { RememberingVerifier } from '../auth/remembering-verifier.js';
@@ -102,8 +103,8 @@ export class DaemonAuth {
       throttle: new LoginThrottle(clock),
       verifyBearer: (token) => this.#verifyBearer(token),
     });
-    const feed = new AccessFeed(this.identities, this.#trust, (update) => {
-      supervisor.changeAccess(update);
+    const feed = new AccessFeed(this.identities, this.#trust, (update, takesAway) => {
+      supervisor.changeAccess(update, takesAway);
     });
     supervisor.useAccess({
       whole: () => feed.whole(),
@@ -151,7 +152,9 @@ export class DaemonAuth {
     }
     this.#makeUserOf(answer);
     const known = callerOfToken(answer, this.identities);
-    return known === null ? null : { principal: known.principal, limitedTo: answer.endpoints };
+    if (known === null) return null;
+    const principal = this.identities.book.withClaimed(known.principal, answer);
+    return { principal, limitedTo: answer.endpoints };
   }
 
   #makeUserOf({ kind, autoCreate, principal, issuer }: Verified): void {
@@ -185,9 +188,11 @@ export class DaemonAuth {
   }
 }
 
-/** Fixed for the daemon's life: never from a request. */
+/** The same after every restart, unless the configuration says another one; never from a request. */
 function issuerOf(config: Config, publicUrl: string): string {
-  return config.auth.issuer === '' ? `${publicUrl}/oidc` : config.auth.issuer;
+  if (config.auth.issuer !== '') return config.auth.issuer;
+  const issuer = `${publicUrl}/oidc`;
+  return config.data_plane.public_url === '' ? fixedIssuer(config.state_dir, issuer) : issuer;
 }
 
 function audienceOf(config: Config): string {
@@ -204,6 +209,7 @@ function externalIssuerOf(values: Config['auth']['issuers'][number]): ExternalIs
     tokenTypes: values.token_types,
     principalClaim: values.principal_claim,
     groupsClaim: values.groups_claim,
+    adminGroups: values.admin_groups,
     autoCreate: values.auto_create,
   };
 }

@@ -33,6 +33,7 @@ import { Store } from '../store/store.js';
 import { lockStateDir, Supervisor } from '../supervisor/supervisor.js';
 import { createMetrics } from '../telemetry/metrics.js';
 import { ACCESS_TOKEN_PURPOSE, DaemonAuth } from './daemon-auth.js';
+import { FreshState } from './fresh-state.js';
 import { applyFirstManifest } from './first-manifest.js';
 
 /** A worker whose loop has not turned for this long does not count as serving. */
@@ -63,20 +64,41 @@ export interface Daemon {
 
 /** @throws PointsmanError or Error that says what is wrong and where. */
 export async function startDaemon(config: Config, options: DaemonOptions): Promise<Daemon> {
-  const { logger } = options;
   const addon = loadAddon();
-  const { lock, credentials, store, sealer } = inStateDir(config.state_dir, () => {
+  // Before there is a secret in memory; workers inherit it.
+  if (!config.core_dumps && !addon.disableCoreDumps()) {
+    options.logger.warn('core dumps cannot be turned off here; a crash may write secrets to disk');
+  }
+  const lock = inStateDir(config.state_dir, () => {
     mkdirSync(config.state_dir, { recursive: true, mode: 0o700 });
-    const stateLock = lockStateDir(addon, config.state_dir);
-    const opened = Store.open(config.state_dir);
-    return {
-      lock: stateLock,
-      credentials: loadLocalTokens(config.state_dir, options.env),
-      store: opened,
-      sealer: openSealer(config.state_dir, options.env, opened.sealedValues),
-    };
+    return lockStateDir(addon, config.state_dir);
   });
+  const fresh = new FreshState(config.state_dir);
+  let store: Store | null = null;
+  try {
+    store = inStateDir(config.state_dir, () => Store.open(config.state_dir));
+    return await startWithStore({ store, lock, addon, fresh }, config, options);
+  } catch (error) {
+    store?.close();
+    fresh.undo();
+    throw error;
+  }
+}
+
+type State = Pick<Parts, 'store' | 'lock' | 'addon' | 'fresh'>;
+
+async function startWithStore(
+  state: State,
+  config: Config,
+  options: DaemonOptions,
+): Promise<Daemon> {
+  const { store, addon } = state;
+  const { logger, env } = options;
   checkAdminAddresses(addon, config.admin.listen);
+  const { credentials, sealer } = inStateDir(config.state_dir, () => ({
+    credentials: loadLocalTokens(config.state_dir, env),
+    sealer: openSealer(config.state_dir, env, store.sealedValues),
+  }));
   const supervisor = new Supervisor({
     config,
     addon,
@@ -93,7 +115,7 @@ export async function startDaemon(config: Config, options: DaemonOptions): Promi
   });
   try {
     await supervisor.open();
-    return await startOn({ supervisor, store, sealer, lock, addon, credentials }, config, options);
+    return await startOn({ ...state, supervisor, sealer, credentials }, config, options);
   } catch (error) {
     supervisor.abort();
     throw error;
@@ -120,6 +142,7 @@ interface Parts {
   readonly lock: number;
   readonly addon: Addon;
   readonly credentials: readonly TokenCredential[];
+  readonly fresh: FreshState;
 }
 
 /** The second half of a start: from here on a failure must end the workers. */
@@ -164,6 +187,7 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
         : withoutSlash(config.admin.public_url) || adminUrl,
   });
   const admin = await listenAdmin(app, config.admin.listen);
+  parts.fresh.keepStore();
   adminUrl = admin.url;
   const relay = await listenForWorkers(app, relayed, config.state_dir);
   writeFileSync(path.join(config.state_dir, STATE_FILES.adminUrl), `${admin.url}\n`);

@@ -36,6 +36,7 @@ export interface Config {
   readonly update_deadline_ms: number;
   /** Absolute; empty: none (also when only the default file is meant and it does not exist). */
   readonly manifest: string;
+  readonly core_dumps: boolean;
   /** Where each setting came from, by dotted key. */
   readonly sources: ReadonlyMap<string, ConfigSource>;
   /** Settings that have no effect yet, or not the one hoped for; one sentence each, for the log. */

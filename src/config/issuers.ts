@@ -66,7 +66,15 @@ export const ISSUER_SCHEMA = Type.Object(
     groups_claim: Type.String({
       maxLength: 256,
       default: '',
-      description: 'Claim with a list of group names; empty: none is read',
+      description:
+        'Claim with a list of names of groups that exist here; empty: none is read; never leads to `admins`',
+    }),
+    admin_groups: Type.Array(text('Name of a group'), {
+      maxItems: 16,
+      uniqueItems: true,
+      default: [],
+      description:
+        'Names in that claim that make the caller a member of `admins`; there is no other way into it by the claim',
     }),
     auto_create: Type.Boolean({
       default: false,
@@ -91,6 +99,9 @@ export function completeIssuers(value: unknown, baseDir: string): IssuerValues[]
     const at = `auth.issuers[${String(index)}]`;
     if (names.has(issuer.issuer)) throw invalidField(`${at}.issuer`, 'appears twice');
     names.add(issuer.issuer);
+    if (issuer.admin_groups.length > 0 && issuer.groups_claim === '') {
+      throw invalidField(`${at}.admin_groups`, 'needs groups_claim, which says where groups stand');
+    }
     const { jwks_uri: uri, jwks_file: file } = issuer;
     if ((uri === undefined) === (file === undefined)) {
       throw invalidField(at, 'needs exactly one of jwks_uri and jwks_file');

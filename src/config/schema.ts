@@ -116,7 +116,9 @@ const auth = Type.Object({
   issuer: Type.String({
     default: '',
     maxLength: 1024,
-    description: 'Issuer name of our own tokens; empty: `/oidc` under the public URL',
+    description:
+      'Issuer name of our own tokens; empty: `/oidc` under `data_plane.public_url`, and without that ' +
+      'under the URL of the first start, kept in `{state_dir}/issuer`',
   }),
   token_ttl_s: Type.Integer({
     default: 3600,
@@ -157,6 +159,11 @@ export const CONFIG_SCHEMA = Type.Object({
     description:
       'Manifest applied when the store is empty, later only compared; relative to this file; the ' +
       'default file may be absent; empty: none',
+  }),
+  core_dumps: Type.Boolean({
+    default: false,
+    description:
+      'Leave core dumps to the environment; false: none, because the memory holds tokens and keys',
   }),
   log: Type.Object({
     level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {

@@ -6,6 +6,10 @@ export const STATE_FILES = {
   queryToken: 'query-token',
   /** Key of the secrets in the store, unless POINTSMAN_MASTER_KEY is set; 0600, made on first start. */
   masterKey: 'master-key',
+  /** Keys that sign our tokens, sealed. */
+  signingKeys: 'signing-keys.json',
+  /** Issuer name of our tokens where the configuration gives none; made on first start. */
+  issuer: 'issuer',
   /**
    * Base URL of the admin port while the daemon runs; how the command line finds a local daemon.
    */

@@ -30,6 +30,8 @@ export interface Setup {
 export interface Access {
   /** The auth epoch that this content belongs to. */
   epoch: number;
+  /** Of the content, raised by every change; 0: more of it follows. */
+  version: number;
   /** Forget what was sent before. */
   whole: boolean;
   principals: AccessPrincipal[];
@@ -40,6 +42,9 @@ export interface Access {
   /** A Trust; empty: as before. */
   trustJson: string;
 }
+
+/** Who may call, before it is numbered. */
+export type AccessContent = Omit<Access, 'epoch' | 'version'>;
 
 export interface AccessPrincipal {
   id: number;

@@ -262,4 +262,9 @@ export interface Addon extends SharedBlockAddon {
    * Threads that it starts later have the kernel's own again. False as above.
    */
   runAtOnce(sliceUs: number): boolean;
+  /**
+   * This process, and those that it starts, leave no memory behind when they crash: no core file, and an empty one where
+   * a handler takes it all the same. False: one of the two could not be had.
+   */
+  disableCoreDumps(): boolean;
 }

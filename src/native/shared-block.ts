@@ -13,10 +13,14 @@ export interface SharedBlock {
   activeRevision(): number;
   /** Supervisor only: the store that makes a revision effective. */
   setActiveRevision(revision: number): void;
-  /** Raised by every change of tokens, principals or permissions. */
+  /** Raised by every change that may take a right away. */
   authEpoch(): number;
   /** Supervisor only: empties every worker's cache of tokens at once; answers the new epoch. */
   raiseAuthEpoch(): number;
+  /** Raised by every change of tokens, principals or keys. */
+  accessVersion(): number;
+  /** Supervisor only: nobody is judged by an older copy from here on; answers the new version. */
+  raiseAccessVersion(): number;
   /** Sum over all columns, the retired one included: 5 status classes, 17 latency buckets, latency sum in ms, in flight, and of the classes the part that the native door answered. */
   readEntity(slot: number, into: Float64Array): void;
   /**

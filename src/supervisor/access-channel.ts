@@ -1,14 +1,17 @@
 /**
- * Carries changes of who may call to the workers, and raises the auth epoch behind them: sent first, then the store, so
- * that a worker that sees the new epoch has the change or is about to read it.
+ * Carries changes of who may call to the workers, and raises two words of the shared memory behind them: sent first,
+ * then the store, so that a worker that sees the new word has the change or is about to read it.
+ *
+ * The version counts every change: nobody is judged by older content. The auth epoch counts those that may take a right
+ * away: caches of verdicts are worth nothing then. A change that only adds leaves them warm.
  */
-import { encodeFrame, type Access, type Envelope } from '../control/messages.js';
+import { encodeFrame, type AccessContent, type Envelope } from '../control/messages.js';
 import type { SharedBlock } from '../native/shared-block.js';
 
 /** Where the content comes from; what workers ask for goes back to it. */
 export interface AccessSource {
   /** Everything that a worker must know, in parts. */
-  whole(): Omit<Access, 'epoch'>[];
+  whole(): AccessContent[];
   /** Resolves when the issuer's keys were looked at again; a change was sent before. */
   refreshKeys(issuer: string): Promise<void>;
   wantUser(name: string, issuer: string): void;
@@ -16,7 +19,7 @@ export interface AccessSource {
 
 export type Send = (envelope: Envelope) => void;
 
-const NOBODY: Omit<Access, 'epoch'> = {
+const NOBODY: AccessContent = {
   whole: true,
   principals: [],
   removedPrincipals: [],
@@ -32,6 +35,7 @@ export class AccessChannel {
   constructor(block: SharedBlock) {
     this.#block = block;
     // 0 says in messages that more follows.
+    block.raiseAccessVersion();
     block.raiseAuthEpoch();
   }
 
@@ -43,15 +47,22 @@ export class AccessChannel {
   greet(send: Send): void {
     const parts = this.#source?.whole() ?? [NOBODY];
     const epoch = this.#block.authEpoch();
+    const version = this.#block.accessVersion();
     for (const [index, part] of parts.entries()) {
-      send({ access: { ...part, epoch: index === parts.length - 1 ? epoch : 0 } });
+      send({ access: { ...part, epoch, version: index === parts.length - 1 ? version : 0 } });
     }
   }
 
-  /** Effective in all workers when this returns: what rests on the old content is used no more. */
-  change(change: Omit<Access, 'epoch'>, sendFrame: (frame: Buffer) => void): void {
-    sendFrame(encodeFrame({ access: { ...change, epoch: this.#block.authEpoch() + 1 } }));
-    this.#block.raiseAuthEpoch();
+  /**
+   * Effective in all workers when this returns: nobody is judged by the old content any more, and no verdict that rests
+   * on it is used if the change takes something away.
+   */
+  change(change: AccessContent, takesAway: boolean, sendFrame: (frame: Buffer) => void): void {
+    const epoch = this.#block.authEpoch() + (takesAway ? 1 : 0);
+    const version = this.#block.accessVersion() + 1;
+    sendFrame(encodeFrame({ access: { ...change, epoch, version } }));
+    this.#block.raiseAccessVersion();
+    if (takesAway) this.#block.raiseAuthEpoch();
   }
 
   onEnvelope({ refreshKeys, wantedUser }: Envelope, send: Send): void {

@@ -23,7 +23,7 @@ import type { Counters, DataPlane } from '../control/data-plane.js';
 import { deltaOf } from '../control/delta.js';
 import {
   encodeFrame,
-  type Access,
+  type AccessContent,
   type DeploymentAddresses,
   type Envelope,
   type Hello,
@@ -245,8 +245,8 @@ export class Supervisor implements DataPlane {
   }
 
   /** Who may call has changed. Effective in every worker when this returns. */
-  changeAccess(change: Omit<Access, 'epoch'>): void {
-    this.#access.change(change, (frame) => {
+  changeAccess(change: AccessContent, takesAway: boolean): void {
+    this.#access.change(change, takesAway, (frame) => {
       for (const worker of this.#slots) worker.sendFrame(frame);
     });
   }

@@ -8,6 +8,7 @@
  * taken for the next one. Owns the relays of the worker, by exchange id.
  */
 import { randomUUID } from 'node:crypto';
+import { OAuthError } from '../auth/oauth-error.js';
 import { errorCodeNumbers, PointsmanError, type ErrorCode } from '../core/errors.js';
 import type { SnapshotDelta } from '../control/messages.js';
 import { READ_BUFFER_BYTES } from '../native/addon.js';
@@ -21,6 +22,7 @@ import { readHead, type RequestHead } from './request-head.js';
 import {
   RELAYED_BODY_BYTES_MAX,
   relayedMethods,
+  TOKEN_PATH,
   type SupervisorRelay,
 } from './supervisor-relay.js';
 import type { TokenDesk } from './token-desk.js';
@@ -185,13 +187,13 @@ export class Door {
     const fail = (error: PointsmanError, close: boolean): void => {
       this.countRefusal(error.code);
       finish(() => {
-        endWithError(response, head.method, ids, error, close);
+        endWithError(response, head.method, ids, error, close, errorBody(head.path, error));
       });
     };
     readSmallBody(response, (body) => {
       const call =
         body === null
-          ? Promise.reject(refusalError('bodyTooLarge', { limit: RELAYED_BODY_BYTES_MAX }))
+          ? Promise.reject(relayedTooLarge())
           : (this.supervisor?.call(head, ids.requestId, body) ?? Promise.reject(noSupervisor()));
       call.then(
         ({ status, fields, contentLength, body: answer }) => {
@@ -230,7 +232,7 @@ export class Door {
     this.countRefusal(refusal.code);
     if (head.refusal !== '') head.close = true;
     answerWhenRead(response, head, (close) => {
-      endWithError(response, head.method, ids, refusal, close);
+      endWithError(response, head.method, ids, refusal, close, errorBody(head.path, refusal));
     });
   }
 
@@ -260,13 +262,14 @@ export function endWithError(
   ids: AnswerIds,
   error: PointsmanError,
   close: boolean,
+  content: object = error.toBody(),
 ): void {
   let fields = `content-type: application/json\r\nx-pointsman-error: ${error.code}\r\n`;
   if (error.retryAfterS !== null) fields += `retry-after: ${String(error.retryAfterS)}\r\n`;
   if (error.allow !== null) fields += `allow: ${error.allow}\r\n`;
   if (error.challenge !== null) fields += `www-authenticate: ${error.challenge}\r\n`;
   beginAnswer(response, error.status, fields, ids);
-  const body = JSON.stringify(error.toBody());
+  const body = JSON.stringify(content);
   if (method === 'HEAD') endBodiless(response, Buffer.byteLength(body), close);
   else response.end(body, close);
 }
@@ -292,7 +295,22 @@ function judgeRelayed(head: RequestHead, methods: string): PointsmanError | null
     });
   }
   if (head.contentLength <= RELAYED_BODY_BYTES_MAX) return null;
-  return refusalError('bodyTooLarge', { limit: RELAYED_BODY_BYTES_MAX });
+  return relayedTooLarge();
+}
+
+function relayedTooLarge(): PointsmanError {
+  const limit = String(RELAYED_BODY_BYTES_MAX);
+  return new PointsmanError('INVALID_PARAMETER_VALUE', `The body is larger than ${limit} bytes`, {
+    status: 413,
+  });
+}
+
+/** What an OAuth client reads has the form of RFC 6749, 5.2, whoever refuses. */
+function errorBody(path: string, error: PointsmanError): object {
+  if (path !== TOKEN_PATH) return error.toBody();
+  const isFault = error.status < 500 && error.status !== 429;
+  const code = isFault ? 'invalid_request' : 'temporarily_unavailable';
+  return new OAuthError(code, error.message, error.status).toBody();
 }
 
 /**

@@ -40,13 +40,16 @@ export function parseInvocationPath(path: string, workspaceId: string): Invocati
   return { endpoint, served: entity, hasWorkspace };
 }
 
-/** The endpoint id of `{endpoint-id}.{domain}[:port]`; empty when the host has another form. */
+/**
+ * What stands before the domain in `{endpoint-id}.{domain}[.][:port]`, as it was sent; empty when the host lies elsewhere.
+ * It may be no id: a host below the domain opens its own endpoint alone.
+ */
 export function endpointIdOfHost(host: string, domain: string): string {
   if (domain === '') return '';
   const colon = host.lastIndexOf(':');
-  const name = colon < 0 ? host : host.slice(0, colon);
+  // A dot at the end says that the name is complete (RFC 1034, 3.1): it is the same one.
+  const name = (colon < 0 ? host : host.slice(0, colon)).replace(/\.$/, '');
   const dot = name.length - domain.length - 1;
   if (dot <= 0 || name.slice(dot).toLowerCase() !== `.${domain.toLowerCase()}`) return '';
-  const id = name.slice(0, dot);
-  return NAME.test(id) ? id : '';
+  return name.slice(0, dot);
 }

@@ -22,12 +22,13 @@ const RETRY_AFTER_S = 1;
 
 const ENDPOINTS = '/api/2.0/serving-endpoints';
 const ENDPOINT = /^\/api\/2\.0\/serving-endpoints\/[A-Za-z0-9_-]{1,128}$/;
+export const TOKEN_PATH = '/oidc/v1/token';
 const READ = 'GET, HEAD';
 const METHODS: ReadonlyMap<string, string> = new Map([
   ['/.well-known/databricks-config', READ],
   ['/oidc/.well-known/oauth-authorization-server', READ],
   ['/oidc/jwks.json', READ],
-  ['/oidc/v1/token', 'POST'],
+  [TOKEN_PATH, 'POST'],
   ['/api/2.0/preview/scim/v2/Me', READ],
   [ENDPOINTS, READ],
 ]);

@@ -25,7 +25,7 @@ const WANTED_USERS_MAX = 64;
 
 export interface TokenDeskOptions {
   readonly engine: Pick<Engine, 'rememberToken'>;
-  readonly block: Pick<SharedBlock, 'authEpoch'>;
+  readonly block: Pick<SharedBlock, 'accessVersion'>;
   readonly send: (envelope: Envelope) => void;
   readonly endpointId: (name: string) => string | null;
   readonly onFault: (problem: string) => void;
@@ -42,7 +42,10 @@ export class TokenDesk implements TrustSource {
 
   constructor(options: TokenDeskOptions) {
     this.#options = options;
-    this.#book = new AccessBook({ clock: systemClock, epoch: () => options.block.authEpoch() });
+    this.#book = new AccessBook({
+      clock: systemClock,
+      version: () => options.block.accessVersion(),
+    });
     this.#verifier = new RememberingVerifier({
       trust: this,
       clock: systemClock,
@@ -56,6 +59,7 @@ export class TokenDesk implements TrustSource {
       localTokens: new CredentialChecker(setup.credentials),
       accessTokenKey: setup.accessTokenKey,
       book: this.#book,
+      clock: systemClock,
       verifier: this.#verifier,
       endpointId: this.#options.endpointId,
       wantUser: (name, issuer) => {

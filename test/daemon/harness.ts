@@ -11,6 +11,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Test } from 'tap';
 import { projectFile } from '../unit/project-file.js';
+import { SecretWatch } from './secret-watch.js';
 
 const START_TIMEOUT_MS = 20_000;
 
@@ -22,6 +23,8 @@ export interface DaemonOptions {
   readonly stateDir?: string;
   /** NODE_OPTIONS of the daemon's processes; none by default. */
   readonly nodeOptions?: string;
+  /** It is started where crashes may leave core files. */
+  readonly dumpsAllowed?: boolean;
 }
 
 export interface Answer {
@@ -38,8 +41,13 @@ export class TestDaemon {
   readonly process: ChildProcess;
   /** Everything that the daemon has printed. */
   readonly output: string[];
+  readonly #secrets: SecretWatch;
 
-  constructor(parts: Pick<TestDaemon, 'stateDir' | 'adminUrl' | 'dataUrl' | 'process' | 'output'>) {
+  constructor(
+    parts: Pick<TestDaemon, 'stateDir' | 'adminUrl' | 'dataUrl' | 'process' | 'output'>,
+    secrets: SecretWatch,
+  ) {
+    this.#secrets = secrets;
     this.stateDir = parts.stateDir;
     this.adminUrl = parts.adminUrl;
     this.dataUrl = parts.dataUrl;
@@ -66,18 +74,30 @@ export class TestDaemon {
   }
 
   /** A management call; a string body is sent as it is, anything else as JSON. */
-  admin(
+  async admin(
     method: string,
     route: string,
     body?: unknown,
     headers: Record<string, string> = {},
   ): Promise<Answer> {
-    return call(`${this.adminUrl}${route}`, method, this.adminToken, body, headers);
+    const answer = await call(`${this.adminUrl}${route}`, method, this.adminToken, body, headers);
+    this.#secrets.onCall(route, body, answer.status, answer.headers, answer.text);
+    return answer;
   }
 
   /** An invocation on the data port with the query token. */
-  invoke(route: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-    return call(`${this.dataUrl}${route}`, 'POST', this.queryToken, body, headers);
+  async invoke(
+    route: string,
+    body: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
+    const url = `${this.dataUrl}${route}`;
+    const answer = await call(url, 'POST', this.queryToken, body, headers);
+    // Any other answer is the replica's.
+    if (answer.headers.has('x-pointsman-error')) {
+      this.#secrets.onCall(route, null, answer.status, answer.headers, answer.text);
+    }
+    return answer;
   }
 
   /** Waits until the endpoint has no pending config. */
@@ -115,14 +135,26 @@ export async function startDaemon(t: Test, options: DaemonOptions = {}): Promise
     ...options.flags,
   };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-  const child = spawn('env', pointsmanCommand(['serve', ...args], options.nodeOptions), {
+  const child = spawn('env', pointsmanCommand(['serve', ...args], options), {
     // A folder without a manifest or configuration of somebody else's.
     cwd: stateDir,
     env: { ...cleanEnv(), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  t.teardown(() => child.kill('SIGKILL'));
+  const secrets = new SecretWatch(stateDir, options.env ?? {});
   const output: string[] = [];
+  let adminUrl = '';
+  t.teardown(async () => {
+    const hasEnded = child.exitCode !== null || child.signalCode !== null;
+    const problem = await secrets.finish(hasEnded ? null : (child.pid ?? null), adminUrl, output);
+    child.kill('SIGKILL');
+    // Later: what a teardown throws itself keeps the others from being run, and workers would stay behind.
+    if (problem !== null) {
+      setImmediate(() => {
+        throw problem;
+      });
+    }
+  });
   createInterface({ input: child.stderr }).on('line', (line) => output.push(line));
   const ports = await new Promise<{ admin: string; data: string }>((resolve, reject) => {
     const timer = setTimeout(() => {
@@ -142,13 +174,10 @@ export async function startDaemon(t: Test, options: DaemonOptions = {}): Promise
       reject(new Error(`the daemon ended with code ${String(code)}:\n${output.join('\n')}`));
     });
   });
-  return new TestDaemon({
-    stateDir,
-    adminUrl: `http://${ports.admin}`,
-    dataUrl: `http://${ports.data}`,
-    process: child,
-    output,
-  });
+  adminUrl = `http://${ports.admin}`;
+  secrets.started(child.pid ?? 0);
+  const dataUrl = `http://${ports.data}`;
+  return new TestDaemon({ stateDir, adminUrl, dataUrl, process: child, output }, secrets);
 }
 
 export interface Command {
@@ -262,12 +291,14 @@ function mainFile(): string {
  * run on a thread of their own in each process that inherits it, and a main thread that waits for one that is
  * gone hangs for ever. env(1) takes it out and then is the process itself.
  */
-function pointsmanCommand(args: readonly string[], nodeOptions?: string): string[] {
+function pointsmanCommand(args: readonly string[], options: DaemonOptions = {}): string[] {
+  const { nodeOptions, dumpsAllowed = false } = options;
   const variables = nodeOptions === undefined ? [] : [`NODE_OPTIONS=${nodeOptions}`];
   // tools/asan.mjs: only the daemon is to run on the sanitizers' libraries.
   const preload = process.env['POINTSMAN_TEST_PRELOAD'];
   if (preload !== undefined) variables.push(`LD_PRELOAD=${preload}`);
-  return ['-u', 'NODE_OPTIONS', ...variables, process.execPath, mainFile(), ...args];
+  const shell = dumpsAllowed ? ['sh', '-c', 'ulimit -c unlimited; exec "$0" "$@"'] : [];
+  return ['-u', 'NODE_OPTIONS', ...variables, ...shell, process.execPath, mainFile(), ...args];
 }
 
 /** Without what would configure a daemon or a client from outside the test. */

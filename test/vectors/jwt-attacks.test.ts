@@ -67,6 +67,7 @@ async function createStand(t: Test): Promise<Stand> {
         tokenTypes: ['at+jwt'],
         principalClaim: 'sub',
         groupsClaim: '',
+        adminGroups: [],
         autoCreate: false,
       },
     ],

@@ -67,9 +67,11 @@ export function oidcRoutes(app: FastifyInstance, services: OidcServices): void {
 function sendOAuthError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const { statusCode = 500 } = error as { statusCode?: number };
   const fault = statusCode >= 400 && statusCode < 500;
+  // RFC 6749, 5.2: whatever is wrong with the form is 400, but for its size.
+  const status = statusCode === 413 ? 413 : 400;
   if (!fault) request.log.error({ err: error, requestId: request.id }, 'token request failed');
   const refusal = fault
-    ? new OAuthError('invalid_request', 'the request cannot be read', statusCode)
+    ? new OAuthError('invalid_request', 'the request cannot be read', status)
     : new OAuthError('temporarily_unavailable', 'the request failed, try again later', 503, 1);
   if (refusal.retryAfterS > 0) reply.header('retry-after', String(refusal.retryAfterS));
   reply

@@ -87,7 +87,14 @@ function applyAt(resource: JsonObject, op: Operation, target: Target): void {
     return;
   }
   if (op === 'remove') Reflect.deleteProperty(resource, known);
-  else resource[known] = value ?? null;
+  else resource[known] = known === 'active' ? asBoolean(value) : (value ?? null);
+}
+
+/** Microsoft Entra ID writes "True" and "False": whoever it deactivates must be. */
+function asBoolean(value: Json | undefined): Json {
+  const text = typeof value === 'string' ? value.toLowerCase() : '';
+  if (text === 'true' || text === 'false') return text === 'true';
+  return value ?? null;
 }
 
 interface ListChange {

@@ -9,6 +9,7 @@ import type { Test } from 'tap';
 import { pino } from 'pino';
 import { createAdminApp } from '../../../src/admin/app.js';
 import type { AdminOptions, Readiness } from '../../../src/admin/contract.js';
+import { RouteTable } from '../../../src/admin/route-table.js';
 import { Authenticator, type AuthenticatorOptions } from '../../../src/auth/authenticator.js';
 import { CredentialChecker, hashToken } from '../../../src/auth/credentials.js';
 import { IdentityBook } from '../../../src/auth/identity-book.js';
@@ -237,6 +238,7 @@ export async function startAdmin(
   t: Test,
   options: Partial<AdminOptions> = {},
   access: Partial<AuthenticatorOptions> = {},
+  routes: RouteTable = new RouteTable(),
 ): Promise<Harness> {
   const control = new MemoryControl();
   const logLines: string[] = [];
@@ -251,25 +253,28 @@ export async function startAdmin(
     ...access,
   });
   let readiness: Readiness = { ready: true, reason: '' };
-  const app = createAdminApp({
-    control,
-    authenticate: (authorization, address) => authenticator.authenticate(authorization, address),
-    identities,
-    workspaceId: '900800700600',
-    supervisor: {
-      workers: () => [WORKER],
-      refusals: () => [],
-      ready: () => readiness,
-      dataPlaneUrl: () => 'http://127.0.0.1:1',
+  const app = createAdminApp(
+    {
+      control,
+      authenticate: (authorization, address) => authenticator.authenticate(authorization, address),
+      identities,
+      workspaceId: '900800700600',
+      supervisor: {
+        workers: () => [WORKER],
+        refusals: () => [],
+        ready: () => readiness,
+        dataPlaneUrl: () => 'http://127.0.0.1:1',
+      },
+      metrics: { contentType: 'text/plain; version=0.0.4', render: () => Promise.resolve('x 1\n') },
+      logger: pino({ level: 'debug' }, { write: (line: string) => void logLines.push(line) }),
+      version: '9.9.9',
+      loopbackOnly: true,
+      allowedHosts: [],
+      updateDeadlineMs: 1000,
+      ...options,
     },
-    metrics: { contentType: 'text/plain; version=0.0.4', render: () => Promise.resolve('x 1\n') },
-    logger: pino({ level: 'debug' }, { write: (line: string) => void logLines.push(line) }),
-    version: '9.9.9',
-    loopbackOnly: true,
-    allowedHosts: [],
-    updateDeadlineMs: 1000,
-    ...options,
-  });
+    routes,
+  );
   t.teardown(() => app.close());
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   return {

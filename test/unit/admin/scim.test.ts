@@ -66,7 +66,8 @@ t.test('a user: create, get, replace, patch, list, delete', async (t) => {
   const patched = await send(admin, 'PATCH', `/Users/${id}`, {
     schemas: ['urn:ietf:params:scim:api:messages:2.0:PatchOp'],
     Operations: [
-      { op: 'Replace', path: 'active', value: true },
+      // As Microsoft Entra ID writes it.
+      { op: 'Replace', path: 'active', value: 'True' },
       { op: 'replace', value: { displayName: 'M.' } },
       { op: 'replace', path: 'name.givenName', value: 'Maria' },
       { op: 'add', path: 'entitlements', value: [{ value: 'workspace-access' }] },
@@ -197,6 +198,12 @@ t.test('what cannot be read is refused, with the attribute', async (t) => {
     ['PATCH', '/Users/1', { Operations: [{ op: 'move' }] }, /^Operations\[0\]\.op: /],
     ['PATCH', '/Users/1', { Operations: [{ op: 'add', path: 'id', value: 'x' }] }, /path: "id"/],
     ['PATCH', '/Users/1', { Operations: [{ op: 'add', path: 'active' }] }, /value: missing/],
+    [
+      'PATCH',
+      '/Users/1',
+      { Operations: [{ op: 'replace', path: 'active', value: 'no' }] },
+      /^active: must be true or false/,
+    ],
     ['PATCH', '/Users/1', { Operations: [{ op: 'add', value: 'x' }] }, /value: must be an object/],
     [
       'PATCH',

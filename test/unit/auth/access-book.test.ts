@@ -1,16 +1,13 @@
 import t, { type Test } from 'tap';
 import { AccessBook, CATCH_UP_MS } from '../../../src/auth/access-book.js';
-import {
-  AccessFeed,
-  ACCESS_RECORDS_MAX,
-  type AccessUpdate,
-} from '../../../src/auth/access-feed.js';
+import { AccessFeed, ACCESS_RECORDS_MAX } from '../../../src/auth/access-feed.js';
 import { CredentialChecker, hashToken } from '../../../src/auth/credentials.js';
 import { EMPTY_PROFILE } from '../../../src/auth/identity-book.js';
 import { RememberingVerifier } from '../../../src/auth/remembering-verifier.js';
 import { TokenJudge, type Verdict } from '../../../src/auth/token-judge.js';
 import { invalidToken, verifierBusy, type Verified } from '../../../src/auth/trust.js';
 import type { VerifyAnswer } from '../../../src/auth/trust.js';
+import type { Access } from '../../../src/control/messages.js';
 import { createSealer } from '../../../src/store/sealed-box.js';
 import { createKit, type IdentityKit } from './kit.js';
 
@@ -21,28 +18,31 @@ class Pair {
   readonly kit: IdentityKit;
   readonly book: AccessBook;
   readonly judge: TokenJudge;
-  readonly pending: AccessUpdate[] = [];
+  readonly pending: Access[] = [];
   readonly wanted: string[] = [];
   readonly feed: AccessFeed;
   /** What the verifier says, by token. */
   readonly answers = new Map<string, VerifyAnswer>();
   verified = 0;
   epoch = 1;
+  version = 1;
 
   constructor(t: Test) {
     this.kit = createKit(t);
     const trust = { current: () => ({ version: 1, issuers: [] }), onChange: () => undefined };
-    this.feed = new AccessFeed(this.kit.identities, trust, (update) => {
-      this.pending.push(update);
-      this.epoch += 1;
+    this.feed = new AccessFeed(this.kit.identities, trust, (update, takesAway) => {
+      this.version += 1;
+      if (takesAway) this.epoch += 1;
+      this.pending.push({ ...update, epoch: this.epoch, version: this.version });
     });
-    this.book = new AccessBook({ clock: this.kit.clock, epoch: () => this.epoch });
+    this.book = new AccessBook({ clock: this.kit.clock, version: () => this.version });
     this.judge = new TokenJudge({
       localTokens: new CredentialChecker([
         { tokenSha256: hashToken(ADMIN_TOKEN), principal: 'admin' },
       ]),
       accessTokenKey: createSealer(Buffer.alloc(32, 1)).hashKey('access_token'),
       book: this.book,
+      clock: this.kit.clock,
       verifier: {
         verify: (token) => {
           this.verified += 1;
@@ -58,15 +58,14 @@ class Pair {
   greet(): void {
     const parts = this.feed.whole();
     for (const [index, part] of parts.entries()) {
-      this.book.apply({ ...part, epoch: index === parts.length - 1 ? this.epoch : 0 });
+      const version = index === parts.length - 1 ? this.version : 0;
+      this.book.apply({ ...part, epoch: this.epoch, version });
     }
   }
 
   /** Hands over what has changed. */
   deliver(): void {
-    for (const update of this.pending.splice(0)) {
-      this.book.apply({ ...update, epoch: this.epoch });
-    }
+    for (const update of this.pending.splice(0)) this.book.apply(update);
   }
 
   async bearer(token: string): Promise<Verdict> {
@@ -87,6 +86,7 @@ function verifiedOf(changes: Partial<Verified>): Verified {
     authorizationDetails: null,
     endpoints: null,
     groups: [],
+    isAdmin: false,
     credentialId: '',
     autoCreate: false,
     ...changes,
@@ -136,6 +136,25 @@ t.test('an access token ends in its second, and with its owner', async (t) => {
   t.same(await pair.bearer(next.secret), { kind: 'bad' });
 });
 
+t.test('no verdict is made that a cache of seconds would not keep', async (t) => {
+  const pair = new Pair(t);
+  const { kit } = pair;
+  const mia = kit.user('mia');
+  const startS = kit.clock.nowMs() / 1_000;
+  t.ok(Number.isInteger(startS));
+  kit.clock.advance(500);
+  const input = { principalId: mia, lifetimeS: 60, comment: '' };
+  const { secret } = kit.identities.credentials.create('access_token', input);
+  pair.answers.set('x.y.z', verifiedOf({ exp: startS + 60.5 }));
+  pair.deliver();
+  kit.clock.advance(59_499);
+  for (const token of [secret, 'x.y.z']) {
+    t.match(await pair.bearer(token), { kind: 'good', expiresAtS: startS + 60 });
+  }
+  kit.clock.advance(1);
+  for (const token of [secret, 'x.y.z']) t.same(await pair.bearer(token), { kind: 'bad' });
+});
+
 t.test('no verdict is made by data that is older than the epoch', async (t) => {
   const pair = new Pair(t);
   const { kit } = pair;
@@ -158,6 +177,65 @@ t.test('no verdict is made by data that is older than the epoch', async (t) => {
     kind: 'good',
     terms: { everything: true },
   });
+});
+
+t.test('only what may take a right away empties the caches of verdicts', (t) => {
+  const pair = new Pair(t);
+  const { kit } = pair;
+  const { credentials } = kit.identities;
+  /** Raised the epoch, raised the version. */
+  const raised = (change: () => void): [boolean, boolean] => {
+    const { epoch, version } = pair;
+    change();
+    pair.deliver();
+    t.equal(pair.book.epoch, pair.epoch);
+    return [pair.epoch > epoch, pair.version > version];
+  };
+  const ADDS = [false, true];
+  const TAKES = [true, true];
+  const NOTHING = [false, false];
+  let mia = '';
+  t.strictSame(
+    raised(() => (mia = kit.user('mia'))),
+    ADDS,
+    'a new user',
+  );
+  let id = '';
+  const newToken = (): void => {
+    const input = { principalId: mia, lifetimeS: null, comment: '' };
+    id = credentials.create('access_token', input).credential.id;
+  };
+  t.strictSame(raised(newToken), ADDS, 'a new token');
+  let team = '';
+  t.strictSame(
+    raised(() => (team = kit.group('team', []))),
+    TAKES,
+    'a group: tokens may claim it',
+  );
+  const update = (changes: object, members?: string[]) => () => {
+    const of = members === undefined ? { id: mia, name: 'mia' } : { id: team, name: 'team' };
+    const profile = { ...EMPTY_PROFILE, ...changes };
+    kit.book.update(of.id, { name: of.name, profile, ...(members && { members }) });
+  };
+  t.strictSame(raised(update({ displayName: 'M' })), NOTHING, 'what workers do not see');
+  t.strictSame(raised(update({ active: false })), TAKES, 'not active');
+  t.strictSame(raised(update({ active: true })), ADDS, 'active again');
+  t.strictSame(raised(update({}, [mia])), TAKES, 'a member: verdicts hold groups');
+  t.strictSame(raised(update({}, [])), TAKES, 'no member any more');
+  const dropToken = (): void => {
+    credentials.delete('access_token', mia, id);
+  };
+  t.strictSame(raised(dropToken), TAKES, 'a token deleted');
+  const dropUser = (): void => {
+    kit.book.delete(mia);
+  };
+  t.strictSame(raised(dropUser), TAKES, 'a user deleted');
+  t.strictSame(
+    raised(() => kit.user('mia')),
+    ADDS,
+    'another one of the same name',
+  );
+  t.end();
 });
 
 t.test('a signed token stands for its principal and ends with its credential', async (t) => {
@@ -206,6 +284,36 @@ t.test('an external token names a user, groups and endpoints by name', async (t)
   kit.book.update(mia, { name: 'mia', profile: { ...EMPTY_PROFILE, active: false } });
   pair.deliver();
   t.same(await pair.bearer('one'), { kind: 'bad' }, 'not active');
+});
+
+t.test('what a token claims of groups leads to no admin unless its issuer may', async (t) => {
+  const pair = new Pair(t);
+  const { kit } = pair;
+  const mia = Number(kit.user('mia'));
+  const outer = Number(kit.group('outer', []));
+  const ops = Number(kit.group('ops', []));
+  const inAdmins = { name: 'admins', profile: EMPTY_PROFILE, members: ['1', String(ops)] };
+  kit.book.update('3', inAdmins);
+  kit.book.update(String(outer), { name: 'outer', profile: EMPTY_PROFILE, members: ['3'] });
+  pair.deliver();
+  const termsOf = async (changes: Partial<Verified>): Promise<unknown> => {
+    pair.answers.set('x.y.z', verifiedOf(changes));
+    const verdict = await pair.bearer('x.y.z');
+    if (verdict.kind !== 'good') return verdict.kind;
+    const { everything, holders } = verdict.terms;
+    return { everything, holders: holders.toSorted((a, b) => a - b) };
+  };
+  const nothing = { everything: false, holders: [4, mia] };
+  t.strictSame(await termsOf({ groups: ['admins'] }), nothing, 'by name');
+  const asOps = { everything: false, holders: [4, mia, ops] };
+  t.strictSame(await termsOf({ groups: ['ops', 'admins'] }), asOps, 'by another group');
+  const asAdmin = { everything: true, holders: [3, 4, mia, outer] };
+  t.strictSame(await termsOf({ groups: ['staff'], isAdmin: true }), asAdmin, 'mapped');
+  for (const principal of ['admin', 'query']) t.equal(await termsOf({ principal }), 'bad');
+  kit.group('team', [String(mia)]);
+  kit.book.update(String(ops), { name: 'ops', profile: EMPTY_PROFILE, members: [String(mia)] });
+  pair.deliver();
+  t.match(await termsOf({ groups: [] }), { everything: true }, 'its own membership counts');
 });
 
 t.test('the whole of it is told in parts', (t) => {

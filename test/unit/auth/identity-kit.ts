@@ -16,6 +16,7 @@ export function createPrincipal(id: string, changes: Partial<Principal> = {}): P
     applicationId: `app-${id}`,
     active: true,
     groups: [],
+    groupIds: [],
     entitlements: [],
     ...changes,
   };

@@ -206,6 +206,7 @@ t.test('the keeper joins our own keys with those of the issuers', async (t) => {
         tokenTypes: ['JWT'],
         principalClaim: 'email',
         groupsClaim: '',
+        adminGroups: [],
         autoCreate: true,
       },
     ],

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { CLIENT_SECRETS_MAX } from '../../../src/auth/credential-book.js';
 import { EMPTY_PROFILE } from '../../../src/auth/identity-book.js';
+import { isAdmin, mayCreateEndpoints } from '../../../src/auth/stored-identities.js';
 import { createKit, temporaryDirectory, type IdentityKit } from './kit.js';
 
 function machineOf(kit: IdentityKit): { id: string; name: string } {
@@ -148,5 +149,33 @@ t.test('a level comes from the principal, its groups, everybody, or being an adm
   kit.book.update('3', { name: 'admins', profile: EMPTY_PROFILE, members: ['1', all] });
   grants([]);
   t.equal(levels()[0], 'CAN_MANAGE', 'an admin through groups');
+  t.end();
+});
+
+t.test('groups that a token claims count on the admin port as on the data port', (t) => {
+  const kit = createKit(t);
+  const { book, identities } = kit;
+  const mia = kit.user('mia');
+  const ops = kit.group('ops', [], { entitlements: ['create-endpoints'] });
+  book.update('3', { name: 'admins', profile: EMPTY_PROFILE, members: ['1', ops] });
+  const id = '0'.repeat(32);
+  kit.endpoints.set('e', { id, name: 'e', grants: [{ principal: ops, level: 'CAN_VIEW' }] });
+  const known = identities.principal(mia);
+  if (known === null) throw new Error('mia is not known');
+  const claims = (groups: string[], isAdmin = false) =>
+    book.withClaimed(known, { groups, isAdmin });
+  t.equal(claims([]), known);
+  t.strictSame(claims(['OPS', 'admins', 'nobody']).groups, ['users'], 'letter by letter');
+  const member = claims(['ops', 'admins']);
+  t.strictSame(member.groups, ['ops', 'users']);
+  t.ok(mayCreateEndpoints(member));
+  t.notOk(isAdmin(member), 'not through a group either');
+  t.equal(identities.permission(member, 'e'), 'CAN_VIEW');
+  t.equal(identities.permission(known, 'e'), null);
+  t.ok(isAdmin(claims(['staff'], true)));
+  t.equal(identities.permission(claims([], true), 'e'), 'CAN_MANAGE');
+  book.update(ops, { name: 'ops', profile: EMPTY_PROFILE, members: [mia] });
+  const own = identities.principal(mia);
+  t.ok(own !== null && isAdmin(own), 'its own membership counts');
   t.end();
 });

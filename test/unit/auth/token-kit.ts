@@ -89,6 +89,7 @@ export function createIssuer(
     tokenTypes: ['at+jwt'],
     principalClaim: 'sub',
     groupsClaim: '',
+    adminGroups: [],
     autoCreate: false,
     keys: keys.map(({ kid, alg, jwk }) => ({ kid, alg, jwk })),
     ...changes,

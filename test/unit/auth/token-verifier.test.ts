@@ -64,6 +64,7 @@ t.test('a good token says who, until when, and for what', async (t) => {
   const issuer = createIssuer([key], {
     principalClaim: 'email',
     groupsClaim: 'roles',
+    adminGroups: ['b'],
     autoCreate: true,
   });
   const verifier = await createVerifier(issuer);
@@ -82,6 +83,7 @@ t.test('a good token says who, until when, and for what', async (t) => {
     authorizationDetails: details,
     endpoints: ['m1'],
     groups: ['a', 'b'],
+    isAdmin: true,
     credentialId: '',
     autoCreate: true,
   });
@@ -449,6 +451,8 @@ t.test('claims that name somebody', async (t) => {
     );
   }
   t.strictSame(accepted(t, signToken(key), 'no groups', grouped).groups, []);
+  const admins = signToken(key, goodClaims({ groups: ['admins'] }));
+  t.equal(accepted(t, admins, 'not mapped', grouped).isAdmin, false);
   for (const details of [
     null,
     [],

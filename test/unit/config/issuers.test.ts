@@ -19,6 +19,7 @@ t.test('an entry is completed, its file looked for beside the configuration', (t
     token_types: ['at+jwt'],
     principal_claim: 'sub',
     groups_claim: '',
+    admin_groups: [],
     auto_create: false,
   });
   t.end();
@@ -33,6 +34,10 @@ t.test('a fault names its key', (t) => {
     [[{ ...ENTRY, algorithms: ['HS256'] }], /auth\.issuers\[0\]\.algorithms\[0\]: must be one of/],
     [[{ ...ENTRY, algorithms: ['none'] }], /auth\.issuers\[0\]\.algorithms\[0\]: must be one of/],
     [[{ ...ENTRY, auto_create: 1 }], 'auth.issuers[0].auto_create: must be true or false'],
+    [
+      [{ ...ENTRY, admin_groups: ['ops'] }],
+      'auth.issuers[0].admin_groups: needs groups_claim, which says where groups stand',
+    ],
     [[ENTRY, ENTRY], 'auth.issuers[1].issuer: appears twice'],
     [
       [{ ...ENTRY, jwks_file: 'f' }],
