@@ -31,7 +31,11 @@ const CLIENT = path.join(BENCH, 'load', 'client.cc');
 /** Name of a program: its sources. */
 const PROGRAMS = {
   stub: [path.join(BENCH, 'stub', 'stub.cc')],
-  generator: [path.join(BENCH, 'load', 'generator.cc'), CLIENT],
+  generator: [
+    path.join(BENCH, 'load', 'generator.cc'),
+    path.join(BENCH, 'load', 'request_source.cc'),
+    CLIENT,
+  ],
   sse_client: [path.join(BENCH, 'load', 'sse_client.cc'), CLIENT],
 };
 
