@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { Issuer } from './auth/issuer.mjs';
 import { BenchError } from './bench-error.mjs';
 import { compareResults, describeComparison } from './compare.mjs';
 import { missingLoad } from './load/load.mjs';
@@ -95,6 +96,7 @@ async function runScenarios(scenarios, options, cores) {
   const programs = await buildPrograms(['stub', 'generator', 'sse_client', 'caller']);
   const stub = await startStub(programs.stub, cores.replica);
   const warm = options.quick ? QUICK_WARM_SECONDS : WARM_SECONDS;
+  let issuer = null;
   const context = {
     cores,
     programs,
@@ -104,10 +106,12 @@ async function runScenarios(scenarios, options, cores) {
     warmSeconds: warm.other,
     firstWarmSeconds: warm.first,
     peers: options.peers,
+    issuer: () => (issuer ??= new Issuer()),
   };
   try {
     return await new Runner(context, say).run(scenarios);
   } finally {
+    issuer?.remove();
     await stub.stop();
   }
 }
@@ -119,9 +123,10 @@ function requirePrograms(scenarios, peers) {
   };
   need('taskset', findProgram('taskset') === null ? 'apt-get install util-linux' : null);
   if (scenarios.some(({ usesWrk }) => usesWrk)) need('wrk', missingLoad());
-  if (scenarios.some(({ targets }) => targets === undefined)) {
-    for (const peer of peers) need(peer.name, peer.missing());
-  }
+  const needed = new Set(
+    scenarios.flatMap(({ targets }) => targets?.map(({ proxy }) => proxy ?? pointsman) ?? peers),
+  );
+  for (const proxy of needed) need(proxy.name, proxy.missing());
   if (missing.length === 0) return;
   throw new BenchError(`${missing.join('\n')}\n(--peers chooses which proxies are measured)`);
 }

@@ -121,7 +121,7 @@ function perUnit(metric, used, count) {
   return used.totalUs === 0 ? {} : { [metric]: used.totalUs / count };
 }
 
-function loadOf(run) {
+export function loadOf(run) {
   return {
     connections: run.connections,
     seconds: run.seconds,
@@ -132,7 +132,7 @@ function loadOf(run) {
   };
 }
 
-function latencies({ latency_us: latency, late_us: late }) {
+export function latencies({ latency_us: latency, late_us: late }) {
   return {
     p50_us: latency.p50,
     p99_us: latency.p99,
@@ -141,17 +141,17 @@ function latencies({ latency_us: latency, late_us: late }) {
   };
 }
 
-/** Answers { result, used, core }: what `work` answered, CPU time of the proxy, and how busy its core was. */
-async function underWatch({ target, cores }, work) {
+/** Answers { result, used, core }: what `work` answered, CPU time of `pids`, and how busy the proxy's core was. */
+export async function underWatch({ target, cores }, work, pids = target.proxyPids) {
   const startedAt = performance.now();
-  const processes = readProcesses(target.proxyPids);
+  const processes = readProcesses(pids);
   const before = readCore(cores.proxy);
   const result = await work();
   const { busy, steal } = busySince(before, cores.proxy);
-  const used = usedSince(processes, target.proxyPids);
+  const used = usedSince(processes, pids);
   const elapsedUs = (performance.now() - startedAt) * 1_000;
   // Without a proxy the core has nothing to do, and no figure of it means anything.
-  if (target.proxyPids.length === 0) return { result, used, core: {} };
+  if (pids.length === 0) return { result, used, core: {} };
   if (used.totalUs === 0) throw new BenchError('the proxy used no CPU: its process was not found');
   const core = {
     core_busy: busy * 100,

@@ -1,9 +1,12 @@
 /** Runs the micro benches (bench/micro/*_bench.cc) on the proxy core and hands back one entry per operation. */
+import { judge } from './limits.mjs';
 import { MICRO } from './scenarios.mjs';
 import { runOn } from './processes.mjs';
 import { buildPrograms, microBenchNames } from './programs.mjs';
 
 const TIMEOUT_MS = 60_000;
+/** Most nanoseconds of the operations whose names begin so. */
+const LIMITS_NS = { 'token lookup': 500 };
 
 /** Answers entries as those of scenarios: `rounds` holds the median of each run of the program. */
 export async function runMicro(core, rounds, progress) {
@@ -21,7 +24,14 @@ export async function runMicro(core, rounds, progress) {
     }
     progress(`  ${MICRO} ${round}/${rounds}`);
   }
+  for (const entry of entries.values()) judge([entry], limitsOf(entry.case));
   return [...entries.values()];
+}
+
+function limitsOf(operation) {
+  return Object.entries(LIMITS_NS)
+    .filter(([start]) => operation.startsWith(start))
+    .map(([, max]) => ({ metric: 'ns_per_operation', target: 'pointsman', max }));
 }
 
 function newEntry(operation) {

@@ -10,11 +10,12 @@ export const HELP = `usage: npm run bench -- [options]
        npm run bench -- readme RESULT
 
 Measures pointsman beside ${PEERS.map(({ name }) => name).join(', ')}: CPU per request, latency at a fixed rate,
-large bodies, event streams, many endpoints, changes under load; and single operations of the native core. Prints
-tables, and writes every round, the commit and the machine to bench/results/ with a report (HTML) beside it.
+large bodies, event streams, many endpoints, changes under load, signed tokens and floods of bad ones; and single
+operations of the native core. Prints tables with the limits of figures, and writes every round, the commit and the
+machine to bench/results/ with a report (HTML) beside it.
 
 options
-  --quick            one short round of the main cases: does all work? (about a minute; its figures mean little)
+  --quick            one short round of the main cases: does all work? (two minutes; its figures mean little)
   --only NAMES       ${selectableNames().join(', ')}
   --rounds N         rounds per case, interleaved; the median counts (default 5)
   --seconds N        length of a measurement (default 4)
@@ -27,7 +28,7 @@ options
 compare, report and readme take a file, the beginning of a commit that has a result, or "latest".
 
 examples
-  npm run bench                                     everything, about 20 minutes on a quiet machine
+  npm run bench                                     everything, about 35 minutes on a quiet machine
   npm run bench -- --quick
   npm run bench -- --only small,latency --peers nginx,haproxy
   npm run bench -- --only micro --rounds 3

@@ -32,7 +32,11 @@ const CLIENT = path.join(BENCH, 'load', 'client.cc');
 const PROGRAMS = {
   stub: [path.join(BENCH, 'stub', 'stub.cc')],
   crowd: [path.join(BENCH, 'load', 'crowd.cc'), CLIENT],
-  generator: [path.join(BENCH, 'load', 'generator.cc'), CLIENT],
+  generator: [
+    path.join(BENCH, 'load', 'generator.cc'),
+    path.join(BENCH, 'load', 'request_source.cc'),
+    CLIENT,
+  ],
   sse_client: [path.join(BENCH, 'load', 'sse_client.cc'), CLIENT],
   caller: [path.join(BENCH, 'changes', 'caller.cc'), CLIENT],
 };

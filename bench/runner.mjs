@@ -6,6 +6,7 @@
  */
 import { BenchError } from './bench-error.mjs';
 import { direct } from './peers/direct.mjs';
+import { judge } from './limits.mjs';
 import { pointsman } from './peers/pointsman.mjs';
 import { warmUp } from './measures.mjs';
 import { formatValue, METRICS } from './metrics.mjs';
@@ -21,7 +22,8 @@ export class Runner {
   #startedAt = Date.now();
 
   /**
-   * `context`: { cores, programs, ports, rounds, seconds, warmSeconds, firstWarmSeconds, peers }.
+   * `context`: { cores, programs, ports, rounds, seconds, warmSeconds, firstWarmSeconds, peers, issuer }; `issuer` is
+   * a function that answers the issuer of tokens, made when it is first wanted.
    * `progress(line)` is called while it runs.
    */
   constructor(context, progress) {
@@ -34,9 +36,9 @@ export class Runner {
     const cases = [];
     const failures = [];
     for (const scenario of scenarios) {
-      this.#planned += scenario.cases.length * this.#targetNames(scenario).length;
+      const measurements = scenario.cases.length * this.#targetNames(scenario).length;
+      this.#planned += measurements * this.#roundsOf(scenario);
     }
-    this.#planned *= this.#context.rounds;
     for (const scenario of scenarios) {
       this.#progress(`${scenario.name}: ${scenario.title}`);
       const targets = await this.#startTargets(scenario, failures);
@@ -53,6 +55,10 @@ export class Runner {
     return { cases, failures };
   }
 
+  #roundsOf(scenario) {
+    return Math.min(this.#context.rounds, scenario.roundsMax ?? Infinity);
+  }
+
   #targetNames(scenario) {
     if (scenario.targets !== undefined) return scenario.targets.map(({ name }) => name);
     const peers = this.#context.peers.map(({ name }) => name);
@@ -60,8 +66,8 @@ export class Runner {
   }
 
   async #startTargets(scenario, failures) {
-    const { ports, cores } = this.#context;
-    const context = { cores, workload: scenario.workload, ports: ports[scenario.workload] };
+    const { ports, cores, issuer } = this.#context;
+    const context = { cores, workload: scenario.workload, ports: ports[scenario.workload], issuer };
     const targets = [];
     const add = async (name, fields, launch) => {
       try {
@@ -72,10 +78,10 @@ export class Runner {
       }
     };
     let shared = null;
-    for (const { name, variant, daemon, ...fields } of scenario.targets ?? []) {
+    for (const { name, variant, daemon, proxy = pointsman, ...fields } of scenario.targets ?? []) {
       await add(name, fields, async () => {
         if (daemon === 'shared' && shared !== null) return shared;
-        const started = await pointsman.start({ ...context, variant });
+        const started = await proxy.start({ ...context, variant });
         if (daemon === 'shared') shared = started;
         return started;
       });
@@ -94,14 +100,14 @@ export class Runner {
   async #runCase(scenario, one, targets, failures) {
     const rounds = new Map(targets.map(({ name }) => [name, []]));
     const alive = new Set(targets);
-    for (let round = 1; round <= this.#context.rounds; round += 1) {
+    for (let round = 1; round <= this.#roundsOf(scenario); round += 1) {
       const values = {};
       for (const target of targets) {
         this.#done += 1;
         if (!alive.has(target)) continue;
         try {
           values[target.name] = await this.#measure(scenario, one, target, round);
-          this.#say(one, round, target.name, values[target.name]);
+          this.#say(one, `${round}/${this.#roundsOf(scenario)}`, target.name, values[target.name]);
         } catch (error) {
           // Expected are answers that were wrong and processes that are gone; the rest is a fault of the suite.
           if (!(error instanceof BenchError) && error.code === undefined) throw error;
@@ -120,7 +126,7 @@ export class Runner {
         rounds.get(name).push(measured);
       }
     }
-    return targets
+    const entries = targets
       .filter((target) => alive.has(target))
       .map(({ name }) => ({
         scenario: scenario.name,
@@ -130,17 +136,20 @@ export class Runner {
         target: name,
         metrics: byMetric(rounds.get(name)),
       }));
+    judge(entries, [...(scenario.limits ?? []), ...(one.limits ?? [])]);
+    return entries;
   }
 
   async #measure(scenario, one, target, round) {
-    const { cores, programs, seconds, warmSeconds, firstWarmSeconds } = this.#context;
-    const { isOneEndpoint, ...load } = one;
+    const { cores, programs, issuer, warmSeconds, firstWarmSeconds } = this.#context;
+    const { isOneEndpoint, seconds = this.#context.seconds, ...load } = one;
     const run = {
       ...load,
       ...target.fields,
       target: target.started,
       cores,
       programs,
+      issuer,
       workload: scenario.workload,
     };
     if (isOneEndpoint === true) run.endpoints = 1;
@@ -179,7 +188,7 @@ export class Runner {
         ? ''
         : `, core ${formatValue('core_busy', measured.core_busy)} % busy`;
     this.#progress(
-      `  ${one.name} ${round}/${this.#context.rounds} ${name.padEnd(15)} ${shown.join(', ')}${core}` +
+      `  ${one.name} ${round} ${name.padEnd(15)} ${shown.join(', ')}${core}` +
         `  (${formatRest(restMs)} left)`,
     );
   }

@@ -1,10 +1,13 @@
 /**
  * What is measured, as data. A scenario starts its targets once; every case of it is measured in interleaved rounds.
  *
- * `targets`: absent: pointsman and the peers. A list: variants of pointsman, the first of which the others are held against.
+ * `targets`: absent: pointsman and the peers. A list: variants of pointsman, or of a peer (`proxy`), the first of which the
+ * others are held against. `limits`, of a scenario or a case: see limits.mjs. `roundsMax`: for those that take minutes.
  * `withDirect`: the load is also sent to the replica without a proxy. `needsTwoCores`: on one core the figure would be
  * that of the load. `usesWrk`: the load is wrk's.
  */
+import { AUTH_SCENARIOS } from './auth/scenarios.mjs';
+import { BETTER_PEER } from './limits.mjs';
 import { addDelays, measureBytes, measureEvents, measureLatency } from './measures.mjs';
 import { measurePushes, measureSmall } from './measures.mjs';
 
@@ -21,11 +24,12 @@ export const SCENARIOS = [
     workload: 'small',
     measure: measureSmall,
     usesWrk: true,
-    cases: [16, 64, 256].map((connections) => ({
+    cases: Object.entries({ 16: 0.9, 64: 0.85, 256: 0.65 }).map(([connections, times]) => ({
       name: `small-${connections}`,
       title: `${connections} connections`,
-      connections,
-      inQuick: connections === 64,
+      connections: Number(connections),
+      inQuick: connections === '64',
+      limits: [{ metric: 'cpu_us_per_request', target: 'pointsman', times, of: BETTER_PEER }],
     })),
   },
   {
@@ -35,6 +39,12 @@ export const SCENARIOS = [
     measure: measureLatency,
     withDirect: true,
     needsTwoCores: true,
+    limits: ['p50_us', 'p99_us', 'p999_us'].map((metric) => ({
+      metric,
+      target: 'pointsman',
+      times: 1.1,
+      of: BETTER_PEER,
+    })),
     cases: [
       { name: 'latency', title: '64 connections', connections: 64, rate: RATE, inQuick: true },
     ],
@@ -102,6 +112,14 @@ export const SCENARIOS = [
         title: 'one of them asked, 64 connections',
         connections: 64,
         isOneEndpoint: true,
+        limits: [
+          {
+            metric: 'cpu_us_per_request',
+            target: `${MANY_ENDPOINTS} endpoints`,
+            times: 1.02,
+            of: '2 endpoints',
+          },
+        ],
       },
       {
         name: 'endpoints-spread',
@@ -120,6 +138,7 @@ export const SCENARIOS = [
       { name: 'no push', pushEveryMs: 0, daemon: 'shared' },
       { name: 'pushes', pushEveryMs: PUSH_EVERY_MS, daemon: 'shared' },
     ],
+    limits: [{ metric: 'p99_us', target: 'pushes', times: 1.2, of: 'no push' }],
     cases: [{ name: 'push', title: '64 connections', connections: 64, rate: RATE, inQuick: true }],
   },
   {
@@ -134,6 +153,7 @@ export const SCENARIOS = [
     ],
     cases: [{ name: 'token', title: '64 connections', connections: 64 }],
   },
+  ...AUTH_SCENARIOS,
 ];
 
 /** What `--only` takes: scenarios, single cases of them, and the micro benches. */

@@ -1,4 +1,5 @@
 /** Results as tables: for a terminal, and in the form the README has them (Markdown as prettier writes it). */
+import { describeLimits } from './limits.mjs';
 import { formatValue, METRICS } from './metrics.mjs';
 import { groupByCase, referenceOf, summaryOf } from './results.mjs';
 
@@ -40,11 +41,13 @@ export function describeResult(result) {
     if (name !== scenario) parts.push(`${name}: ${title}`);
     scenario = name;
     const doors = entries.map(describeDoors).filter((line) => line !== '');
-    const lines = [caseTitle, indent(formatTable(caseRows(entries))), ...doors];
+    const limits = describeLimits(entries).map(indent);
+    const lines = [caseTitle, indent(formatTable(caseRows(entries))), ...limits, ...doors];
     parts.push(indent(lines.join('\n')));
   }
   if (result.micro.length > 0) {
-    parts.push(`micro: time per operation\n${indent(formatTable(microRows(result.micro)))}`);
+    const lines = [formatTable(microRows(result.micro)), ...describeLimits(result.micro)];
+    parts.push(`micro: time per operation\n${indent(lines.join('\n'))}`);
   }
   for (const { scenario: name, case: one, target, message } of result.failures) {
     parts.push(`FAILED ${one ?? name}, ${target}: ${message}`);

@@ -39,6 +39,8 @@ ClientOptions parseOptions(int argc, char** argv, const char* usage) {
       options.path = value;
     } else if (name == "--header") {
       options.headers.emplace_back(value);
+    } else if (name == "--tokens") {
+      options.tokens = value;
     } else {
       const double number = toNumber(argv[i], value, usage);
       if (name == "--port") {
@@ -53,6 +55,10 @@ ClientOptions parseOptions(int argc, char** argv, const char* usage) {
         options.bodyBytes = static_cast<size_t>(number);
       } else if (name == "--answer-bytes") {
         options.answerBytes = static_cast<size_t>(number);
+      } else if (name == "--requests") {
+        options.requests = static_cast<uint64_t>(number);
+      } else if (name == "--varied") {
+        options.varied = number > 0;
       } else {
         refuse(argv[i], usage);
       }

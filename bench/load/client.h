@@ -21,6 +21,11 @@ struct ClientOptions {
   uint64_t durationMs = 1'000;
   size_t bodyBytes = 100;
   size_t answerBytes = 64;
+  // At most so many in all; 0: as many as the time holds.
+  uint64_t requests = 0;
+  // See request_source.h.
+  std::string tokens;
+  bool varied = false;
 };
 
 // Ends the program with a message when an option is unknown or wrong. `usage` is printed then.

@@ -25,6 +25,7 @@
 #include "answer_check.h"
 #include "client.h"
 #include "http1/response_parser.h"
+#include "request_source.h"
 
 namespace {
 
@@ -33,8 +34,10 @@ using namespace pointsman::bench;
 
 constexpr const char* kUsage =
     "usage: generator --port N [--path P] [--header 'Name: value']... [--connections N]\n"
-    "  [--rate PER-SECOND] [--duration-ms N] [--body-bytes N] [--answer-bytes N]\n"
-    "without --rate each connection sends again when it has its answer\n";
+    "  [--rate PER-SECOND] [--duration-ms N] [--requests N] [--body-bytes N] [--answer-bytes N]\n"
+    "  [--tokens FILE] [--varied 1]\n"
+    "without --rate each connection sends again when it has its answer; --tokens: a bearer token\n"
+    "per line, each sent once; with --varied the first one, with a wrong signature each time\n";
 constexpr size_t kReadBytesMax = size_t{256} * 1024;
 // Answers that have not come by then are failures.
 constexpr uint64_t kLastAnswerNs = uint64_t{3} * 1'000'000'000;
@@ -64,6 +67,8 @@ struct Connection {
   bool isBusy = false;
   bool isWatchingWrites = false;
   uint64_t dueNs = 0;
+  std::string_view request;
+  std::string requestText;
   size_t requestBytesSent = 0;
   ResponseParser parser;
   AnswerCheck check;
@@ -73,13 +78,12 @@ class Generator {
  public:
   explicit Generator(const ClientOptions& options)
       : options_(options),
-        request_(makeRequest(options)),
-        sentBytes_(request_.size() - request_.find("\r\n\r\n") - 4),
+        requests_(options),
         expected_(makeBody('?', options.answerBytes)),
         buffer_(kReadBytesMax) {
     epollFd_ = epoll_create1(EPOLL_CLOEXEC);
     for (uint32_t i = 0; i < options_.connections; ++i) {
-      connections_.emplace_back(expected_, sentBytes_);
+      connections_.emplace_back(expected_, requests_.bodyBytes());
       if (!open(connections_.back())) {
         std::fprintf(stderr, "generator: port %u: %s\n", options_.port, std::strerror(errno));
         std::exit(1);
@@ -91,10 +95,11 @@ class Generator {
     for (Connection& connection : connections_) idle_.push_back(&connection);
     startNs_ = nowNs() + (isOpenLoop() ? kStartDelayNs : 0);
     endNs_ = startNs_ + options_.durationMs * 1'000'000;
-    requestsMax_ = isOpenLoop()
-                       ? static_cast<uint64_t>(options_.rate *
-                                               static_cast<double>(options_.durationMs) / 1'000)
-                       : UINT64_MAX;
+    requestsMax_ = requests_.size();
+    if (isOpenLoop()) {
+      const double due = options_.rate * static_cast<double>(options_.durationMs) / 1'000;
+      requestsMax_ = std::min(requestsMax_, static_cast<uint64_t>(due));
+    }
     const uint64_t giveUpNs = endNs_ + kLastAnswerNs;
     uint64_t now = nowNs();
     while (now < giveUpNs && !isDone(now)) {
@@ -159,14 +164,17 @@ class Generator {
   }
 
   bool isDone(uint64_t now) const noexcept {
-    const bool allBegun = isOpenLoop() ? begun_ >= requestsMax_ : now >= endNs_;
-    return allBegun && idle_.size() == connections_.size();
+    return hasBegunAll(now) && idle_.size() == connections_.size();
+  }
+
+  bool hasBegunAll(uint64_t now) const noexcept {
+    return begun_ >= requestsMax_ || (!isOpenLoop() && now >= endNs_);
   }
 
   // Begins what is due, as far as there are connections; answers when to look again.
   uint64_t sendDue(uint64_t now) {
     while (!idle_.empty()) {
-      if (isOpenLoop() ? begun_ >= requestsMax_ : now >= endNs_) return UINT64_MAX;
+      if (hasBegunAll(now)) return UINT64_MAX;
       const uint64_t dueNs = isOpenLoop() ? dueOf(begun_) : now;
       if (dueNs > now) {
         waitedForClock_ = true;
@@ -186,6 +194,7 @@ class Generator {
 
   void begin(Connection& connection) {
     connection.isBusy = true;
+    connection.request = requests_.next(connection.requestText);
     connection.requestBytesSent = 0;
     connection.parser.reset(false);
     connection.check.start();
@@ -197,9 +206,10 @@ class Generator {
   }
 
   void sendRest(Connection& connection) {
-    while (connection.requestBytesSent < request_.size()) {
-      const ssize_t sent = send(connection.fd, request_.data() + connection.requestBytesSent,
-                                request_.size() - connection.requestBytesSent, MSG_NOSIGNAL);
+    const std::string_view request = connection.request;
+    while (connection.requestBytesSent < request.size()) {
+      const ssize_t sent = send(connection.fd, request.data() + connection.requestBytesSent,
+                                request.size() - connection.requestBytesSent, MSG_NOSIGNAL);
       if (sent < 0 && errno == EAGAIN) return watchWrites(connection, true);
       if (sent < 0) return fail(connection, failures_.closed);
       connection.requestBytesSent += static_cast<size_t>(sent);
@@ -321,8 +331,7 @@ class Generator {
   }
 
   const ClientOptions& options_;
-  const std::string request_;
-  const uint64_t sentBytes_;
+  RequestSource requests_;
   const std::string expected_;
   std::vector<char> buffer_;
   int epollFd_ = -1;

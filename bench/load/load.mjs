@@ -38,18 +38,40 @@ export async function closedLoop(target, core, options) {
 }
 
 /** The native generator; `rate` per second makes it an open loop. Every answer is checked, and the split. */
-export async function generate(program, target, core, options) {
-  const { connections, seconds, bodyBytes, answerBytes, rate = 0, split = true } = options;
-  const result = await runClient(program, target, core, {
+export async function generate(program, target, core, { split = true, ...options }) {
+  const result = await runGenerator(program, target, core, options);
+  refuseFailures('generator', result.failed);
+  if (split) refuseWrongSplit(result.entities);
+  return result;
+}
+
+/**
+ * The same with a file of bearer `tokens`, each sent once, or with `varied` the first one for ever, each time with
+ * another wrong signature. Answers of other statuses than `expected` are an error.
+ */
+export async function generateTokens(program, target, core, { expected, ...options }) {
+  const headers = target.headers.filter((header) => !/^authorization:/i.test(header));
+  const result = await runGenerator(program, { ...target, headers }, core, options);
+  const failed = { ...result.failed, status: 0 };
+  const unexpected = Object.entries(result.statuses)
+    .filter(([status]) => !expected.includes(Number(status)))
+    .map(([status, count]) => [`with status ${status}`, count]);
+  refuseFailures('generator', { ...failed, ...Object.fromEntries(unexpected) });
+  return result;
+}
+
+function runGenerator(program, target, core, options) {
+  const { connections, seconds, bodyBytes, answerBytes, rate = 0 } = options;
+  const { requests = 0, tokens, varied = false } = options;
+  return runClient(program, target, core, {
     connections,
     rate,
     'duration-ms': Math.round(seconds * 1_000),
     'body-bytes': bodyBytes,
     'answer-bytes': answerBytes,
+    requests,
+    ...(tokens === undefined ? {} : { tokens, varied: varied ? 1 : 0 }),
   });
-  refuseFailures('generator', result.failed);
-  if (split) refuseWrongSplit(result.entities);
-  return result;
 }
 
 export async function readEvents(program, target, core, { connections, seconds }) {

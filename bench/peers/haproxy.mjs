@@ -1,4 +1,7 @@
-/** HAProxy as a plain pass-through of the same split: one thread, shared kept-alive connections, no log, no checks. */
+/**
+ * HAProxy as a plain pass-through of the same split: one thread, shared kept-alive connections, no log, no checks. For the
+ * scenarios about tokens it verifies their signatures besides.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,10 +18,10 @@ export const haproxy = {
   start: (context) => onFreePort('haproxy', (port) => launch(port, context)),
 };
 
-async function launch(port, { cores, ports, workload }) {
+async function launch(port, { cores, ports, workload, variant = {}, issuer }) {
   const folder = mkdtempSync(path.join(tmpdir(), 'pm-haproxy-'));
   const file = path.join(folder, 'haproxy.cfg');
-  writeFileSync(file, configuration(port, ports, workload));
+  writeFileSync(file, configuration(port, ports, workload, checkOf(variant, issuer)));
   // In the foreground without a master: one process that does everything.
   const proxy = start('haproxy', findProgram('haproxy'), ['-db', '-f', file], {
     cores: cores.proxy,
@@ -34,10 +37,37 @@ async function launch(port, { cores, ports, workload }) {
     throw error;
   }
   const proxyPids = [proxy.pid];
-  return { port, path: '/invocations', headers: [], proxyPids, supportPids: [], stop };
+  const headers =
+    variant.token === undefined ? [] : [`Authorization: Bearer ${issuer().token(variant.token)}`];
+  return { port, path: '/invocations', headers, proxyPids, supportPids: [], stop };
 }
 
-function configuration(port, ports, workload) {
+/**
+ * `variant.token`: every request must bring a token with a good signature; `variant.claims`: from whom, for whom and until
+ * when it is good is checked, too. As the manual of jwt_verify has it.
+ */
+function checkOf({ token: alg, claims }, issuer) {
+  if (alg === undefined) return '';
+  const deny = 'http-request deny deny_status 401 unless';
+  const { settings } = issuer();
+  const claim = (path) => `http_auth_bearer,jwt_payload_query('${path}')`;
+  const checks = [
+    `http-request set-var(txn.alg) http_auth_bearer,jwt_header_query('$.alg')`,
+    `${deny} { http_auth_bearer,jwt_verify(txn.alg,"${issuer().publicKeyFile(alg)}") 1 }`,
+  ];
+  if (claims === true) {
+    checks.push(
+      `${deny} { var(txn.alg) -m str ${alg} }`,
+      `${deny} { ${claim('$.iss')} -m str ${settings.issuer} }`,
+      `${deny} { ${claim('$.aud')} -m str ${settings.audiences[0]} }`,
+      `http-request set-var(txn.now) date()`,
+      `${deny} { http_auth_bearer,jwt_payload_query('$.exp','int'),sub(txn.now) gt 0 }`,
+    );
+  }
+  return checks.join('\n  ');
+}
+
+function configuration(port, ports, workload, check) {
   // Without it, events wait for each other on their way out.
   const streaming = workload === 'events' ? 'option http-no-delay' : '';
   // Cheaper for very large answers only, by trial.
@@ -60,6 +90,7 @@ defaults
   timeout http-keep-alive 300s
 frontend front
   bind 127.0.0.1:${port} backlog 4096
+  ${check}
   default_backend replicas
 backend replicas
   balance static-rr

@@ -5,6 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { USER } from '../auth/issuer.mjs';
 import { BenchError } from '../bench-error.mjs';
 import { delay, pin, start } from '../processes.mjs';
 import { ROOT } from '../programs.mjs';
@@ -14,6 +15,12 @@ const ENDPOINTS_PER_CALL = 1_000;
 const SPLIT = { a: 90, b: 10 };
 const CONFIG_PATH = '/api/2.0/serving-endpoints/endpoint-0/config';
 const METRIC_LAG_MS = 50;
+/** As the configuration has it by default. */
+const WORKSPACE = '1';
+/** Never reached: what counts is that it is kept. */
+const IN_FLIGHT_MAX = 100_000;
+
+const GRANT = { user_name: USER, permission_level: 'CAN_QUERY' };
 
 export const pointsman = {
   name: 'pointsman',
@@ -28,21 +35,26 @@ export function endpointPath(index) {
 
 class Daemon {
   path = endpointPath(0);
+  /** Of an endpoint that is asked the usual way; there when two are configured. */
+  standardPath = endpointPath(1);
   #process;
   #adminUrl;
   #stateDir;
 
   /**
-   * `variant`: `endpoints`, how many are configured (default 1); `workers` (default 1); `auth`, `required` (default) or
-   * `disabled`.
+   * `variant`: `endpoints`, how many are configured (default 1); `workers` (default 1); `auth`, `required` (default) or `disabled`; `token`, of
+   * the requests: `query` (default), or `RS256` or `ES256` for one of an external issuer; `ofOneEndpoint`: the
+   * token is for the first endpoint alone; `byRoute`: which is route-optimized and asked by its own URL; `isLimited`:
+   * requests in flight are counted against a limit.
    */
-  static async start({ cores, ports, variant = {} }) {
+  static async start({ cores, ports, variant = {}, issuer }) {
     const daemon = new Daemon();
     // A short path: Unix sockets below it must stay under 107 bytes.
     daemon.#stateDir = mkdtempSync(path.join(tmpdir(), 'pm-bench-'));
     try {
-      await daemon.#launch(cores, variant);
-      await daemon.#configure(ports, variant.endpoints ?? 1);
+      await daemon.#launch(cores, variant, issuer);
+      if (variant.token !== undefined) await daemon.#makeUser();
+      await daemon.#configure(ports, variant);
       await daemon.#pinWorker(cores);
     } catch (error) {
       await daemon.stop();
@@ -51,8 +63,16 @@ class Daemon {
     return daemon;
   }
 
-  async #launch(cores, { auth = 'required', workers = 1 }) {
+  async #launch(cores, variant, issuer) {
+    const { auth = 'required', workers = 1 } = variant;
+    const config = path.join(this.#stateDir, 'bench.yaml');
+    // JSON is YAML.
+    writeFileSync(
+      config,
+      JSON.stringify({ auth: { issuers: variant.token ? [issuer().settings] : [] } }),
+    );
     const flags = {
+      config,
       'state-dir': this.#stateDir,
       'data-plane-workers': workers,
       'data-plane-listen': '127.0.0.1:0',
@@ -71,20 +91,33 @@ class Daemon {
     const [, admin] = await this.#process.prints(/admin port on ([^"\s]+)/);
     this.port = Number(data);
     this.#adminUrl = `http://${admin}`;
-    this.headers = auth === 'disabled' ? [] : [`Authorization: Bearer ${this.#token('query')}`];
+    if (variant.byRoute === true) this.path = `/${WORKSPACE}${this.path}`;
+    this.headers = auth === 'disabled' ? [] : [bearer(this.#requestToken(variant, issuer))];
+    this.standardHeaders = [bearer(this.#token('query'))];
+  }
+
+  #requestToken({ token = 'query', ofOneEndpoint }, issuer) {
+    if (token === 'query') return this.#token('query');
+    return issuer().token(token, ofOneEndpoint === true ? { endpoint: 'endpoint-0' } : {});
   }
 
   #token(name) {
     return readFileSync(path.join(this.#stateDir, `${name}-token`), 'utf8').trim();
   }
 
-  async #configure(ports, endpoints) {
+  async #makeUser() {
+    await this.#call('POST', '/api/2.0/preview/scim/v2/Users', { userName: USER });
+  }
+
+  async #configure(ports, { endpoints = 1, token, byRoute, isLimited }) {
     const deployments = Object.keys(SPLIT).map((name) => ({
       name,
       serves: [{ entity_name: `bench.ml.${name}`, entity_version: '1' }],
       replicas: [{ url: `http://127.0.0.1:${ports[name]}` }],
       health: { type: 'tcp' },
+      limits: isLimited === true ? { max_in_flight: IN_FLIGHT_MAX } : {},
     }));
+    const grants = token === undefined ? {} : { access_control_list: [GRANT] };
     for (let from = 0; from < endpoints; from += ENDPOINTS_PER_CALL) {
       const count = Math.min(ENDPOINTS_PER_CALL, endpoints - from);
       await this.#call('PATCH', '/api/2.0/pointsman/manifest?wait=all', {
@@ -92,6 +125,8 @@ class Daemon {
         endpoints: Array.from({ length: count }, (_, index) => ({
           name: `endpoint-${from + index}`,
           config: configOf(SPLIT),
+          route_optimized: byRoute === true && from + index === 0,
+          ...grants,
         })),
       });
     }
@@ -171,6 +206,10 @@ class Daemon {
     await this.#process?.stop();
     rmSync(this.#stateDir, { recursive: true, force: true });
   }
+}
+
+function bearer(token) {
+  return `Authorization: Bearer ${token}`;
 }
 
 function configOf(split) {

@@ -5,7 +5,7 @@
  *
  * Owns nothing; judges no signature and no claim.
  */
-import { parseJson } from '../config/json-text.js';
+import { DEPTH_MAX, parseJson } from '../config/json-text.js';
 import { isAlgorithm, type Algorithm } from './algorithms.js';
 
 /** Letters of a token. A request head holds 16 KiB unless configured otherwise, so most never get here. */
@@ -95,12 +95,33 @@ function decodeObject(part: string): Readonly<Record<string, unknown>> | null {
   if (bytes === null) return null;
   let value: unknown;
   try {
-    value = parseJson(utf8.decode(bytes));
+    value = parseStrictly(utf8.decode(bytes));
   } catch {
     // Not UTF-8, not JSON, a member twice, nested too deeply: strangers send it, and all of it is one refusal.
     return null;
   }
   return isObject(value) ? value : null;
+}
+
+/**
+ * A text that JSON.stringify gives back letter by letter holds nothing that the strict reader refuses, unless it nests
+ * deeply or sets a prototype; and that is how most issuers write. Several times faster.
+ */
+function parseStrictly(text: string): unknown {
+  if (!text.includes('__proto__') && countOf(text, '{') + countOf(text, '[') <= DEPTH_MAX) {
+    const value: unknown = JSON.parse(text);
+    if (JSON.stringify(value) === text) return value;
+  }
+  return parseJson(text);
+}
+
+/** Counts no further than to one more than `DEPTH_MAX`. */
+function countOf(text: string, letter: string): number {
+  let count = 0;
+  for (let at = text.indexOf(letter); at >= 0 && count <= DEPTH_MAX; count += 1) {
+    at = text.indexOf(letter, at + 1);
+  }
+  return count;
 }
 
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,6 +1,9 @@
+import { OldestKeys } from '../core/oldest-keys.js';
+
 /** A map of bounded size whose entries are forgotten after a fixed time; the oldest goes when it is full. */
 export class ExpiringMap<K, V> {
   readonly #entries = new Map<K, { readonly value: V; readonly untilMs: number }>();
+  readonly #oldest = new OldestKeys(this.#entries);
   readonly #entriesMax: number;
   readonly #ttlMs: number;
 
@@ -23,10 +26,7 @@ export class ExpiringMap<K, V> {
 
   set(key: K, value: V, nowMs: number): void {
     this.#entries.delete(key);
-    if (this.#entries.size >= this.#entriesMax) {
-      const [oldest] = this.#entries.keys();
-      if (oldest !== undefined) this.#entries.delete(oldest);
-    }
+    if (this.#entries.size >= this.#entriesMax) this.#oldest.removeOne();
     this.#entries.set(key, { value, untilMs: nowMs + this.#ttlMs });
   }
 

@@ -9,6 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Clock } from '../core/clock.js';
+import { OldestKeys } from '../core/oldest-keys.js';
 
 export const ADDRESSES_MAX = 10_000;
 
@@ -29,6 +30,7 @@ interface Budget {
 export class LoginThrottle {
   readonly #clock: Clock;
   readonly #budgets = new Map<string, Budget>();
+  readonly #idlest = new OldestKeys(this.#budgets);
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -60,9 +62,7 @@ export class LoginThrottle {
     // Deleted first, so that the map's order is that of use.
     this.#budgets.delete(address);
     this.#budgets.set(address, budget);
-    if (this.#budgets.size <= ADDRESSES_MAX) return;
-    const [oldest] = this.#budgets.keys();
-    if (oldest !== undefined) this.#budgets.delete(oldest);
+    if (this.#budgets.size > ADDRESSES_MAX) this.#idlest.removeOne();
   }
 
   #leftOf({ left, atMs }: Budget): number {

@@ -4,6 +4,7 @@
  * verdicts, costs no second look at a signature. Bounded; the token that was added first goes first.
  */
 import type { Clock } from '../core/clock.js';
+import { OldestKeys } from '../core/oldest-keys.js';
 import type { TrustSource, Verified, VerifyAnswer } from './trust.js';
 import type { VerifierPool } from './verifier-pool.js';
 
@@ -21,6 +22,7 @@ export interface RememberingVerifierOptions {
 export class RememberingVerifier {
   readonly #options: RememberingVerifierOptions;
   readonly #good = new Map<string, Verified>();
+  readonly #oldest = new OldestKeys(this.#good);
   #trustVersion = -1;
 
   constructor(options: RememberingVerifierOptions) {
@@ -40,10 +42,7 @@ export class RememberingVerifier {
   remember(token: string, verified: Verified): void {
     if (token.length > REMEMBERED_CHARS_MAX) return;
     this.#followTrust();
-    if (this.#good.size >= REMEMBERED_TOKENS_MAX) {
-      const [oldest] = this.#good.keys();
-      if (oldest !== undefined) this.#good.delete(oldest);
-    }
+    if (this.#good.size >= REMEMBERED_TOKENS_MAX) this.#oldest.removeOne();
     this.#good.set(token, verified);
   }
 

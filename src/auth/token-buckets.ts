@@ -3,6 +3,7 @@
  * too many keys the one that was idle longest is forgotten, which makes its bucket full again.
  */
 import type { Clock } from '../core/clock.js';
+import { OldestKeys } from '../core/oldest-keys.js';
 
 export interface TokenBucketsOptions {
   /** How many may come at once. */
@@ -20,6 +21,7 @@ interface Bucket {
 export class TokenBuckets {
   readonly #options: TokenBucketsOptions;
   readonly #buckets = new Map<string, Bucket>();
+  readonly #idlest = new OldestKeys(this.#buckets);
 
   constructor(options: TokenBucketsOptions) {
     this.#options = options;
@@ -40,10 +42,7 @@ export class TokenBuckets {
     // Behind the others: the map's order is that of the last use.
     this.#buckets.delete(key);
     this.#buckets.set(key, bucket);
-    if (this.#buckets.size > keysMax) {
-      const [idlest] = this.#buckets.keys();
-      if (idlest !== undefined) this.#buckets.delete(idlest);
-    }
+    if (this.#buckets.size > keysMax) this.#idlest.removeOne();
     if (bucket.tokens < 1) return Math.ceil((1 - bucket.tokens) / perSecond);
     bucket.tokens -= 1;
     return 0;

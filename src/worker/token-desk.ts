@@ -14,12 +14,11 @@ import type { Envelope, Setup } from '../control/messages.js';
 import { systemClock } from '../core/clock.js';
 import type { Engine } from '../native/contract.js';
 import type { SharedBlock } from '../native/shared-block.js';
+import { KeyRefreshes } from './key-refreshes.js';
 import type { Refusal } from './refusals.js';
 
 /** One is enough: it verifies tens of thousands of tokens a second, and there are as many workers as cores. */
 const VERIFIER_THREADS = 1;
-/** How long a token with an unknown key waits for the supervisor to have looked for it. */
-const REFRESH_TIMEOUT_MS = 4_000;
 /** Users of an issuer that are asked for and have not come. */
 const WANTED_USERS_MAX = 64;
 
@@ -35,7 +34,7 @@ export class TokenDesk implements TrustSource {
   readonly #options: TokenDeskOptions;
   readonly #book: AccessBook;
   readonly #verifier: RememberingVerifier;
-  readonly #refreshes = new Map<string, { done: Promise<void>; wake: () => void }>();
+  readonly #refreshes: KeyRefreshes;
   readonly #wanted = new Set<string>();
   #pool: VerifierPool | null = null;
   #judge: TokenJudge | null = null;
@@ -50,6 +49,12 @@ export class TokenDesk implements TrustSource {
       trust: this,
       clock: systemClock,
       pool: () => this.#poolOnce(),
+    });
+    this.#refreshes = new KeyRefreshes({
+      clock: systemClock,
+      ask: (issuer) => {
+        options.send({ refreshKeys: { issuer } });
+      },
     });
   }
 
@@ -77,7 +82,7 @@ export class TokenDesk implements TrustSource {
       const { token, verifiedJson } = issuedToken;
       this.#verifier.remember(token, JSON.parse(verifiedJson) as Verified);
     }
-    if (keysRefreshed !== undefined) this.#refreshes.get(keysRefreshed.issuer)?.wake();
+    if (keysRefreshed !== undefined) this.#refreshes.onAnswer(keysRefreshed.issuer);
   }
 
   /** Null: the token is good, and the engine knows what it opens. Never rejects. */
@@ -95,27 +100,7 @@ export class TokenDesk implements TrustSource {
   }
 
   refresh(issuer: string): Promise<void> {
-    const known = this.#refreshes.get(issuer);
-    if (known !== undefined) return known.done;
-    let wake = (): void => undefined;
-    const done = new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
-        wake();
-      }, REFRESH_TIMEOUT_MS);
-      wake = () => {
-        clearTimeout(timer);
-        this.#refreshes.delete(issuer);
-        resolve();
-      };
-    });
-    this.#refreshes.set(issuer, {
-      done,
-      wake: () => {
-        wake();
-      },
-    });
-    this.#options.send({ refreshKeys: { issuer } });
-    return done;
+    return this.#refreshes.refresh(issuer);
   }
 
   #wantUser(name: string, issuer: string): void {

@@ -37,6 +37,21 @@ export interface EventsResult {
   readonly delay_us: Quantiles;
 }
 
+export interface TokenIssuer {
+  token(alg: string, options?: { readonly keyId?: string }): string;
+  fileOf(alg: string, count: number): Promise<string>;
+  write(tokens: readonly string[]): string;
+  publicKeyFile(alg: string): string;
+  remove(): void;
+}
+
+/** An entry of a result, as far as limits need it. */
+export interface LimitedEntry {
+  readonly target: string;
+  readonly metrics: Readonly<Record<string, { readonly rounds: readonly number[] }>>;
+  readonly limits?: readonly { readonly met: boolean; readonly value: number }[];
+}
+
 interface Suite {
   buildPrograms(names: readonly string[]): Promise<Record<string, string>>;
   startStub(program: string | undefined, core: number): Promise<Stub>;
@@ -46,6 +61,15 @@ interface Suite {
     core: number,
     options: Readonly<Record<string, number | boolean>>,
   ): Promise<GeneratorResult>;
+  generateTokens(
+    program: string | undefined,
+    target: Target,
+    core: number,
+    options: Readonly<Record<string, number | boolean | string | readonly number[]>>,
+  ): Promise<GeneratorResult>;
+  judge(entries: readonly LimitedEntry[], limits: readonly object[]): void;
+  describeLimits(entries: readonly LimitedEntry[]): string[];
+  readonly Issuer: new () => TokenIssuer;
   readEvents(
     program: string | undefined,
     target: Target,
@@ -58,7 +82,15 @@ interface Suite {
 }
 
 export async function loadSuite(): Promise<Suite> {
-  const files = ['programs', 'stub/stub', 'load/load', 'processes', 'machine'];
+  const files = [
+    'programs',
+    'stub/stub',
+    'load/load',
+    'processes',
+    'machine',
+    'limits',
+    'auth/issuer',
+  ];
   const modules: object[] = await Promise.all(
     files.map(
       (file): Promise<object> => import(pathToFileURL(projectFile(`bench/${file}.mjs`)).href),

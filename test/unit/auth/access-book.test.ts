@@ -12,6 +12,8 @@ import { createSealer } from '../../../src/store/sealed-box.js';
 import { createKit, type IdentityKit } from './kit.js';
 
 const ADMIN_TOKEN = 'the-admin-token-of-this-test';
+/** Chosen by somebody who likes dots: it has the form of a signed token. */
+const DOTTED_ADMIN_TOKEN = 'the.admin.token';
 
 /** A supervisor's identities and a worker's copy of them, with the messages by hand between. */
 class Pair {
@@ -39,6 +41,7 @@ class Pair {
     this.judge = new TokenJudge({
       localTokens: new CredentialChecker([
         { tokenSha256: hashToken(ADMIN_TOKEN), principal: 'admin' },
+        { tokenSha256: hashToken(DOTTED_ADMIN_TOKEN), principal: 'admin' },
       ]),
       accessTokenKey: createSealer(Buffer.alloc(32, 1)).hashKey('access_token'),
       book: this.book,
@@ -351,4 +354,16 @@ t.test('a signature is looked at once, until the keys change', async (t) => {
   clock.advance(10_000);
   await verifier.verify('good');
   t.equal(looks, 5, 'expired');
+});
+
+t.test('a local token may look like a signed one', async (t) => {
+  const pair = new Pair(t);
+  pair.deliver();
+  const all = { kind: 'good', terms: { everything: true } };
+  t.match(await pair.bearer(ADMIN_TOKEN), all);
+  t.equal(pair.verified, 0, 'nobody is asked about what cannot be signed');
+  t.match(await pair.bearer(DOTTED_ADMIN_TOKEN), all);
+  t.same(await pair.bearer('the.other.token'), { kind: 'bad' });
+  pair.answers.set(DOTTED_ADMIN_TOKEN, verifierBusy(1));
+  t.same(await pair.bearer(DOTTED_ADMIN_TOKEN), { kind: 'busy' });
 });

@@ -1,0 +1,50 @@
+/** Claims are read by one strict rule, whichever of the two readers gets them. */
+import t from 'tap';
+import { CompactReader } from '../../../src/auth/compact-token.js';
+
+const encode = (text: string): string => Buffer.from(text).toString('base64url');
+
+/** Claims of a token with this text for a payload; null: refused. */
+function claimsOf(text: string): unknown {
+  const token = `${encode('{"alg":"ES256"}')}.${encode(text)}.${encode('signature')}`;
+  return new CompactReader().read(token)?.claims ?? null;
+}
+
+const nested = (levels: number): string =>
+  `{"a":${'['.repeat(levels - 1)}${']'.repeat(levels - 1)}}`;
+
+t.test('claims in any legal spelling are the same claims', (t) => {
+  const claims = { iss: 'x', exp: 12, aud: ['a', 'b'], deep: { ok: true, none: null } };
+  t.same(claimsOf(JSON.stringify(claims)), claims);
+  t.same(claimsOf(JSON.stringify(claims, null, 2)), claims, 'with space');
+  t.same(claimsOf('{"exp":12.0,"iss":"\\u0078"}'), { exp: 12, iss: 'x' }, 'other spellings');
+  t.same(claimsOf('{"b":1,"1":2}'), { 1: 2, b: 1 }, 'a key that is an index');
+  t.same(claimsOf('{"sub":"{[{[\u2713"}'), { sub: '{[{[\u2713' });
+  t.not(claimsOf(nested(100)), null, 'as deep as may be');
+  t.end();
+});
+
+t.test('what two readers would read differently is refused', (t) => {
+  for (const text of [
+    '{"sub":"a","sub":"a"}',
+    '{"sub":"a","sub":"b"}',
+    '{"a":{"sub":1,"sub":1}}',
+    '{"sub":"a","\\u0073ub":"a"}',
+    '{"__proto__":{"admin":true}}',
+    '{"a":{"__proto__":1}}',
+    '{"exp":1e999}',
+    '{"exp":01}',
+    nested(101),
+    nested(5_000),
+    `${'{"a":'.repeat(101)}1${'}'.repeat(101)}`,
+    '[1]',
+    '"a"',
+    'null',
+    '',
+    '{"sub":"a"',
+    '{"sub":"a"}x',
+  ]) {
+    t.equal(claimsOf(text), null, text.slice(0, 40));
+  }
+  t.end();
+});
