@@ -9,6 +9,7 @@
 
 #include "net/sys.h"
 #include "net/timer_wheel.h"
+#include "test/net/faults.h"
 
 namespace pointsman {
 
@@ -41,6 +42,7 @@ EpollLoop::~EpollLoop() {
 
 Loop::Watch* EpollLoop::watch(int fd, uint32_t events, IoWatcher* watcher) noexcept {
   if (sys::faultOf("watch") != 0) return nullptr;
+  const FaultsSuspended own;
   auto* made = new Watch{.fd = fd, .events = 0, .watcher = watcher};
   watches_++;
   change(made, events);
@@ -61,6 +63,7 @@ void EpollLoop::change(Watch* watch, uint32_t events) noexcept {
 }
 
 void EpollLoop::unwatch(Watch* watch) noexcept {
+  const FaultsSuspended own;
   change(watch, 0);
   watch->watcher = nullptr;
   watches_--;
