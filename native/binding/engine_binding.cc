@@ -31,6 +31,7 @@ constexpr int kMethodNotAllowed = -5;
 constexpr int kUnknownToken = -6;
 constexpr int kForbidden = -7;
 constexpr int kRouteToken = -8;
+constexpr int kOutOfMemory = -9;
 
 std::string_view bytesOf(const Napi::Value& value) {
   if (value.IsArrayBuffer()) {
@@ -268,11 +269,15 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
                          .clientAddress = client_,
                          .requestId = requestId_,
                          .contentLength = info[7].As<Napi::Number>().Int64Value()};
-  Exchange& exchange = engine.createExchange(dispatched.revision);
+  Exchange* exchange = engine.createExchange(dispatched.revision);
+  if (exchange == nullptr) {
+    engine.countUnserved(target, false);
+    return Napi::Number::New(env, kOutOfMemory);
+  }
   EntityStats& stats = engine.column().entities[target.statsSlot];
-  exchange.start(*this, target.deployment, stats, target.limit, head, bytesOf(info[8]),
-                 info[9].As<Napi::Boolean>().Value());
-  return Napi::Number::New(env, exchange.id());
+  exchange->start(*this, target.deployment, stats, target.limit, head, bytesOf(info[8]),
+                  info[9].As<Napi::Boolean>().Value());
+  return Napi::Number::New(env, exchange->id());
 }
 
 Napi::Value EngineBinding::sendBody(const Napi::CallbackInfo& info) {

@@ -15,29 +15,32 @@ std::optional<AliasTable> AliasTable::build(std::span<const uint32_t> weights) {
 
   // Units each item has still to place. An item with less than a slot's room is small, the others
   // are large.
-  std::vector<uint64_t> left(count);
-  std::vector<uint32_t> small;
-  std::vector<uint32_t> large;
-  small.reserve(count);
-  large.reserve(count);
+  GrowingArray<uint64_t> left;
+  GrowingArray<Slot> slots;
+  // As stacks: no item is on both, and each is put on one of them twice at most.
+  GrowingArray<uint32_t> small;
+  GrowingArray<uint32_t> large;
+  if (!left.resize(count) || !slots.resize(count) || !small.reserve(count) ||
+      !large.reserve(count)) {
+    return std::nullopt;
+  }
   for (size_t i = 0; i < count; ++i) {
     left[i] = uint64_t{weights[i]} * count;
-    (left[i] < sum ? small : large).push_back(static_cast<uint32_t>(i));
+    (void)(left[i] < sum ? small : large).add(static_cast<uint32_t>(i));
   }
 
   // A small item goes into its own slot and a large one fills the rest. All items together own
   // exactly the room of all slots, so while a small one waits a large one does too, and at the end
   // every remaining item owns exactly one slot.
-  std::vector<Slot> slots(count);
   while (!small.empty() && !large.empty()) {
     const uint32_t less = small.back();
     const uint32_t more = large.back();
-    small.pop_back();
+    small.removeLast();
     slots[less] = {static_cast<uint32_t>(left[less]), more};
     left[more] -= sum - left[less];
     if (left[more] < sum) {
-      large.pop_back();
-      small.push_back(more);
+      large.removeLast();
+      (void)small.add(more);
     }
   }
   for (const uint32_t item : large) slots[item] = {static_cast<uint32_t>(sum), item};

@@ -21,8 +21,9 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
+#include <utility>
 
+#include "core/growing_array.h"
 #include "core/rng.h"
 
 namespace pointsman {
@@ -34,7 +35,8 @@ inline constexpr size_t kAliasSlotsMax = size_t{1} << 20;
 class AliasTable {
  public:
   // Null when there is no weight, more than kAliasSlotsMax, no positive one, or a sum that
-  // needs more than 32 bits. Allocates; time and memory are linear in the number of weights.
+  // needs more than 32 bits, and when there is no memory for the table. Allocates; time and memory
+  // are linear in the number of weights.
   static std::optional<AliasTable> build(std::span<const uint32_t> weights);
 
   // Index of the drawn item. `draw` is one uniform 64-bit number: its product with n gives the slot
@@ -64,10 +66,10 @@ class AliasTable {
   };
   static_assert(sizeof(Slot) == 8, "eight slots fill a cache line");
 
-  AliasTable(std::vector<Slot> slots, uint32_t weightSum) noexcept
+  AliasTable(GrowingArray<Slot> slots, uint32_t weightSum) noexcept
       : slots_(std::move(slots)), weightSum_(weightSum) {}
 
-  std::vector<Slot> slots_;
+  GrowingArray<Slot> slots_;
   uint32_t weightSum_;
 };
 

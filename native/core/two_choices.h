@@ -14,9 +14,9 @@
 #include <optional>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include "core/alias_table.h"
+#include "core/growing_array.h"
 #include "core/rng.h"
 
 namespace pointsman {
@@ -61,7 +61,7 @@ class TwoChoices {
     uint32_t weight;
   };
 
-  TwoChoices(AliasTable table, std::vector<Choice> choices) noexcept
+  TwoChoices(AliasTable table, GrowingArray<Choice> choices) noexcept
       : table_(std::move(table)), choices_(std::move(choices)) {}
 
   // Compares load / weight without dividing; both products fit 64 bits.
@@ -73,7 +73,7 @@ class TwoChoices {
   }
 
   AliasTable table_;
-  std::vector<Choice> choices_;
+  GrowingArray<Choice> choices_;
 };
 
 }  // namespace pointsman

@@ -132,13 +132,13 @@ std::string_view DateText::at(uint64_t unixS) noexcept {
   return text_;
 }
 
-void appendStatusLine(int status, std::string& out) {
+void appendStatusLine(int status, ByteBuffer& out) {
   out.append("HTTP/1.1 ");
   appendNumber(out, static_cast<uint64_t>(status), 10);
   out.append(" ").append(reasonPhraseOf(status)).append("\r\n");
 }
 
-void appendIds(const AnswerIds& ids, std::string& out) {
+void appendIds(const AnswerIds& ids, ByteBuffer& out) {
   if (!ids.servedModel.empty()) {
     out.append("served-model-name: ").append(ids.servedModel).append("\r\n");
   }

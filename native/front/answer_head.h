@@ -1,12 +1,12 @@
 // Writes the heads of answers to clients: status line, relayed fields, our own fields, framing.
 //
-// Appends to the caller's string; nothing is allocated once that has grown.
+// Appends to the caller's buffer, whose failure is the caller's to ask for.
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 
+#include "core/byte_buffer.h"
 #include "core/rng.h"
 
 namespace pointsman {
@@ -40,7 +40,7 @@ struct AnswerIds {
 };
 
 // "HTTP/1.1 200 OK\r\n"; an unknown status gets a reason phrase of its class.
-void appendStatusLine(int status, std::string& out);
-void appendIds(const AnswerIds& ids, std::string& out);
+void appendStatusLine(int status, ByteBuffer& out);
+void appendIds(const AnswerIds& ids, ByteBuffer& out);
 
 }  // namespace pointsman

@@ -56,7 +56,7 @@ void ClientConnection::refuse(Refusal refusal, std::string_view reason, int stat
       text,
       {.endpoint = path.endpoint, .served = path.served, .entity = servedModel_, .reason = reason},
       front_.body_);
-  std::string& head = front_.head_;
+  ByteBuffer& head = front_.head_;
   head.clear();
   appendStatusLine(status != 0 ? status : text.status, head);
   head.append("content-type: application/json\r\nx-pointsman-error: ").append(text.code);
@@ -70,7 +70,7 @@ void ClientConnection::refuse(Refusal refusal, std::string_view reason, int stat
   if (!text.challenge.empty()) {
     head.append("www-authenticate: ").append(text.challenge).append("\r\n");
   }
-  writeOwn(front_.body_);
+  writeOwn(front_.body_.failed() ? std::string_view() : front_.body_);
 }
 
 // RFC 9110, 9.3.7: asks what the server as a whole can do.
@@ -93,6 +93,10 @@ void ClientConnection::writeOwn(std::string_view body) noexcept {
             front_.head_);
   composeFraming(static_cast<int64_t>(body.size()), true);
   answerBegun_ = answerComplete_ = true;
+  if (front_.head_.failed()) {
+    close();
+    return;
+  }
   if (!send(front_.head_, headRequest_ ? std::string_view() : body)) return;
   if (out_.empty()) answerWritten();
 }
@@ -113,6 +117,10 @@ void ClientConnection::onAnswer(Exchange& /*exchange*/, const AnswerEvent& event
   }
   answerBegun_ = true;
   answerComplete_ = event.end;
+  if (front_.head_.failed()) {
+    breakOff();
+    return;
+  }
   if (!send(front_.head_, event.body, tail)) return;
   if (!out_.empty()) {
     if (exchange_ != nullptr) exchange_->pauseAnswer();
@@ -142,7 +150,7 @@ void ClientConnection::composeHead(const AnswerEvent& event) noexcept {
 
 // Date, the one field that frames the body, and what becomes of the connection; ends the head.
 void ClientConnection::composeFraming(int64_t contentLength, bool bodyAllowed) noexcept {
-  std::string& head = front_.head_;
+  ByteBuffer& head = front_.head_;
   head.append("date: ").append(front_.date_.at(front_.unixS())).append("\r\n");
   if (contentLength >= 0) {
     head.append("content-length: ");
@@ -170,7 +178,8 @@ void ClientConnection::onFailure(Exchange& /*exchange*/, Failure failure,
     breakOff();
     return;
   }
-  refuse(route_ == Route::kLocal ? Refusal::kLocalFailed : refusalOf(failure));
+  const bool isOurs = route_ == Route::kLocal && failure != Failure::kOutOfMemory;
+  refuse(isOurs ? Refusal::kLocalFailed : refusalOf(failure));
 }
 
 ssize_t ClientConnection::sendParts(const std::array<std::string_view, 3>& parts) noexcept {
@@ -178,9 +187,9 @@ ssize_t ClientConnection::sendParts(const std::array<std::string_view, 3>& parts
   const size_t bytes = a.size() + b.size() + c.size();
   if (bytes == a.size()) return bytes == 0 ? 0 : sys::send(fd_, a.data(), bytes);
   if (bytes <= sys::kOneSendBytesMax) {
-    std::string& whole = front_.engine_.sendBuffer();
+    ByteBuffer& whole = front_.engine_.sendBuffer();
     whole.assign(a).append(b).append(c);
-    return sys::send(fd_, whole.data(), bytes);
+    if (!whole.failed()) return sys::send(fd_, whole.data(), bytes);
   }
   std::array<iovec, 3> vectors{};
   size_t count = 0;
@@ -191,7 +200,8 @@ ssize_t ClientConnection::sendParts(const std::array<std::string_view, 3>& parts
   return sys::sendParts(fd_, vectors.data(), count);
 }
 
-// False when the client is gone, and with it everything of this connection.
+// False when the connection is closed: the client is gone, or there is no memory for what it does
+// not take now.
 bool ClientConnection::send(std::string_view a, std::string_view b, std::string_view c) noexcept {
   std::array<std::string_view, 3> parts{a, b, c};
   if (out_.empty()) {
@@ -209,6 +219,10 @@ bool ClientConnection::send(std::string_view a, std::string_view b, std::string_
   }
   const bool wasEmpty = out_.empty();
   for (const std::string_view part : parts) out_.append(part);
+  if (out_.failed()) {
+    breakOff();
+    return false;
+  }
   if (wasEmpty && !out_.empty()) {
     outSent_ = 0;
     writtenAtMs_ = front_.engine_.loop().nowMs();

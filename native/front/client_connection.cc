@@ -9,8 +9,6 @@
 
 #include "front/front.h"
 #include "front/invocation_path.h"
-#include "net/request_head.h"
-#include "net/routing_table.h"
 #include "net/sys.h"
 
 namespace pointsman {
@@ -22,6 +20,7 @@ constexpr size_t kKeptBytesMax = size_t{8} * 1024;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 Refusal refusalOf(RequestError error) noexcept {
+  if (error == RequestError::kOutOfMemory) return Refusal::kOutOfMemory;
   if (error == RequestError::kHeadTooLarge || error == RequestError::kTargetTooLong) {
     return Refusal::kHeadTooLarge;
   }
@@ -35,16 +34,13 @@ bool isMethodRelayed(std::string_view method) noexcept {
                      [](char c) { return (c >= 'A' && c <= 'Z') || c == '-'; });
 }
 
-void clearKeeping(std::string& buffer) noexcept {
-  if (buffer.capacity() > kKeptBytesMax) {
-    buffer = std::string();
-  } else {
-    buffer.clear();
-  }
+void clearKeeping(ByteBuffer& buffer) noexcept {
+  if (buffer.capacity() > kKeptBytesMax) buffer.release();
+  buffer.clear();
 }
 
-void writeClientAddress(const sockaddr_storage& peer, std::string& out) {
-  char text[INET6_ADDRSTRLEN] = {};
+void writeClientAddress(const sockaddr_storage& peer, char (&text)[INET6_ADDRSTRLEN]) noexcept {
+  text[0] = '\0';
   if (peer.ss_family == AF_INET6) {
     const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&peer);  // NOLINT: the API's own idiom
     inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
@@ -52,12 +48,11 @@ void writeClientAddress(const sockaddr_storage& peer, std::string& out) {
     const auto* v4 = reinterpret_cast<const sockaddr_in*>(&peer);  // NOLINT: as above
     inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
   }
-  out.assign(text);
 }
 
 }  // namespace
 
-ClientConnection::ClientConnection(Front& front, uint32_t index)
+ClientConnection::ClientConnection(Front& front, uint32_t index) noexcept
     : front_(front),
       index_(index),
       parser_(RequestLimits{.headBytesMax = front.settings_.headBytesMax,
@@ -131,7 +126,7 @@ void ClientConnection::onReadable() noexcept {
     return;
   }
   if (waits) {
-    pending_.append(input);
+    keepPending(input);
   } else if (!pending_.empty()) {
     takePending(input);
   } else {
@@ -140,10 +135,24 @@ void ClientConnection::onReadable() noexcept {
   watchAsNeeded();
 }
 
+// Without memory the connection ends behind its next answer.
+void ClientConnection::keepPending(std::string_view input) noexcept {
+  if (!pending_.append(input).failed()) return;
+  pending_.clear();
+  keepAlive_ = false;
+  // A parked request has lost its body, or a part of it; any other is here whole.
+  if (state_ == State::kParked) refuse(Refusal::kOutOfMemory);
+}
+
 // What waited comes first.
 void ClientConnection::takePending(std::string_view input) noexcept {
-  pending_.append(input);
-  std::string all;
+  if (pending_.append(input).failed()) {
+    pending_.clear();
+    keepAlive_ = false;
+    refuse(Refusal::kOutOfMemory);
+    return;
+  }
+  ByteBuffer all;
   all.swap(pending_);
   feed(all);
 }
@@ -169,7 +178,7 @@ void ClientConnection::feed(std::string_view input) noexcept {
         return;
       case RequestStepKind::kHead:
         onHead();
-        if (state_ == State::kParked) pending_.append(input);
+        if (state_ == State::kParked) keepPending(input);
         if (state_ != State::kRelaying) return;
         break;
       case RequestStepKind::kBodyData:
@@ -178,7 +187,7 @@ void ClientConnection::feed(std::string_view input) noexcept {
         break;
       case RequestStepKind::kEnd:
         // Before anything is answered: an answer that is written at once leads to the next message.
-        pending_.append(input);
+        keepPending(input);
         requestComplete_ = true;
         onRequestEnd();
         return;
@@ -263,68 +272,6 @@ void ClientConnection::expectBody() noexcept {
     if (!send(kContinue)) return;
   }
   if (!requestPaused_) armFor(windowSinceMs_ + kBodyWindowMs);
-}
-
-void ClientConnection::dispatch(std::string_view body, bool last) noexcept {
-  const RequestHead head{.method = parser_.method(),
-                         .query = parser_.query(),
-                         .fields = parser_.fields(),
-                         .clientAddress = client_,
-                         .requestId = requestId(),
-                         .contentLength = parser_.contentLength(),
-                         .path = parser_.path(),
-                         .host = parser_.host(),
-                         .isNative = route_ == Route::kInvocation};
-  if (route_ == Route::kInvocation) {
-    dispatchInvocation(head, body, last);
-    return;
-  }
-  exchange_ = &front_.engine_.createLocalExchange();
-  exchange_->start(*this, front_.local_, front_.localStats_, front_.noLimit_, head, body, last);
-}
-
-void ClientConnection::dispatchInvocation(const RequestHead& head, std::string_view body,
-                                          bool last) noexcept {
-  Engine& engine = front_.engine_;
-  InvocationPath path;
-  parseInvocationPath(head.path, front_.settings_.workspaceId, path);
-  const std::string_view hostId = endpointIdOfHost(head.host, front_.settings_.servingDomain);
-  const Engine::Dispatch dispatched = engine.dispatch(
-      path.endpoint, path.served, true,
-      {.grant = grant_.get(), .byRoute = path.hasWorkspace || !hostId.empty(), .hostId = hostId});
-  revision_ = dispatched.revision;
-  if (dispatched.target != nullptr) servedModel_.assign(dispatched.target->name);
-  switch (dispatched.refusal) {
-    case Engine::Dispatch::Refusal::kNone:
-      break;
-    case Engine::Dispatch::Refusal::kNoSnapshot:
-      refuse(Refusal::kNoConfiguration);
-      return;
-    case Engine::Dispatch::Refusal::kNoEndpoint:
-      refuse(Refusal::kNoEndpoint);
-      return;
-    case Engine::Dispatch::Refusal::kNoEntity:
-      refuse(Refusal::kNoEntity);
-      return;
-    case Engine::Dispatch::Refusal::kNoDeployment:
-      refuse(Refusal::kNoReadyAddress);
-      return;
-    case Engine::Dispatch::Refusal::kForbidden:
-      refuse(Refusal::kForbidden);
-      return;
-    case Engine::Dispatch::Refusal::kRouteToken:
-      refuse(Refusal::kRouteToken);
-      return;
-  }
-  const Ref<DeploymentSpec>& deployment = dispatched.target->deployment;
-  if (deployment->protocol == Protocol::kMlflow && head.method != "POST") {
-    refuse(Refusal::kMethodNotAllowed);
-    return;
-  }
-  exchange_ = &engine.createExchange(dispatched.revision);
-  const EntityTarget& target = *dispatched.target;
-  exchange_->start(*this, deployment, engine.column().entities[target.statsSlot], target.limit,
-                   head, body, last);
 }
 
 void ClientConnection::onRequestDrain(Exchange& /*exchange*/) noexcept {

@@ -17,18 +17,22 @@
 // refusal is not lost to a reset (RFC 9112, 9.6).
 //
 // Memory: the kernel's buffers, the head (max_header_bytes), kPendingBytesMax, and of the answer
-// what one read of a replica brought (128 KiB); the request's body waits in the exchange. A FIN
-// from a client that is owed an answer means that it has left. Thread: the loop's. Owned by the
-// front, which recycles it.
+// what one read of a replica brought (128 KiB); the request's body waits in the exchange. Where
+// there is none to be had, the request is answered with 503, or the connection is broken off if its
+// answer was begun; requests behind it whose bytes were lost are not answered any more.
+//
+// A FIN from a client that is owed an answer means that it has left. Thread: the loop's. Owned by
+// the front, which recycles it.
 #pragma once
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cstdint>
-#include <string>
 #include <string_view>
 
+#include "core/byte_buffer.h"
 #include "front/answer_head.h"
 #include "front/refusal.h"
 #include "http1/request_parser.h"
@@ -64,7 +68,7 @@ constexpr uint64_t kClientIdleMs = 75'000;
 
 class ClientConnection final : public Door, private IoWatcher, private Timer, private Deferred {
  public:
-  ClientConnection(Front& front, uint32_t index);
+  ClientConnection(Front& front, uint32_t index) noexcept;
   ~ClientConnection();
 
   // Takes the descriptor over. False, with the descriptor closed, when it cannot be watched.
@@ -89,6 +93,7 @@ class ClientConnection final : public Door, private IoWatcher, private Timer, pr
   void onRequestDrain(Exchange& exchange) noexcept override;
 
  private:
+  friend class Front;
   enum class State : uint8_t { kIdle, kHead, kParked, kRelaying, kLingering, kClosed };
   // What becomes of a request whose head was read.
   enum class Route : uint8_t { kNone, kInvocation, kLocal };
@@ -99,6 +104,7 @@ class ClientConnection final : public Door, private IoWatcher, private Timer, pr
 
   void onReadable() noexcept;
   void onWritable() noexcept;
+  void keepPending(std::string_view input) noexcept;
   void takePending(std::string_view input) noexcept;
   void feed(std::string_view input) noexcept;
   void onHead() noexcept;
@@ -160,20 +166,25 @@ class ClientConnection final : public Door, private IoWatcher, private Timer, pr
   // Borrowed: the engine owns it; null before dispatch and after its end.
   Exchange* exchange_ = nullptr;
   // Name of the picked entity; lives as long as some request of its revision does, so it is copied.
-  std::string servedModel_;
+  ByteBuffer servedModel_;
   uint64_t revision_ = 0;
   // What the token of the message opens; empty where none is asked for.
   Ref<TokenGrant> grant_;
   uint64_t judgedAtMs_ = 0;
   uint64_t judgedEpoch_ = 0;
   RequestParser parser_;
-  std::string client_;
+  // Address literal, ended by 0.
+  char client_[INET6_ADDRSTRLEN] = {};
   // Bytes behind the message that is under way.
-  std::string pending_;
+  ByteBuffer pending_;
   // What the kernel did not take, from outSent_ on.
-  std::string out_;
+  ByteBuffer out_;
   size_t outSent_ = 0;
   char databricksRequestId_[kRequestIdBytes] = {};
+  // In the front's list of free ones, or of those whose tokens it is to ask about.
+  ClientConnection* nextFree_ = nullptr;
+  ClientConnection* nextParked_ = nullptr;
+  bool isListedAsParked_ = false;
 };
 
 }  // namespace pointsman

@@ -1,6 +1,10 @@
 #include "front/front.h"
 
 #include <ctime>
+#include <new>
+#include <utility>
+
+#include "net/sys.h"
 
 namespace pointsman {
 
@@ -32,42 +36,54 @@ Front::Front(Engine& engine, Connector& connector, FrontHost& host, TokenCache& 
       settings_(std::move(settings)),
       tokens_(tokens),
       local_(makeLocalDeployment(engine, connector)),
-      readBuffer_(kClientFirstReadBytes) {}
+      readBuffer_(kClientFirstReadBytes) {
+  head_.reserve(kAnswerHeadBytesMax);
+  body_.reserve(kRefusalBodyBytesMax);
+}
 
 Front::~Front() {
   engine_.loop().undefer(this);
 }
 
 bool Front::open(int fd, const sockaddr_storage& peer) noexcept {
-  if (freeConnections_.empty()) {
+  if (firstFree_ == nullptr) {
     const auto index = static_cast<uint32_t>(connections_.size());
-    connections_.push_back(std::make_unique<ClientConnection>(*this, index));
-    freeConnections_.push_back(index);
+    std::unique_ptr<ClientConnection> made(new (std::nothrow) ClientConnection(*this, index));
+    if (made == nullptr || !connections_.add(std::move(made))) {
+      sys::close(fd);
+      return false;
+    }
+    firstFree_ = connections_.back().get();
   }
-  ClientConnection& connection = *connections_[freeConnections_.back()];
+  ClientConnection& connection = *firstFree_;
   if (!connection.open(fd, peer)) return false;
-  freeConnections_.pop_back();
+  firstFree_ = std::exchange(connection.nextFree_, nullptr);
   return true;
 }
 
 void Front::recycle(ClientConnection& connection) noexcept {
-  freeConnections_.push_back(connection.index());
+  connection.nextFree_ = std::exchange(firstFree_, &connection);
 }
 
 // The host is asked in a turn of its own: it may answer at once, and the connection is still being
 // read.
-void Front::park(ClientConnection& connection) {
-  parked_.push_back(connection.index());
+void Front::park(ClientConnection& connection) noexcept {
   engine_.loop().defer(this);
+  if (connection.isListedAsParked_) return;
+  connection.isListedAsParked_ = true;
+  (lastParked_ != nullptr ? lastParked_->nextParked_ : firstParked_) = &connection;
+  lastParked_ = &connection;
 }
 
 void Front::onDeferred() noexcept {
-  std::vector<uint32_t> parked;
-  parked.swap(parked_);
-  for (const uint32_t index : parked) {
-    const ClientConnection& connection = *connections_[index];
+  ClientConnection* next = std::exchange(firstParked_, nullptr);
+  lastParked_ = nullptr;
+  while (next != nullptr) {
+    ClientConnection& connection = *next;
+    next = std::exchange(connection.nextParked_, nullptr);
+    connection.isListedAsParked_ = false;
     if (!connection.isParked()) continue;
-    host_.onUnknownToken(index, connection.generation(), connection.authorization());
+    host_.onUnknownToken(connection.index(), connection.generation(), connection.authorization());
   }
 }
 

@@ -24,6 +24,8 @@
 #include <string>
 #include <vector>
 
+#include "core/byte_buffer.h"
+#include "core/growing_array.h"
 #include "front/answer_head.h"
 #include "front/client_connection.h"
 #include "front/refusal.h"
@@ -32,6 +34,10 @@
 
 namespace pointsman {
 
+// Room for the head of any answer: the fields that are relayed, and our own.
+constexpr size_t kAnswerHeadBytesMax = kAnswerFieldsBytesMax + 4 * 1024;
+// Room for the body of any refusal: its text, and the names that are filled in.
+constexpr size_t kRefusalBodyBytesMax = size_t{4} * 1024;
 // Bytes taken off a client's connection at once: of a body that goes on, and of what begins with a
 // head, so that a body of 64 KiB comes whole.
 constexpr size_t kClientReadBytes = size_t{64} * 1024;
@@ -86,7 +92,7 @@ class Front final : private Deferred {
   friend class ClientConnection;
   void recycle(ClientConnection& connection) noexcept;
   ClientConnection* parkedConnection(uint32_t index, uint32_t generation) noexcept;
-  void park(ClientConnection& connection);
+  void park(ClientConnection& connection) noexcept;
   void onDeferred() noexcept override;
 
   Engine& engine_;
@@ -101,13 +107,16 @@ class Front final : private Deferred {
   const Limit noLimit_{};
   Ref<DeploymentSpec> local_;
   std::vector<char> readBuffer_;
-  // Reused by every answer and every refusal.
-  std::string head_;
-  std::string body_;
-  std::vector<uint32_t> freeConnections_;
-  std::vector<uint32_t> parked_;
+  // Reused by every answer and every refusal; with room for all of them, so that who gets no memory
+  // can still be told.
+  ByteBuffer head_;
+  ByteBuffer body_;
+  // Both of connections_; the free one that was used last comes first.
+  ClientConnection* firstFree_ = nullptr;
+  ClientConnection* firstParked_ = nullptr;
+  ClientConnection* lastParked_ = nullptr;
   // Last: they use all the rest to their end.
-  std::vector<std::unique_ptr<ClientConnection>> connections_;
+  GrowingArray<std::unique_ptr<ClientConnection>> connections_;
 };
 
 }  // namespace pointsman

@@ -25,6 +25,8 @@ Refusal refusalOf(Failure failure) noexcept {
     case Failure::kTotalTimeout:
     case Failure::kBodyIdleTimeout:
       return Refusal::kReplicaTimeout;
+    case Failure::kOutOfMemory:
+      return Refusal::kOutOfMemory;
     case Failure::kBadRequest:
       return Refusal::kFieldsRefused;
     case Failure::kDeploymentLimit:
@@ -46,7 +48,7 @@ Refusal refusalOf(Failure failure) noexcept {
 
 // A placeholder is a word in braces; the braces of the JSON itself are followed or preceded by a
 // quote.
-void fillRefusal(const RefusalText& text, const RefusalDetails& details, std::string& out) {
+void fillRefusal(const RefusalText& text, const RefusalDetails& details, ByteBuffer& out) {
   out.clear();
   std::string_view rest = text.body;
   while (!rest.empty()) {

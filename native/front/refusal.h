@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/byte_buffer.h"
 #include "net/exchange.h"
 
 namespace pointsman {
@@ -46,8 +47,9 @@ enum class Refusal : uint8_t {
   kEntityQueueFull,
   kEntityQueueTimeout,
   kHeadTooLarge,  // status by the parser
+  kOutOfMemory,
 };
-inline constexpr size_t kRefusals = 29;
+inline constexpr size_t kRefusals = 30;
 
 struct RefusalText {
   int status = 500;
@@ -81,6 +83,6 @@ struct RefusalDetails {
 Refusal refusalOf(Failure failure) noexcept;
 
 // Replaces the content of `out` by the body.
-void fillRefusal(const RefusalText& text, const RefusalDetails& details, std::string& out);
+void fillRefusal(const RefusalText& text, const RefusalDetails& details, ByteBuffer& out);
 
 }  // namespace pointsman

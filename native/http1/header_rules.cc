@@ -95,7 +95,7 @@ bool isRouterResponseField(std::string_view name) noexcept {
   }
 }
 
-void appendField(HeaderField field, std::string& out) {
+void appendField(HeaderField field, ByteBuffer& out) {
   out.append(field.name).append(": ").append(field.value).append("\r\n");
 }
 
@@ -138,7 +138,7 @@ using IsWanted = bool (*)(std::string_view name, const ConnectionOptions& remove
 // across in `found`.
 bool copyRequestFields(std::string_view rawFields, IsWanted isWanted,
                        const ConnectionOptions& removed, ConnectionOptions& found,
-                       std::string& out) {
+                       ByteBuffer& out) {
   while (!rawFields.empty()) {
     HeaderField field;
     if (!takeFieldLine(rawFields, field)) return false;
@@ -148,7 +148,7 @@ bool copyRequestFields(std::string_view rawFields, IsWanted isWanted,
   return true;
 }
 
-bool appendRequestFieldsWanted(std::string_view rawFields, IsWanted isWanted, std::string& out) {
+bool appendRequestFieldsWanted(std::string_view rawFields, IsWanted isWanted, ByteBuffer& out) {
   const size_t start = out.size();
   ConnectionOptions found;
   bool isDone = copyRequestFields(rawFields, isWanted, {}, found, out);
@@ -156,10 +156,10 @@ bool appendRequestFieldsWanted(std::string_view rawFields, IsWanted isWanted, st
     // Connection may stand behind what it names, so the copy is made again with all names known.
     // Rare: the usual options are on the lists, and such requests are done in one pass.
     ConnectionOptions sameAgain;
-    out.resize(start);
+    out.truncate(start);
     isDone = copyRequestFields(rawFields, isWanted, found, sameAgain, out);
   }
-  if (!isDone) out.resize(start);
+  if (!isDone) out.truncate(start);
   return isDone;
 }
 
@@ -191,11 +191,11 @@ bool ConnectionOptions::names(std::string_view fieldName) const noexcept {
   return false;
 }
 
-bool appendForwardedRequestFields(std::string_view rawFields, std::string& out) {
+bool appendForwardedRequestFields(std::string_view rawFields, ByteBuffer& out) {
   return appendRequestFieldsWanted(rawFields, isForwardedRequestField, out);
 }
 
-bool appendLocalRequestFields(std::string_view rawFields, std::string& out) {
+bool appendLocalRequestFields(std::string_view rawFields, ByteBuffer& out) {
   const size_t start = out.size();
   if (!appendRequestFieldsWanted(rawFields, isLocalRequestField, out)) return false;
   bool areReadable = true;
@@ -204,18 +204,20 @@ bool appendLocalRequestFields(std::string_view rawFields, std::string& out) {
   rest.remove_prefix(start);
   while (areReadable && takeFieldLine(rest, field)) areReadable = isReadableByJs(field);
   if (areReadable) return true;
-  const std::string all = out.substr(start);
-  out.resize(start);
+  ByteBuffer all;
+  all.append(std::string_view{out}.substr(start));
+  if (all.failed()) out.fail();
+  out.truncate(start);
   rest = all;
   while (takeFieldLine(rest, field)) {
     if (isReadableByJs(field)) appendField(field, out);
   }
   constexpr std::string_view kDigits = "0123456789abcdef";
   out.append(kAllFieldsField).append(": ");
-  for (const char c : all) {
+  for (const char c : std::string_view{all}) {
     const auto byte = static_cast<unsigned char>(c);
-    out.push_back(kDigits[byte >> 4]);
-    out.push_back(kDigits[byte & 15]);
+    out.append(kDigits[byte >> 4]);
+    out.append(kDigits[byte & 15]);
   }
   out.append("\r\n");
   return true;
@@ -226,7 +228,7 @@ bool isForwardedResponseField(std::string_view name, const ConnectionOptions& op
   return !startsWithLower(name, "x-pointsman-") && !options.names(name);
 }
 
-bool appendForwardedResponseFields(std::span<const HeaderField> fields, std::string& out) {
+bool appendForwardedResponseFields(std::span<const HeaderField> fields, ByteBuffer& out) {
   ConnectionOptions options;
   if (!options.addAll(fields)) return false;
   for (const HeaderField& field : fields) {
@@ -235,7 +237,7 @@ bool appendForwardedResponseFields(std::span<const HeaderField> fields, std::str
   return true;
 }
 
-void appendLocalResponseFields(std::span<const HeaderField> fields, std::string& out) {
+void appendLocalResponseFields(std::span<const HeaderField> fields, ByteBuffer& out) {
   for (const HeaderField& field : fields) {
     if (!isHopField(field.name) && !equalsLower(field.name, "date")) appendField(field, out);
   }

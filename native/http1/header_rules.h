@@ -1,9 +1,10 @@
 // Which header fields pass through the router, in both directions.
 //
-// Pure functions over fields that were received; the only memory they touch is the `out` they
-// append to. Fields of our own (Host, framing, credentials for the replica, request ids, forwarding
-// information) are never copied: the caller writes them after these functions, so that no sender
-// can set one, nor take one away by naming it in Connection.
+// Pure functions over fields that were received; the only memory they touch is that of the `out`
+// they append to, and whether it has failed is the caller's to ask. Fields of our own (Host,
+// framing, credentials for the replica, request ids, forwarding information) are never copied: the
+// caller writes them after these functions, so that no sender can set one, nor take one away by
+// naming it in Connection.
 //
 // A Connection option that names an end-to-end field removes that field, whichever it is: RFC
 // 9110, 7.6.1 asks for it. A sender can so lose its own Content-Type; protecting a list of names
@@ -13,9 +14,9 @@
 #include <array>
 #include <cstddef>
 #include <span>
-#include <string>
 #include <string_view>
 
+#include "core/byte_buffer.h"
 #include "http1/field.h"
 
 namespace pointsman {
@@ -58,7 +59,7 @@ class ConnectionOptions {
 // ConnectionOptions::kCountMax options: the request should be refused.
 //
 // HOT: one pass unless Connection names an end-to-end field; no allocation but the growth of `out`.
-[[nodiscard]] bool appendForwardedRequestFields(std::string_view rawFields, std::string& out);
+[[nodiscard]] bool appendForwardedRequestFields(std::string_view rawFields, ByteBuffer& out);
 
 // Tells the worker's own JS who the client is; a client's field of this name never gets there.
 inline constexpr std::string_view kClientAddressField = "x-pointsman-client";
@@ -70,7 +71,7 @@ inline constexpr std::string_view kAllFieldsField = "x-pointsman-fields";
 // fields, Host, Content-Length and Expect, which the caller answers for, and the two fields of our
 // own. When uWebSockets.js could not read one of those that stay, it is left out too and
 // kAllFieldsField has all of them.
-[[nodiscard]] bool appendLocalRequestFields(std::string_view rawFields, std::string& out);
+[[nodiscard]] bool appendLocalRequestFields(std::string_view rawFields, ByteBuffer& out);
 
 // True when the field of a replica's answer belongs to the client. Left out: hop-by-hop fields, the
 // fields that frame the body, our own names (served-model-name, x-databricks-request-id,
@@ -82,10 +83,10 @@ bool isForwardedResponseField(std::string_view name, const ConnectionOptions& op
 // lets pass. The fields are those of a ResponseParser and so well-formed. False, with `out` as it
 // was, when Connection has too many options. HOT: as above.
 [[nodiscard]] bool appendForwardedResponseFields(std::span<const HeaderField> fields,
-                                                 std::string& out);
+                                                 ByteBuffer& out);
 
 // The same for an answer of the worker's own JS, whose word is the router's: only hop-by-hop
 // fields, framing and Date are left out.
-void appendLocalResponseFields(std::span<const HeaderField> fields, std::string& out);
+void appendLocalResponseFields(std::span<const HeaderField> fields, ByteBuffer& out);
 
 }  // namespace pointsman

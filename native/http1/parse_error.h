@@ -42,6 +42,8 @@ enum class ParseError : uint8_t {
   kEofInBody,
   // Bytes were given to a parser that had answered kEnd.
   kBytesAfterEnd,
+  // Ours: there was no memory for the head.
+  kOutOfMemory,
 };
 
 // A fixed lower-case name such as "head_too_large", for logs and metric labels.
@@ -89,6 +91,8 @@ constexpr std::string_view parseErrorName(ParseError error) noexcept {
       return "eof_in_body";
     case ParseError::kBytesAfterEnd:
       return "bytes_after_end";
+    case ParseError::kOutOfMemory:
+      return "out_of_memory";
   }
   return "none";
 }

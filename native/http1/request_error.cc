@@ -58,6 +58,7 @@ constexpr std::array<Entry, kRequestErrorCount> kEntries = {{
     {RequestError::kTrailer, 400, "trailer", "a trailer field is malformed"},
     {RequestError::kTrailersTooLarge, 431, "trailers_too_large",
      "the trailer section is too large"},
+    {RequestError::kOutOfMemory, 503, "out_of_memory", "there is no memory for it now"},
 }};
 
 constexpr bool isInOrder() {

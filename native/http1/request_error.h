@@ -49,13 +49,14 @@ enum class RequestError : uint8_t {
   kChunkLineTooLarge,
   kTrailer,
   kTrailersTooLarge,
+  // Ours: there was no memory for the head.
+  kOutOfMemory,
 };
 
-inline constexpr uint8_t kRequestErrorCount =
-    static_cast<uint8_t>(RequestError::kTrailersTooLarge) + 1;
+inline constexpr uint8_t kRequestErrorCount = static_cast<uint8_t>(RequestError::kOutOfMemory) + 1;
 
-// Status to refuse the request with: 400, 414, 417, 431, 501 or 505; 200 for kNone. After any of
-// them the connection must be closed, because what follows on it cannot be told apart.
+// Status to refuse the request with: 400, 414, 417, 431, 501, 503 or 505; 200 for kNone. After any
+// of them the connection must be closed, because what follows on it cannot be told apart.
 int statusOf(RequestError error) noexcept;
 
 // One sentence for people, without a full stop; lives for ever.

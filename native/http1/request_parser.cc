@@ -29,17 +29,15 @@ constexpr bool isDigit(char c) noexcept {
   return c >= '0' && c <= '9';
 }
 
-void giveBack(std::string& buffer) noexcept {
+void giveBack(ByteBuffer& buffer) noexcept {
   buffer.clear();
-  if (buffer.capacity() > kHeadBufferBytesKept) std::string().swap(buffer);
+  if (buffer.capacity() > kHeadBufferBytesKept) buffer.release();
 }
 
-void appendHead(std::string_view bytes, std::string& head) noexcept {
-  const size_t needed = head.size() + bytes.size();
-  if (needed > head.capacity()) {
-    head.reserve(std::max({needed, head.capacity() * 2, kHeadBufferBytesFirst}));
-  }
-  head.append(bytes);
+// False when there is no memory.
+[[nodiscard]] bool appendHead(std::string_view bytes, ByteBuffer& head) noexcept {
+  if (head.capacity() == 0) head.reserve(std::max(bytes.size(), kHeadBufferBytesFirst));
+  return !head.append(bytes).failed();
 }
 
 RequestError requestErrorOf(ParseError error) noexcept {
@@ -144,7 +142,7 @@ RequestParser::Step RequestParser::readHead(std::string_view input) noexcept {
   const bool isInPlace = head_.empty();
   const size_t before = head_.size();
   const std::string_view piece = input.substr(0, limits_.headBytesMax - before);
-  if (!isInPlace) appendHead(piece, head_);
+  if (!isInPlace && !appendHead(piece, head_)) return fail(RequestError::kOutOfMemory, skipped);
   const char* head = isInPlace ? piece.data() : head_.data();
   const size_t size = before + piece.size();
 
@@ -158,26 +156,31 @@ RequestParser::Step RequestParser::readHead(std::string_view input) noexcept {
         skipped);
   }
   lineStart_ = headBytes;
-  if (isInPlace) appendHead(piece, head_);
+  if (isInPlace && !appendHead(piece, head_)) return fail(RequestError::kOutOfMemory, skipped);
   return {.consumed = skipped + input.size()};
 }
 
 RequestParser::Step RequestParser::finishHead(std::string_view head, size_t consumed) noexcept {
-  const RequestError error = judgeHead();
+  RequestError error = judgeHead();
+  if (error == RequestError::kNone && !keepHead(head)) error = RequestError::kOutOfMemory;
   if (error != RequestError::kNone) {
     isHeadComplete_ = false;
     return fail(error, consumed);
   }
-  if (head_.empty()) {
-    appendHead(head, head_);
-  } else {
-    head_.resize(head.size());
+  chooseBody();
+  return {.kind = RequestStepKind::kHead, .consumed = consumed};
+}
+
+// False when there is no memory.
+bool RequestParser::keepHead(std::string_view head) noexcept {
+  if (!head_.empty()) {
+    head_.truncate(head.size());
+  } else if (!appendHead(head, head_)) {
+    return false;
   }
   message_.fields.size =
       static_cast<uint32_t>(head_.size()) - message_.fields.at - uint32_t{sizeof("\r\n") - 1};
-  if (!message_.isNormal) normalizeFields();
-  chooseBody();
-  return {.kind = RequestStepKind::kHead, .consumed = consumed};
+  return message_.isNormal || normalizeFields();
 }
 
 // Answers where the first line begins that is not complete, or the end of the head.
@@ -411,7 +414,8 @@ void RequestParser::chooseBody() noexcept {
   }
 }
 
-void RequestParser::normalizeFields() noexcept {
+// False when there is no memory.
+bool RequestParser::normalizeFields() noexcept {
   std::string_view rest = view(head_, message_.fields);
   normalized_.reserve(rest.size() + message_.fieldCount);
   while (!rest.empty()) {
@@ -421,6 +425,7 @@ void RequestParser::normalizeFields() noexcept {
     normalized_.append(trimBlanks(line.substr(colon + 1))).append("\r\n");
     rest.remove_prefix(line.size() + 2);
   }
+  return !normalized_.failed();
 }
 
 RequestParser::Step RequestParser::readLengthBody(std::string_view input) noexcept {

@@ -3,7 +3,8 @@
 // What it lets pass can be read in one way only; everything else is an error with a status, after
 // which the connection must be closed (RFC 9112, 6.3 and 11.2). Any cut of the same bytes gives the
 // same events. The parser owns a copy of the head (at most headBytesMax; bodies are never copied),
-// belongs to one connection and one thread, knows no socket, and does not throw.
+// for which there may be no memory: that is an error too, with 503. It belongs to one connection
+// and one thread, knows no socket, and does not throw.
 //
 //   parser.reset();                                    // before each message
 //   on bytes (`input` is what was read):
@@ -32,9 +33,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 
+#include "core/byte_buffer.h"
 #include "http1/chunked_decoder.h"
 #include "http1/request_error.h"
 
@@ -159,7 +160,7 @@ class RequestParser {
     bool hasKeepAlive = false;
   };
 
-  static std::string_view view(const std::string& text, Span span) noexcept {
+  static std::string_view view(const ByteBuffer& text, Span span) noexcept {
     return {text.data() + span.at, span.size};
   }
 
@@ -167,6 +168,7 @@ class RequestParser {
   size_t skipEmptyLines(std::string_view input) noexcept;
   Step readHead(std::string_view input) noexcept;
   Step finishHead(std::string_view head, size_t consumed) noexcept;
+  bool keepHead(std::string_view head) noexcept;
   const char* readLines(const char* head, const char* end) noexcept;
   const char* readRequestLine(const char* head, const char* end) noexcept;
   const char* readVersion(const char* at, const char* end) noexcept;
@@ -181,7 +183,7 @@ class RequestParser {
   void noteExpect(std::string_view value) noexcept;
   RequestError judgeHead() noexcept;
   void chooseBody() noexcept;
-  void normalizeFields() noexcept;
+  bool normalizeFields() noexcept;
   Step readLengthBody(std::string_view input) noexcept;
   Step readChunkedBody(std::string_view input) noexcept;
 
@@ -197,9 +199,9 @@ class RequestParser {
   size_t lineStart_ = 0;
   Message message_;
   // The head so far when it came in pieces, and the whole of it once it is complete.
-  std::string head_;
+  ByteBuffer head_;
   // The fields, where they had to be written anew.
-  std::string normalized_;
+  ByteBuffer normalized_;
 
   uint64_t bodyBytesLeft_ = 0;
   ChunkedDecoder chunks_;

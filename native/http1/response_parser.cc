@@ -54,7 +54,7 @@ void ResponseParser::reset(bool isHeadRequest) noexcept {
   error_ = ParseError::kNone;
   interimCount_ = 0;
   startHead();
-  if (head_.capacity() > kHeadBufferBytesKept) std::string().swap(head_);
+  if (head_.capacity() > kHeadBufferBytesKept) head_.release();
 }
 
 void ResponseParser::startHead() noexcept {
@@ -142,7 +142,7 @@ ResponseParser::Step ResponseParser::readHead(std::string_view input) noexcept {
 
     std::string_view line = piece;
     if (isBuffered) {
-      appendHead(piece);
+      if (!appendHead(piece)) return fail(ParseError::kOutOfMemory, position);
       line = head_;
       line.remove_prefix(lineStart_);
     }
@@ -160,30 +160,36 @@ ResponseParser::Step ResponseParser::readHead(std::string_view input) noexcept {
     }
     if (error != ParseError::kNone) return fail(error, position);
   }
-  keepHead(input.substr(headStart), position - headStart);
+  if (!keepHead(input.substr(headStart), position - headStart)) {
+    return fail(ParseError::kOutOfMemory, position);
+  }
   return {.consumed = input.size()};
 }
 
 // The input ended within a head that was read in place: it goes into the buffer, and so do the
-// views.
-void ResponseParser::keepHead(std::string_view head, size_t lineStart) noexcept {
-  if (!head_.empty() || head.empty()) return;
-  appendHead(head);
+// views. False when there is no memory.
+bool ResponseParser::keepHead(std::string_view head, size_t lineStart) noexcept {
+  if (!head_.empty() || head.empty()) return true;
+  if (!appendHead(head)) return false;
   moveViews(head.data(), head_.data());
   lineStart_ = lineStart;
+  return true;
 }
 
-void ResponseParser::appendHead(std::string_view bytes) noexcept {
+bool ResponseParser::appendHead(std::string_view bytes) noexcept {
   const size_t needed = head_.size() + bytes.size();
   if (needed > head_.capacity()) {
     // The old buffer has to live until the views are moved, which append() alone would not grant.
-    std::string larger;
-    larger.reserve(std::max({needed, head_.capacity() * 2, kHeadBufferBytesFirst}));
+    ByteBuffer larger;
+    if (!larger.reserve(std::max({needed, head_.capacity() * 2, kHeadBufferBytesFirst}))) {
+      return false;
+    }
     larger.append(head_);
     if (!head_.empty()) moveViews(head_.data(), larger.data());
     head_.swap(larger);
   }
   head_.append(bytes);
+  return true;
 }
 
 void ResponseParser::moveViews(const char* from, const char* to) noexcept {
@@ -236,7 +242,7 @@ ParseError ResponseParser::readField(std::string_view line) noexcept {
   const HeaderField field{line.substr(0, nameBytes), trimBlanks(line.substr(nameBytes + 1))};
   if (!isFieldValue(field.value)) return ParseError::kControlByte;
   if (fields_.size() == kResponseFieldsMax) return ParseError::kTooManyFields;
-  fields_.push_back(field);
+  if (!fields_.add(field)) return ParseError::kOutOfMemory;
   return noteField(field);
 }
 

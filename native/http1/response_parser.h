@@ -4,7 +4,8 @@
 // heads that arrive in pieces (at most headBytesMax); bodies are never copied. It belongs to one
 // connection and one thread, knows no socket, and does not throw. What it cannot read without doubt
 // is an error: the connection must then be closed and nothing more of the answer be used (RFC
-// 9112, 6.3; two readings of one message are how answers get mixed up).
+// 9112, 6.3; two readings of one message are how answers get mixed up). Another is that there is no
+// memory for the head.
 //
 // How an exchange drives it:
 //
@@ -41,10 +42,10 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
-#include <vector>
 
+#include "core/byte_buffer.h"
+#include "core/growing_array.h"
 #include "http1/chunked_decoder.h"
 #include "http1/field.h"
 #include "http1/parse_error.h"
@@ -137,8 +138,8 @@ class ResponseParser {
   void noteConnection(std::string_view value) noexcept;
   ParseError endHead() noexcept;
   void chooseFraming() noexcept;
-  void keepHead(std::string_view head, size_t lineStart) noexcept;
-  void appendHead(std::string_view bytes) noexcept;
+  bool keepHead(std::string_view head, size_t lineStart) noexcept;
+  bool appendHead(std::string_view bytes) noexcept;
   void moveViews(const char* from, const char* to) noexcept;
   Step readLengthBody(std::string_view input) noexcept;
   Step readChunkedBody(std::string_view input) noexcept;
@@ -166,9 +167,9 @@ class ResponseParser {
   std::optional<uint64_t> contentLength_;
   std::optional<uint32_t> keepAliveSeconds_;
   std::string_view reason_;
-  std::vector<HeaderField> fields_;
+  GrowingArray<HeaderField> fields_;
   // The head so far, when it did not come in one piece; empty otherwise.
-  std::string head_;
+  ByteBuffer head_;
   // Where the line that is being collected begins in head_.
   size_t lineStart_ = 0;
 

@@ -43,12 +43,22 @@ std::string AddressSet::update(Engine& engine, const std::vector<AddressInput>& 
     old.address->pool().drain();
   }
   entries_ = std::move(next);
+  replaceReady(nowMs);
+  return {};
+}
+
+// Here memory may be asked for; indices of before mean nothing any more.
+void AddressSet::replaceReady(uint64_t nowMs) {
   ready_.clear();
   for (uint32_t index = 0; index < entries_.size(); index++) {
     if (entries_[index].ready && entries_[index].weight > 0) ready_.push_back(index);
   }
+  for (std::vector<uint32_t>* list : {&chosen_, &onTrial_, &failing_, &nextChosen_, &weights_}) {
+    list->clear();
+    list->reserve(ready_.size());
+  }
+  choice_.reset();
   classify(nowMs);
-  return {};
 }
 
 void AddressSet::setOnly(Ref<Address> address) {
@@ -59,39 +69,38 @@ void AddressSet::setOnly(Ref<Address> address) {
                       .weight = 1,
                       .ready = true,
                       .recoveredAtMs = 0});
-  ready_ = {0};
-  classify(0);
+  replaceReady(0);
 }
 
 // Sorts the ready addresses into ejected, on trial and chosen. Runs when an address begins or ends
-// to fail, and allocates: failures are rare, and bounded by the time that each keeps an address
-// failing.
+// to fail, and makes a new table of those in the choice; without memory for it the choice stays as
+// it is until another try.
 void AddressSet::classify(uint64_t nowMs) noexcept {
   endEjections(nowMs);
-  std::vector<uint32_t> failing;
+  failing_.clear();
   classifyAtMs_ = kNever;
   for (const uint32_t index : ready_) {
     const PassiveHealth& health = entries_[index].address->health();
     if (!health.isFailing(nowMs)) continue;
-    failing.push_back(index);
+    failing_.push_back(index);
     classifyAtMs_ = std::min(classifyAtMs_, health.failingUntilMs());
   }
-  std::stable_sort(failing.begin(), failing.end(), [this](uint32_t a, uint32_t b) {
+  std::stable_sort(failing_.begin(), failing_.end(), [this](uint32_t a, uint32_t b) {
     return entries_[a].address->health().failingSinceMs() <
            entries_[b].address->health().failingSinceMs();
   });
-  const bool isAllFailing = failing.size() == ready_.size();
+  const bool isAllFailing = failing_.size() == ready_.size();
   const size_t ejectedMax = isAllFailing ? 0 : ready_.size() / 2;
   onTrial_.clear();
-  for (size_t i = 0; i < failing.size(); i++) {
-    Address& address = *entries_[failing[i]].address;
+  for (size_t i = 0; i < failing_.size(); i++) {
+    Address& address = *entries_[failing_[i]].address;
     const bool isEjected = i < ejectedMax;
     address.setEjected(isEjected ? address.health().failingUntilMs() : 0);
     if (!isEjected && !isAllFailing && address.health().isUnreachable()) {
-      onTrial_.push_back(failing[i]);
+      onTrial_.push_back(failing_[i]);
     }
   }
-  choose();
+  if (!choose()) classifyAtMs_ = std::min(classifyAtMs_, nowMs + kClassifyAgainMs);
 }
 
 // Whoever was ejected until now and is not failing any more ramps.
@@ -106,16 +115,21 @@ void AddressSet::endEjections(uint64_t nowMs) noexcept {
   }
 }
 
-void AddressSet::choose() noexcept {
-  chosen_.clear();
-  std::vector<uint32_t> weights;
+// False when there is no memory for the table.
+bool AddressSet::choose() noexcept {
+  nextChosen_.clear();
+  weights_.clear();
   for (const uint32_t index : ready_) {
     if (entries_[index].address->ejectedUntilMs() != 0) continue;
     if (std::find(onTrial_.begin(), onTrial_.end(), index) != onTrial_.end()) continue;
-    chosen_.push_back(index);
-    weights.push_back(entries_[index].weight);
+    nextChosen_.push_back(index);
+    weights_.push_back(entries_[index].weight);
   }
-  choice_ = TwoChoices::build(weights);
+  std::optional<TwoChoices> next = TwoChoices::build(weights_);
+  if (!next && !weights_.empty()) return false;
+  choice_ = std::move(next);
+  chosen_.swap(nextChosen_);
+  return true;
 }
 
 std::optional<uint32_t> AddressSet::pick(Xoshiro256pp& rng, uint64_t nowMs) noexcept {

@@ -91,8 +91,12 @@ class AddressSet final : public RefCounted<AddressSet> {
  private:
   static constexpr uint64_t kNever = std::numeric_limits<uint64_t>::max();
 
+  // When memory was short, how long until another try.
+  static constexpr uint64_t kClassifyAgainMs = 100;
+
+  void replaceReady(uint64_t nowMs);
   void classify(uint64_t nowMs) noexcept;
-  void choose() noexcept;
+  bool choose() noexcept;
   void endEjections(uint64_t nowMs) noexcept;
 
   Protocol protocol_;
@@ -103,6 +107,10 @@ class AddressSet final : public RefCounted<AddressSet> {
   std::vector<uint32_t> chosen_;
   std::vector<uint32_t> onTrial_;
   std::optional<TwoChoices> choice_;
+  // Room for classifying, made when the addresses are: what a request causes must not fail.
+  std::vector<uint32_t> failing_;
+  std::vector<uint32_t> nextChosen_;
+  std::vector<uint32_t> weights_;
   // When the classes are to be looked at again: an address has failed for its time.
   uint64_t classifyAtMs_ = kNever;
   RetryBudget budget_;

@@ -27,6 +27,10 @@ uint32_t numberOf(const Limit& limit) noexcept {
 
 }  // namespace
 
+Gate::Gate(Admission& admission, uint32_t slot) : admission_(admission), slot_(slot) {
+  passedOver_.reserve(admission.limiter_.workers());
+}
+
 Gate::~Gate() {
   admission_.gates_[slot_] = nullptr;
 }
@@ -46,7 +50,12 @@ Admission::~Admission() {
 }
 
 Ref<Gate> Admission::gate(uint32_t slot) {
-  if (gates_.size() <= slot) gates_.resize(slot + size_t{1}, nullptr);
+  if (gates_.size() <= slot) {
+    gates_.resize(slot + size_t{1}, nullptr);
+    // What waits is listed without asking for memory.
+    waiting_.reserve(gates_.capacity());
+    serving_.reserve(gates_.capacity());
+  }
   if (gates_[slot] != nullptr) return Ref<Gate>(gates_[slot]);
   Ref<Gate> made = makeRef<Gate>(*this, slot);
   gates_[slot] = made.get();

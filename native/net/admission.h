@@ -39,7 +39,7 @@ constexpr uint64_t kRescueMs = 40;
 // The worker's side of one limit slot. Shared by the snapshots that name the slot.
 class Gate final : public RefCounted<Gate> {
  public:
-  Gate(Admission& admission, uint32_t slot) noexcept : admission_(admission), slot_(slot) {}
+  Gate(Admission& admission, uint32_t slot);
   ~Gate();
 
   uint32_t slot() const noexcept { return slot_; }
@@ -54,7 +54,7 @@ class Gate final : public RefCounted<Gate> {
   // What a rescue found: the head of another worker that has a place and does not take it.
   uint32_t suspectWorker_ = Limiter::kNobody;
   uint64_t suspectUs_ = 0;
-  // By worker the head that is passed over; empty until the first one is.
+  // By worker the head that is passed over; empty until the first one is, with room for all.
   std::vector<uint64_t> passedOver_;
 };
 
@@ -146,7 +146,8 @@ class Admission final : private IoWatcher, private Timer, private Deferred {
   Loop::Watch* watch_ = nullptr;
   // By limit slot; null where no snapshot and no request names the slot.
   std::vector<Gate*> gates_;
-  // Those where requests of this worker wait, and the same while they are served.
+  // Those where requests of this worker wait, and the same while they are served; with room for all
+  // gates.
   std::vector<Gate*> waiting_;
   std::vector<Ref<Gate>> serving_;
 };

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <new>
+
+#include "net/sys.h"
 
 namespace pointsman {
 
@@ -39,7 +42,10 @@ Engine::Engine(Loop& loop, Xoshiro256pp rng, std::span<char> readBuffer, const C
       control_(control),
       column_(column),
       columns_(columns.empty() ? std::span<const Column>(&column, 1) : columns),
-      admission_(loop_, wheel_, std::move(peers)) {}
+      admission_(loop_, wheel_, std::move(peers)) {
+  sendBuffer_.reserve(sys::kOneSendBytesMax);
+  answerFields_.reserve(kAnswerFieldsBytesMax);
+}
 
 Engine::~Engine() {
   cancelAll();
@@ -50,29 +56,36 @@ void Engine::cancelAll() noexcept {
   for (const auto& exchange : exchanges_) exchange->cancel();
 }
 
-Exchange& Engine::createExchange(uint64_t revision) {
-  Exchange& exchange = takeExchange();
-  column_.header.exchangesLive++;
-  pins_.pin(revision);
-  exchange.revision_ = revision;
-  return exchange;
-}
-
-Exchange& Engine::createLocalExchange() {
-  Exchange& exchange = takeExchange();
-  exchange.revision_ = kNoRevision;
-  return exchange;
-}
-
-Exchange& Engine::takeExchange() {
-  if (freeExchanges_.empty()) {
-    const auto id = static_cast<uint32_t>(exchanges_.size());
-    exchanges_.push_back(std::make_unique<Exchange>(*this, id));
-    return *exchanges_.back();
+Exchange* Engine::createExchange(uint64_t revision) noexcept {
+  Exchange* exchange = takeExchange();
+  if (exchange == nullptr) return nullptr;
+  if (!pins_.pin(revision)) {
+    giveBack(*exchange);
+    return nullptr;
   }
-  const uint32_t id = freeExchanges_.back();
-  freeExchanges_.pop_back();
-  return *exchanges_[id];
+  column_.header.exchangesLive++;
+  exchange->revision_ = revision;
+  return exchange;
+}
+
+Exchange* Engine::createLocalExchange() noexcept {
+  Exchange* exchange = takeExchange();
+  if (exchange != nullptr) exchange->revision_ = kNoRevision;
+  return exchange;
+}
+
+Exchange* Engine::takeExchange() noexcept {
+  if (firstFree_ != nullptr) {
+    return std::exchange(firstFree_, std::exchange(firstFree_->nextFree_, nullptr));
+  }
+  const auto id = static_cast<uint32_t>(exchanges_.size());
+  std::unique_ptr<Exchange> made(new (std::nothrow) Exchange(*this, id));
+  if (made == nullptr || !exchanges_.add(std::move(made))) return nullptr;
+  return exchanges_.back().get();
+}
+
+void Engine::giveBack(Exchange& exchange) noexcept {
+  exchange.nextFree_ = std::exchange(firstFree_, &exchange);
 }
 
 Exchange* Engine::exchange(uint32_t id) noexcept {
@@ -81,7 +94,7 @@ Exchange* Engine::exchange(uint32_t id) noexcept {
 }
 
 void Engine::recycle(Exchange& exchange) noexcept {
-  freeExchanges_.push_back(exchange.id());
+  giveBack(exchange);
   if (exchange.revision_ == kNoRevision) {
     exchange.reset();
     return;
@@ -108,9 +121,13 @@ Engine::Dispatch Engine::dispatch(std::string_view endpoint, std::string_view en
   const EntityTarget* target = entity.empty() ? &routes->pick(rng_.next()) : routes->find(entity);
   if (target == nullptr) return {.refusal = Dispatch::Refusal::kNoEntity, .revision = revision};
   if (target->deployment) return {.revision = revision, .target = target};
-  const auto unavailable = static_cast<uint32_t>(statusOf(Failure::kNoReadyAddress));
-  column_.entities[target->statsSlot].recordAnswer(unavailable, 0, isNative);
+  countUnserved(*target, isNative);
   return {.refusal = Dispatch::Refusal::kNoDeployment, .revision = revision, .target = target};
+}
+
+void Engine::countUnserved(const EntityTarget& target, bool isNative) noexcept {
+  constexpr uint32_t kUnavailable = 503;
+  column_.entities[target.statsSlot].recordAnswer(kUnavailable, 0, isNative);
 }
 
 Ref<AddressSet> Engine::addressSet(const std::string& deployment, Protocol protocol) {

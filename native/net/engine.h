@@ -19,6 +19,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/byte_buffer.h"
+#include "core/growing_array.h"
 #include "core/rng.h"
 #include "core/shared_block.h"
 #include "net/admission.h"
@@ -61,22 +63,25 @@ class Engine {
   std::span<char> readBuffer() const noexcept { return readBuffer_; }
   Column& column() noexcept { return column_; }
   // For what is sent at once; good until the next call of anybody.
-  std::string& sendBuffer() noexcept { return sendBuffer_; }
+  ByteBuffer& sendBuffer() noexcept { return sendBuffer_; }
+  // For the fields of the answer that is handed to a door; good until the next call of anybody. Has
+  // room for all that a parser lets pass.
+  ByteBuffer& answerFields() noexcept { return answerFields_; }
   std::span<const Column> columns() const noexcept { return columns_; }
   Admission& admission() noexcept { return admission_; }
 
   // A free exchange, to be started at once; it counts as dispatched under `revision`. It returns to
-  // the engine by itself after its end.
-  Exchange& createExchange(uint64_t revision);
+  // the engine by itself after its end. nullptr when there is no memory for one more.
+  Exchange* createExchange(uint64_t revision) noexcept;
   // For a request to this worker's own JS: under no revision, and not counted as in flight.
-  Exchange& createLocalExchange();
+  Exchange* createLocalExchange() noexcept;
   // No door is called for any request that is in flight now.
   void cancelAll() noexcept;
   // nullptr unless `id` is a live exchange.
   Exchange* exchange(uint32_t id) noexcept;
 
   // Which served entity gets a request that is dispatched now. `target` is null unless the endpoint
-  // has the entity; with kNoDeployment the request was counted as answered with 503.
+  // has the entity; with kNoDeployment the request was counted as `countUnserved` does.
   struct Dispatch {
     enum class Refusal : uint8_t {
       kNone,
@@ -107,6 +112,8 @@ class Engine {
   // HOT.
   Dispatch dispatch(std::string_view endpoint, std::string_view entity, bool isNative,
                     const Caller& caller) noexcept;
+  // A request that was dispatched and got no exchange, as answered with 503.
+  void countUnserved(const EntityTarget& target, bool isNative) noexcept;
   uint64_t authEpoch() const noexcept { return control_.authEpoch.load(std::memory_order_acquire); }
 
   // The live set of a deployment, made on first use. A protocol of its own makes other request
@@ -142,7 +149,8 @@ class Engine {
 
  private:
   friend class Exchange;
-  Exchange& takeExchange();
+  Exchange* takeExchange() noexcept;
+  void giveBack(Exchange& exchange) noexcept;
   void recycle(Exchange& exchange) noexcept;
   void switchTo(uint64_t revision) noexcept;
   void publishRevisions() noexcept;
@@ -156,9 +164,12 @@ class Engine {
   std::span<const Column> columns_;
   // Before everything that holds gates.
   Admission admission_;
-  std::string sendBuffer_;
-  std::vector<std::unique_ptr<Exchange>> exchanges_;
-  std::vector<uint32_t> freeExchanges_;
+  ByteBuffer sendBuffer_;
+  ByteBuffer answerFields_;
+  // By id; it never shrinks.
+  GrowingArray<std::unique_ptr<Exchange>> exchanges_;
+  // Of exchanges_; the one that was used last comes first.
+  Exchange* firstFree_ = nullptr;
   RevisionPins pins_;
   std::map<std::pair<std::string, Protocol>, Ref<AddressSet>> addressSets_;
   uint64_t activeRevision_ = 0;

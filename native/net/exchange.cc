@@ -1,7 +1,6 @@
 #include "net/exchange.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <ctime>
 
@@ -34,6 +33,7 @@ int statusOf(Failure failure) noexcept {
     case Failure::kConnectFailed:
     case Failure::kConnectTimeout:
     case Failure::kConnectionLimit:
+    case Failure::kOutOfMemory:
       return 503;
     case Failure::kResponseHeaderTimeout:
     case Failure::kTotalTimeout:
@@ -55,7 +55,7 @@ int statusOf(Failure failure) noexcept {
 
 void Exchange::start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& stats,
                      const Limit& limit, const RequestHead& head, std::string_view body,
-                     bool last) {
+                     bool last) noexcept {
   door_ = &door;
   deployment_ = std::move(deployment);
   stats_ = &stats;
@@ -63,20 +63,16 @@ void Exchange::start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& st
   state_ = State::kConnecting;
   startedUs_ = nowUs();
   totalDeadlineMs_ = deployment_->totalMs == 0 ? 0 : engine_.loop().nowMs() + deployment_->totalMs;
-  method_.assign(head.method);
-  query_.assign(deployment_->protocol == Protocol::kMlflow ? std::string_view() : head.query);
-  path_.assign(isLocal() ? head.path : std::string_view());
-  headMethod_ = head.method == "HEAD";
-  isNative_ = head.isNative;
-  idempotent_ = isIdempotent(head.method);
-  chunkedRequest_ = head.contentLength < 0;
-  requestBytesLeft_ = chunkedRequest_ ? 0 : static_cast<uint64_t>(head.contentLength);
-  replayable_ = true;
-  if (!appendRequestFields(head, *deployment_, out_) || !appendBody(body, last)) {
+  copyHead(head);
+  const bool isForwardable =
+      appendRequestFields(head, *deployment_, out_) && appendBody(body, last);
+  if (isOutOfMemory()) {
+    failLater(Failure::kOutOfMemory);
+  } else if (!isForwardable) {
     failLater(Failure::kBadRequest);
-    return;
+  } else {
+    admit(limit);
   }
-  admit(limit);
 }
 
 void Exchange::dispatch() noexcept {
@@ -86,26 +82,19 @@ void Exchange::dispatch() noexcept {
     failLater(Failure::kNoReadyAddress);
     return;
   }
-  useAddress(*picked);
+  if (!useAddress(*picked)) {
+    failLater(Failure::kOutOfMemory);
+    return;
+  }
   attempt();
 }
 
-// The set may change while the exchange lives, so an index into it is good for this moment only.
-void Exchange::useAddress(uint32_t index) noexcept {
-  const AddressSet::Entry& entry = deployment_->addresses->entry(index);
-  address_ = entry.address;
-  prefix_.assign(method_).append(" ").append(isLocal() ? path_ : entry.target);
-  if (!query_.empty()) prefix_.append("?").append(query_);
-  prefix_.append(" HTTP/1.1\r\n").append(entry.hostLine);
-}
-
-// False when every ready address has been tried, or the retry budget is used up.
+// False when every ready address has been tried, or the retry budget or memory is used up.
 bool Exchange::useOtherAddress() noexcept {
-  tried_.push_back(address_);
+  if (!tried_.add(address_)) return false;
   const std::optional<uint32_t> other =
       deployment_->addresses->pickOther(engine_.rng(), tried_, engine_.loop().nowMs());
-  if (other) useAddress(*other);
-  return other.has_value();
+  return other && useAddress(*other);
 }
 
 // Connects to address_, or to another one while that fails at once. What was replayed gets no warm
@@ -169,65 +158,6 @@ void Exchange::armResponseHeader() noexcept {
   armPhase(waitsForClient ? 0 : deployment_->responseHeaderMs);
 }
 
-size_t Exchange::sendBody(std::string_view body, bool last) {
-  if (!live() || requestComplete_ || failLater_ != Failure::kNone) return 0;
-  // Behind a connection that broke it is kept as long as the request may still go to another one.
-  if (sendBroken_ && (headRelayed_ || (wrote_ && !replayable_))) return 0;
-  if (!appendBody(body, last)) {
-    failLater(Failure::kBadRequest);
-    return 0;
-  }
-  if (state_ != State::kConnecting && state_ != State::kQueued) flush();
-  const size_t waiting = waitingBytes();
-  if (waiting > kRequestBufferBytesMax) {
-    doorPaused_ = true;
-  } else if (doorPaused_ && waiting == 0) {
-    // Sent although the door was asked to pause, and all of it is gone: no writable event will
-    // follow.
-    engine_.loop().defer(this);
-  }
-  return waiting;
-}
-
-// False when the body is not as long as was said: what is sent then would be read as another
-// request.
-bool Exchange::appendBody(std::string_view body, bool last) {
-  if (chunkedRequest_) {
-    if (!body.empty()) {
-      appendNumber(out_, body.size(), 16);
-      out_.append("\r\n").append(body).append("\r\n");
-    }
-    if (last) out_.append("0\r\n\r\n");
-  } else {
-    if (body.size() > requestBytesLeft_) return false;
-    requestBytesLeft_ -= body.size();
-    if (last && requestBytesLeft_ > 0) return false;
-    out_.append(body);
-  }
-  requestComplete_ = last;
-  if (out_.size() > kReplayBytesMax) replayable_ = false;
-  return true;
-}
-
-size_t Exchange::waitingBytes() const noexcept {
-  return prefix_.size() - prefixSent_ + out_.size() - outSent_;
-}
-
-ssize_t Exchange::sendWaiting() noexcept {
-  const std::string_view prefix{prefix_.data() + prefixSent_, prefix_.size() - prefixSent_};
-  const std::string_view rest{out_.data() + outSent_, out_.size() - outSent_};
-  const int fd = connection_->fd();
-  if (prefix.empty()) return sys::send(fd, rest.data(), rest.size());
-  if (prefix.size() + rest.size() <= sys::kOneSendBytesMax) {
-    std::string& whole = engine_.sendBuffer();
-    whole.assign(prefix).append(rest);
-    return sys::send(fd, whole.data(), whole.size());
-  }
-  std::array<iovec, 2> parts{
-      {{prefix_.data() + prefixSent_, prefix.size()}, {out_.data() + outSent_, rest.size()}}};
-  return sys::sendParts(fd, parts.data(), parts.size());
-}
-
 void Exchange::flush() noexcept {
   const size_t waitedBefore = waitingBytes();
   while (waitingBytes() > 0 && !sendBroken_) {
@@ -246,7 +176,7 @@ void Exchange::flush() noexcept {
   }
   if (state_ == State::kAwaitingHead && waitingBytes() < waitedBefore) armResponseHeader();
   if (!replayable_ && outSent_ > 0) {
-    out_.erase(0, outSent_);
+    out_.eraseFront(outSent_);
     outSent_ = 0;
   }
   watch();
@@ -327,28 +257,9 @@ void Exchange::feed(char* data, size_t size) noexcept {
       case StepKind::kNeedMore:
         more = false;
         break;
-      case StepKind::kHead: {
-        event.hasHead = true;
-        event.status = static_cast<int>(parser_.status());
-        const std::optional<uint64_t> length = parser_.contentLength();
-        const BodyFraming framing = parser_.framing();
-        event.bodyAllowed = framing != BodyFraming::kNone;
-        const bool counted = framing == BodyFraming::kLength ||
-                             (framing == BodyFraming::kNone && event.status != 204);
-        if (length && counted) event.contentLength = static_cast<int64_t>(*length);
-        answerFields_.clear();
-        if (isLocal()) {
-          appendLocalResponseFields(parser_.fields(), answerFields_);
-        } else if (!appendForwardedResponseFields(parser_.fields(), answerFields_)) {
-          fail(Failure::kBadAnswer);
-          return;
-        }
-        event.fields = answerFields_;
-        status_ = event.status;
-        hasRetryAfter_ = status_ == 503 && hasRetryAfter(parser_.fields());
-        state_ = State::kBody;
+      case StepKind::kHead:
+        if (!takeHead(event)) return;
         break;
-      }
       case StepKind::kBodyData: {
         if (body == nullptr) body = const_cast<char*>(step.body.data());  // NOLINT: our own buffer
         char* end = body + bodyBytes;
@@ -362,7 +273,11 @@ void Exchange::feed(char* data, size_t size) noexcept {
         break;
       case StepKind::kError:
         // What came before the fault is not relayed: the client is told of the failure instead.
-        fail(headRelayed_ ? Failure::kTruncated : Failure::kBadAnswer);
+        if (step.error == ParseError::kOutOfMemory) {
+          fail(Failure::kOutOfMemory);
+        } else {
+          fail(headRelayed_ ? Failure::kTruncated : Failure::kBadAnswer);
+        }
         return;
     }
     input.remove_prefix(step.consumed);
@@ -382,6 +297,35 @@ void Exchange::feed(char* data, size_t size) noexcept {
     armPhase(deployment_->bodyIdleMs);
   }
   door_->onAnswer(*this, event);
+}
+
+// False: the exchange has failed.
+bool Exchange::takeHead(AnswerEvent& event) noexcept {
+  event.hasHead = true;
+  event.status = static_cast<int>(parser_.status());
+  const std::optional<uint64_t> length = parser_.contentLength();
+  const BodyFraming framing = parser_.framing();
+  event.bodyAllowed = framing != BodyFraming::kNone;
+  const bool counted =
+      framing == BodyFraming::kLength || (framing == BodyFraming::kNone && event.status != 204);
+  if (length && counted) event.contentLength = static_cast<int64_t>(*length);
+  ByteBuffer& fields = engine_.answerFields();
+  fields.clear();
+  if (isLocal()) {
+    appendLocalResponseFields(parser_.fields(), fields);
+  } else if (!appendForwardedResponseFields(parser_.fields(), fields)) {
+    fail(Failure::kBadAnswer);
+    return false;
+  }
+  if (fields.failed()) {
+    fail(Failure::kOutOfMemory);
+    return false;
+  }
+  event.fields = fields;
+  status_ = event.status;
+  hasRetryAfter_ = status_ == 503 && hasRetryAfter(parser_.fields());
+  state_ = State::kBody;
+  return true;
 }
 
 // The replica's side is closed, by FIN or, `broken`, by an error.
@@ -519,8 +463,7 @@ void Exchange::reset() noexcept {
   deployment_.reset();
   address_.reset();
   // Capacity stays for the next request, but not that of a large one.
-  if (out_.capacity() > kKeptBytesMax) out_ = std::string();
-  if (answerFields_.capacity() > kKeptBytesMax) answerFields_ = std::string();
+  if (out_.capacity() > kKeptBytesMax) out_.release();
   out_.clear();
   prefix_.clear();
   prefixSent_ = outSent_ = 0;

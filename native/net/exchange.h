@@ -16,6 +16,9 @@
 // while the whole request is still held (kReplayBytesMax). Never after a timeout. How every attempt
 // went is reported to the address set, once (verdict.h).
 //
+// Memory may run out at any step: the exchange then fails with kOutOfMemory or, where it was about
+// to make another attempt, with what ended the one before.
+//
 // Calls from the door never call the door back: what they cause is reported in the next turn of the
 // loop.
 // Thread: the loop's. Owned by the engine, which recycles it after Done.
@@ -23,11 +26,11 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <vector>
 
+#include "core/byte_buffer.h"
 #include "core/entity_stats.h"
+#include "core/growing_array.h"
 #include "http1/response_parser.h"
 #include "net/admission.h"
 #include "net/connection_pool.h"
@@ -45,6 +48,8 @@ constexpr size_t kRequestBufferBytesMax = size_t{128} * 1024;
 constexpr size_t kReplayBytesMax = size_t{64} * 1024;
 // Bytes read from a replica at once; also the most that one answer event carries.
 constexpr size_t kReadBufferBytes = size_t{128} * 1024;
+// What the fields of an answer may take that the parser has passed, written as "name: value\r\n".
+constexpr size_t kAnswerFieldsBytesMax = kResponseHeadBytesMax + kResponseFieldsMax;
 // Reads per readable event, so that one fast stream does not starve the others.
 constexpr int kReadsPerEventMax = 4;
 
@@ -54,7 +59,7 @@ enum class Failure : uint8_t {
   kNoReadyAddress = 1,         // 503
   kConnectFailed = 2,          // 503: every address tried refused or was unreachable
   kConnectTimeout = 3,         // 503
-  kConnectionLimit = 4,        // 503: descriptors, memory or kConnectionsPerAddressMax
+  kConnectionLimit = 4,        // 503: descriptors, ports or kConnectionsPerAddressMax
   kClosedBeforeAnswer = 5,     // 502
   kBadAnswer = 6,              // 502: not HTTP/1.x as RFC 9112 has it
   kResponseHeaderTimeout = 7,  // 504
@@ -62,6 +67,7 @@ enum class Failure : uint8_t {
   kTruncated = 9,              // the answer broke off in its body
   kBodyIdleTimeout = 10,       // no byte of the body for body_idle_ms
   kBadRequest = 11,            // 400: fields that cannot be forwarded
+  kOutOfMemory = 12,           // 503: the worker has no memory for the request
   // 429: no place under a limit and no queue; a full queue; no place in queueMs.
   kDeploymentLimit = 20,
   kDeploymentQueueFull = 21,
@@ -111,9 +117,9 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred, 
   // `stats` and `limit` are the served entity's; `stats` outlives the exchange. Everything in
   // `head` is copied.
   void start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& stats, const Limit& limit,
-             const RequestHead& head, std::string_view body, bool last);
+             const RequestHead& head, std::string_view body, bool last) noexcept;
   // Answers the bytes that wait for the replica; past kRequestBufferBytesMax the door should pause.
-  size_t sendBody(std::string_view body, bool last);
+  size_t sendBody(std::string_view body, bool last) noexcept;
   void pauseAnswer() noexcept;
   void resumeAnswer() noexcept;
   // The client is gone. No call to the door follows.
@@ -131,17 +137,20 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred, 
   void onDeferred() noexcept override;
   void onAdmitted() noexcept override;
 
-  void admit(const Limit& entityLimit);
+  void copyHead(const RequestHead& head) noexcept;
+  bool isOutOfMemory() const noexcept;
+  void admit(const Limit& entityLimit) noexcept;
   void dispatch() noexcept;
   void attempt() noexcept;
-  void useAddress(uint32_t index) noexcept;
+  bool useAddress(uint32_t index) noexcept;
   bool useOtherAddress() noexcept;
   void beginSending() noexcept;
-  bool appendBody(std::string_view body, bool last);
+  bool appendBody(std::string_view body, bool last) noexcept;
   void flush() noexcept;
   ssize_t sendWaiting() noexcept;
   size_t waitingBytes() const noexcept;
   void feed(char* data, size_t size) noexcept;
+  bool takeHead(AnswerEvent& event) noexcept;
   void onClosed(bool broken) noexcept;
   bool retry() noexcept;
   void fail(Failure failure) noexcept;
@@ -191,18 +200,19 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred, 
   // Holds the address beyond a change of the set.
   Ref<Address> address_;
   // Addresses that failed; held, so that a new one never looks like an old one.
-  std::vector<Ref<Address>> tried_;
+  GrowingArray<Ref<Address>> tried_;
   ResponseParser parser_;
-  std::string method_;
-  std::string query_;
+  ByteBuffer method_;
+  ByteBuffer query_;
   // Of a local deployment's requests only; others go to the address's own target.
-  std::string path_;
+  ByteBuffer path_;
   // Request line and Host of this attempt; the rest of the request, the same for every attempt.
-  std::string prefix_;
-  std::string out_;
+  ByteBuffer prefix_;
+  ByteBuffer out_;
   size_t prefixSent_ = 0;
   size_t outSent_ = 0;
-  std::string answerFields_;
+  // In the engine's list of free ones.
+  Exchange* nextFree_ = nullptr;
 };
 
 }  // namespace pointsman

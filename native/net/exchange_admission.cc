@@ -4,7 +4,7 @@
 
 namespace pointsman {
 
-void Exchange::admit(const Limit& entityLimit) {
+void Exchange::admit(const Limit& entityLimit) noexcept {
   const Admission::Outcome outcome =
       engine_.admission().request(*this, entityLimit, deployment_->limit, deployment_->queueMax);
   switch (outcome) {

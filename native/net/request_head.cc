@@ -43,7 +43,7 @@ bool setsField(std::string_view lines, std::string_view name) noexcept {
 
 // Removes the lines of `out` whose field `lines` sets too. In place: lines only move towards the
 // front.
-void removeFieldsSetBy(std::string_view lines, std::string& out) {
+void removeFieldsSetBy(std::string_view lines, ByteBuffer& out) {
   if (lines.empty()) return;
   std::string_view rest = out;
   size_t kept = 0;
@@ -53,7 +53,7 @@ void removeFieldsSetBy(std::string_view lines, std::string& out) {
     std::memmove(out.data() + kept, line.data(), line.size());
     kept += line.size();
   }
-  out.resize(kept);
+  out.truncate(kept);
 }
 
 }  // namespace
@@ -63,14 +63,14 @@ bool isIdempotent(std::string_view method) noexcept {
          method == "OPTIONS" || method == "TRACE";
 }
 
-void appendNumber(std::string& out, uint64_t value, int base) {
+void appendNumber(ByteBuffer& out, uint64_t value, int base) {
   std::array<char, 24> digits{};
   const auto end = std::to_chars(digits.begin(), digits.end(), value, base);
-  out.append(digits.data(), static_cast<size_t>(end.ptr - digits.data()));
+  out.append({digits.data(), static_cast<size_t>(end.ptr - digits.data())});
 }
 
 bool appendRequestFields(const RequestHead& head, const DeploymentSpec& deployment,
-                         std::string& out) {
+                         ByteBuffer& out) {
   out.clear();
   if (deployment.protocol == Protocol::kLocal) {
     if (!appendLocalRequestFields(head.fields, out)) return false;

@@ -6,9 +6,9 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 
+#include "core/byte_buffer.h"
 #include "net/deployment.h"
 
 namespace pointsman {
@@ -34,13 +34,14 @@ struct RequestHead {
 // RFC 9110, 9.2.2: may be sent twice without doing more than once.
 bool isIdempotent(std::string_view method) noexcept;
 
-void appendNumber(std::string& out, uint64_t value, int base);
+void appendNumber(ByteBuffer& out, uint64_t value, int base);
 
 // Appends the fields and the empty line. Our own fields come after the client's, so that no
 // Connection option takes one away; the deployment's come last and replace what stands before them
 // under the same name, so that no client sets one. Exactly one framing field, or none for a request
-// without a body. False, with `out` in any state, when the client's fields cannot be forwarded.
+// without a body. False, with `out` in any state, when the client's fields cannot be forwarded;
+// whether there was memory, `out` knows.
 [[nodiscard]] bool appendRequestFields(const RequestHead& head, const DeploymentSpec& deployment,
-                                       std::string& out);
+                                       ByteBuffer& out);
 
 }  // namespace pointsman

@@ -9,20 +9,24 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
+
+#include "core/growing_array.h"
 
 namespace pointsman {
 
 class RevisionPins {
  public:
-  // `revision` is not less than that of any pin before.
-  void pin(uint64_t revision) {
+  // `revision` is not less than that of any pin before. False when there is no memory; nothing is
+  // pinned then.
+  [[nodiscard]] bool pin(uint64_t revision) noexcept {
     if (pins_.empty() || (pins_.back().revision != revision && pins_.back().requests > 0)) {
-      pins_.push_back({revision, 0});
+      if (!pins_.add({.revision = revision, .requests = 0})) return false;
     }
     pins_.back().revision = revision;
     pins_.back().requests++;
+    return true;
   }
 
   // The last pin stays although nothing needs it: pinning and unpinning under one revision then
@@ -32,7 +36,9 @@ class RevisionPins {
         std::lower_bound(pins_.begin(), pins_.end(), revision,
                          [](const Pin& pin, uint64_t wanted) { return pin.revision < wanted; });
     found->requests--;
-    while (pins_.size() > 1 && pins_.front().requests == 0) pins_.pop_front();
+    size_t done = 0;
+    while (done + 1 < pins_.size() && pins_[done].requests == 0) done++;
+    pins_.removeFirst(done);
   }
 
   // Oldest revision in flight, or `otherwise`.
@@ -52,7 +58,7 @@ class RevisionPins {
     uint32_t requests;
   };
   // Ends are added and taken; a pin in the middle that has no requests waits for its elders.
-  std::deque<Pin> pins_;
+  GrowingArray<Pin> pins_;
 };
 
 }  // namespace pointsman

@@ -36,6 +36,7 @@ Verdict verdictOf(Failure failure, bool waitsForClient) noexcept {
     case Failure::kNoReadyAddress:
     case Failure::kConnectionLimit:
     case Failure::kBadRequest:
+    case Failure::kOutOfMemory:
       return Verdict::kNone;
   }
   return Verdict::kNone;
@@ -45,9 +46,10 @@ Failure failureOfConnect(int error) noexcept {
   switch (error) {
     case ETIMEDOUT:
       return Failure::kConnectTimeout;
+    case ENOMEM:
+      return Failure::kOutOfMemory;
     case EMFILE:
     case ENFILE:
-    case ENOMEM:
     case ENOBUFS:
     case EAGAIN:
     case EADDRNOTAVAIL:

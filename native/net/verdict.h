@@ -31,8 +31,8 @@ Verdict verdictOf(int status, bool hasRetryAfter) noexcept;
 // Of a failure. `waitsForClient`: everything that the client sent was passed on, and more is due.
 Verdict verdictOf(Failure failure, bool waitsForClient) noexcept;
 
-// Of a connection that did not come about. What this machine lacks (descriptors, memory, ports) is
-// kConnectionLimit, and no fault of the address.
+// Of a connection that did not come about. What this machine lacks is kConnectionLimit
+// (descriptors, ports) or kOutOfMemory, and no fault of the address.
 Failure failureOfConnect(int error) noexcept;
 
 bool hasRetryAfter(std::span<const HeaderField> fields) noexcept;

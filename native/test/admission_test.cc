@@ -5,6 +5,7 @@
 #include <string>
 
 #include "test/check.h"
+#include "test/counting_new.h"
 #include "test/net/limit_workers.h"
 
 namespace {
@@ -257,6 +258,8 @@ void passesOverAWorkerThatStands() {
   CHECK(ask(runs, holder) == Outcome::kAdmitted);
   CHECK(ask(stopped, oldest) == Outcome::kQueued);
   usleep(2);
+  // Waiting and passing over ask for no memory, which might not be there.
+  const uint64_t allocations = allocationCount;
   CHECK(ask(runs, next) == Outcome::kQueued);
   CHECK(ask(runs, later) == Outcome::kQueued);
   runs.end(holder);
@@ -264,6 +267,7 @@ void passesOverAWorkerThatStands() {
   CHECK(!next.isAdmitted());
   loop.advance(2 * kRescueMs + 2 * kTickMs);
   CHECK(next.isAdmitted());
+  CHECK_EQUAL(allocationCount, allocations);
   // From then on without delay.
   runs.end(next);
   loop.settle();

@@ -106,7 +106,8 @@ int main() {
       started = std::chrono::steady_clock::now();
     }
     for (int one = 0; one < 2; one++) {
-      relay.engine->createExchange(1).start(door, relay.spec, relay.stats, limit, head, body, true);
+      relay.engine->createExchange(1)->start(door, relay.spec, relay.stats, limit, head, body,
+                                             true);
     }
     CHECK_EQUAL(relay.column->limits[0].waiting.load(), 1U);
     while (door.ends + door.failures < i + 2) relay.loop.turn(100);

@@ -1,8 +1,11 @@
 // Which revisions are in flight: the rule by which counters' slots are given to others.
 #include "net/revision_pins.h"
 
+#include <cerrno>
+
 #include "net/sharded_map.h"
 #include "test/check.h"
+#include "test/failing_new.h"
 
 namespace pointsman {
 namespace {
@@ -15,10 +18,10 @@ struct Named final : public RefCounted<Named> {
 void oldestFollowsTheRequests() {
   RevisionPins pins;
   CHECK_EQUAL(pins.oldest(9), 9U);
-  pins.pin(1);
-  pins.pin(1);
-  pins.pin(3);
-  pins.pin(4);
+  CHECK(pins.pin(1));
+  CHECK(pins.pin(1));
+  CHECK(pins.pin(3));
+  CHECK(pins.pin(4));
   CHECK_EQUAL(pins.oldest(9), 1U);
   CHECK_EQUAL(pins.heldBeside(4), 2U);
   // Out of order: a young one ends before its elders.
@@ -32,14 +35,29 @@ void oldestFollowsTheRequests() {
   CHECK_EQUAL(pins.oldest(9), 9U);
   CHECK_EQUAL(pins.heldBeside(4), 0U);
   // The pin that was kept is used again for another revision.
-  pins.pin(12);
+  CHECK(pins.pin(12));
   CHECK_EQUAL(pins.oldest(12), 12U);
+}
+
+void pinsWhatItCan() {
+  RevisionPins pins;
+  for (uint64_t revision = 1; revision <= 8; revision++) CHECK(pins.pin(revision));
+  test::setFault("allocation", 1, ENOMEM);
+  CHECK(pins.pin(8));
+  CHECK(!pins.pin(9));
+  test::clearFaults();
+  CHECK_EQUAL(pins.heldBeside(9), 8U);
+  CHECK(pins.pin(9));
+  for (uint64_t revision = 1; revision <= 9; revision++) pins.unpin(revision);
+  CHECK_EQUAL(pins.oldest(100), 8U);
+  pins.unpin(8);
+  CHECK_EQUAL(pins.oldest(100), 100U);
 }
 
 void manyRevisionsLeaveNothing() {
   RevisionPins pins;
   for (uint64_t revision = 1; revision <= 100'000; revision++) {
-    pins.pin(revision);
+    CHECK(pins.pin(revision));
     if (revision > 3) pins.unpin(revision - 3);
     CHECK(pins.heldBeside(0) <= 3);
   }
@@ -68,6 +86,7 @@ void aChangeOfOneCopyLeavesTheOther() {
 
 int main() {
   pointsman::oldestFollowsTheRequests();
+  pointsman::pinsWhatItCan();
   pointsman::manyRevisionsLeaveNothing();
   pointsman::aChangeOfOneCopyLeavesTheOther();
   return pointsman::test::finishChecks();

@@ -36,6 +36,7 @@ export const FailureCode = {
   TRUNCATED: 9,
   BODY_IDLE_TIMEOUT: 10,
   BAD_REQUEST: 11,
+  OUT_OF_MEMORY: 12,
   DEPLOYMENT_LIMIT: 20,
   DEPLOYMENT_QUEUE_FULL: 21,
   DEPLOYMENT_QUEUE_TIMEOUT: 22,
@@ -59,6 +60,8 @@ export const StartRefusal = {
   FORBIDDEN: -7,
   /** By this URL the endpoint takes only tokens that name it. */
   ROUTE_TOKEN: -8,
+  /** The worker has no memory for one more; the picked entity is named in `dispatched`. */
+  OUT_OF_MEMORY: -9,
 } as const;
 
 /**

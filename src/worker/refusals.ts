@@ -137,6 +137,11 @@ const REFUSALS = {
     message: 'The request head is larger than data_plane.max_header_bytes ({headLimit})',
     status: 431,
   },
+  outOfMemory: {
+    code: 'TEMPORARILY_UNAVAILABLE',
+    message: 'There is no memory for the request now',
+    retryAfterS: AGAIN_RETRY_S,
+  },
 } as const satisfies Record<string, RefusalEntry>;
 
 /** No place under a limit; places become free all the time. */
@@ -191,6 +196,8 @@ export function failureRefusal(failure: number): Refusal {
     case FailureCode.TOTAL_TIMEOUT:
     case FailureCode.BODY_IDLE_TIMEOUT:
       return 'replicaTimeout';
+    case FailureCode.OUT_OF_MEMORY:
+      return 'outOfMemory';
     case FailureCode.BAD_REQUEST:
       return 'fieldsRefused';
     case FailureCode.DEPLOYMENT_LIMIT:

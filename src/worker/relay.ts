@@ -139,7 +139,8 @@ export class Relay {
       return;
     }
     this.#ids.revision = dispatched[0] ?? 0;
-    if (id >= 0 || id === StartRefusal.NO_DEPLOYMENT) {
+    const isPicked = id === StartRefusal.NO_DEPLOYMENT || id === StartRefusal.OUT_OF_MEMORY;
+    if (id >= 0 || isPicked) {
       this.#ids.servedModel = this.#door.entityName(dispatched[1] ?? 0);
     }
     if (id < 0) {
@@ -321,6 +322,8 @@ export class Relay {
         return refusalError('routeToken', this.#path);
       case StartRefusal.NO_SNAPSHOT:
         return refusalError('noConfiguration');
+      case StartRefusal.OUT_OF_MEMORY:
+        return refusalError('outOfMemory');
       default:
         return refusalError('noReadyAddress');
     }

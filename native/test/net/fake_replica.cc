@@ -112,11 +112,13 @@ void ReplicaConnection::readOn() {
 }
 
 void ReplicaConnection::onIo(uint32_t events) noexcept {
+  const FaultsSuspended own;
   if ((events & kReadable) != 0 && isReading_) readSome();
   if (isOpen()) play();
 }
 
 void ReplicaConnection::onDeferred() noexcept {
+  const FaultsSuspended own;
   if (isOpen()) play();
 }
 
@@ -277,6 +279,7 @@ size_t FakeReplica::requestCount() const {
 }
 
 void FakeReplica::onIo(uint32_t /*events*/) noexcept {
+  const FaultsSuspended own;
   const int fd = accept4(listenFd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) return;
   loop_.readAgain(watch_);

@@ -9,12 +9,12 @@ namespace pointsman::test {
 namespace {
 
 // One thread, one fault at a time: a program of tests has no use for more.
-std::string_view faultyCall;  // NOLINT: a test's state
-uint32_t faultNth = 0;        // NOLINT
-uint32_t calls = 0;           // NOLINT
-int faultError = 0;           // NOLINT
-bool isFaultLasting = false;  // NOLINT
-uint32_t suspensions = 0;     // NOLINT
+std::string_view faultyCall;            // NOLINT: a test's state
+uint32_t faultNth = 0;                  // NOLINT
+uint32_t calls = 0;                     // NOLINT
+int faultError = 0;                     // NOLINT
+bool isFaultLasting = false;            // NOLINT
+thread_local uint32_t suspensions = 0;  // NOLINT: loops of several threads watch
 
 }  // namespace
 
@@ -37,6 +37,18 @@ FaultsSuspended::FaultsSuspended() {
 
 FaultsSuspended::~FaultsSuspended() {
   suspensions--;
+}
+
+FaultsResumed::FaultsResumed() : suspensions_(suspensions) {
+  suspensions = 0;
+}
+
+FaultsResumed::~FaultsResumed() {
+  suspensions = suspensions_;
+}
+
+bool areFaultsOn() {
+  return !faultyCall.empty() && suspensions == 0;
 }
 
 uint32_t faultCalls() {

@@ -10,6 +10,7 @@
 
 #include "net/sys.h"
 #include "test/check.h"
+#include "test/net/faults.h"
 
 namespace pointsman::test {
 
@@ -19,7 +20,7 @@ RefusalTexts refusalTexts() {
   RefusalTexts texts;
   constexpr std::array<int, kRefusals> kStatuses{400, 501, 501, 401, 401, 403, 403, 503, 404, 404,
                                                  405, 413, 503, 408, 408, 503, 503, 504, 400, 502,
-                                                 503, 500, 429, 429, 429, 429, 429, 429, 431};
+                                                 503, 500, 429, 429, 429, 429, 429, 429, 431, 503};
   for (size_t index = 0; index < kRefusals; index++) {
     texts[index].status = kStatuses[index];
     texts[index].code = "CODE_" + std::to_string(index);
@@ -201,7 +202,10 @@ int FrontKit::connect() noexcept {
 void FrontKit::onUnknownToken(uint32_t connection, uint32_t generation,
                               std::string_view authorization) noexcept {
   tokensAsked++;
-  waiting.push_back({connection, generation, authorization == kGoodToken});
+  {
+    const FaultsSuspended own;
+    waiting.push_back({connection, generation, authorization == kGoodToken});
+  }
   if (verdict == Verdict::kAtOnce) judgeAll();
 }
 
@@ -213,9 +217,14 @@ void FrontKit::judgeAll() {
       front->reject(connection, generation, Refusal::kUnauthenticated);
       continue;
     }
-    tokens.insert(kGoodToken, control.authEpoch.load(), 0, {});
+    rememberGoodToken();
     front->admit(connection, generation);
   }
+}
+
+void FrontKit::rememberGoodToken() {
+  const FaultsSuspended own;
+  tokens.insert(kGoodToken, control.authEpoch.load(), 0, {});
 }
 
 std::vector<Answer> FrontKit::ask(std::string_view bytes, size_t answers) {

@@ -91,6 +91,7 @@ class FrontKit final : private Connector, private FrontHost {
   std::vector<Answer> ask(std::string_view bytes, size_t answers = 1);
   // The verdict on every token that waits for one.
   void judgeAll();
+  void rememberGoodToken();
   // Nothing is in flight, and only the replicas' own watches and idle connections are left.
   void checkQuiet();
 

@@ -5,10 +5,12 @@
 #include <filesystem>
 
 #include "test/check.h"
+#include "test/net/faults.h"
 
 namespace pointsman::test {
 
 Client* RecordingDoor::clientOf(Exchange& exchange) {
+  const FaultsSuspended own;
   CHECK(!isInCall_);
   const auto found = clients_.find(exchange.id());
   if (!CHECK(found != clients_.end())) return nullptr;
@@ -16,8 +18,21 @@ Client* RecordingDoor::clientOf(Exchange& exchange) {
 }
 
 void RecordingDoor::bind(Exchange& exchange, Client& client) {
+  const FaultsSuspended own;
   client.exchange = &exchange;
   clients_[exchange.id()] = &client;
+}
+
+void RecordingDoor::record(Client& client, const AnswerEvent& event) {
+  const FaultsSuspended own;
+  if (event.hasHead) {
+    client.heads++;
+    client.status = event.status;
+    client.contentLength = event.contentLength;
+    client.bodyAllowed = event.bodyAllowed;
+    client.fields = event.fields;
+  }
+  client.body.append(event.body);
 }
 
 void RecordingDoor::onAnswer(Exchange& exchange, const AnswerEvent& event) noexcept {
@@ -26,14 +41,7 @@ void RecordingDoor::onAnswer(Exchange& exchange, const AnswerEvent& event) noexc
   client->events++;
   CHECK_EQUAL(client->ends + client->failures, 0U);
   CHECK(event.hasHead || client->heads == 1);
-  if (event.hasHead) {
-    client->heads++;
-    client->status = event.status;
-    client->contentLength = event.contentLength;
-    client->bodyAllowed = event.bodyAllowed;
-    client->fields = event.fields;
-  }
-  client->body.append(event.body);
+  record(*client, event);
   client->eventBytesMax = std::max(client->eventBytesMax, event.body.size());
   if (event.end) {
     client->ends++;
@@ -103,9 +111,14 @@ void Relay::setTargets(const std::vector<Target>& targets) {
 }
 
 Client& Relay::start(const Request& request) {
-  Client& client = clients_.emplace_back();
-  Exchange& exchange = engine->createExchange(1);
-  door.bind(exchange, client);
+  Client& client = newClient();
+  Exchange* exchange = engine->createExchange(1);
+  if (exchange == nullptr) {
+    client.failures++;
+    client.failure = Failure::kOutOfMemory;
+    return client;
+  }
+  door.bind(*exchange, client);
   const RequestHead head{.method = request.method,
                          .query = request.query,
                          .fields = request.fields,
@@ -115,9 +128,14 @@ Client& Relay::start(const Request& request) {
                                               ? static_cast<int64_t>(request.body.size())
                                               : request.contentLength};
   door.setInCall(true);
-  exchange.start(door, spec, stats, entityLimit, head, request.body, request.last);
+  exchange->start(door, spec, stats, entityLimit, head, request.body, request.last);
   door.setInCall(false);
   return client;
+}
+
+Client& Relay::newClient() {
+  const FaultsSuspended own;
+  return clients_.emplace_back();
 }
 
 size_t Relay::sendBody(Client& client, std::string_view body, bool last) {

@@ -60,6 +60,7 @@ class RecordingDoor final : public Door {
 
  private:
   Client* clientOf(Exchange& exchange);
+  static void record(Client& client, const AnswerEvent& event);
 
   std::map<uint32_t, Client*> clients_;
   bool isInCall_ = false;
@@ -119,6 +120,7 @@ class Relay {
   Limit entityLimit;
 
   void setTargets(const std::vector<Target>& targets);
+  // Over at once when there is no exchange to be had.
   Client& start(const Request& request = {});
   size_t sendBody(Client& client, std::string_view body, bool last);
   void cancel(Client& client);
@@ -138,6 +140,8 @@ class Relay {
   ConnectionPool& pool(size_t index = 0) { return address(index).pool(); }
 
  private:
+  Client& newClient();
+
   std::deque<Client> clients_;
   // Slot of every address that was ever a target, so that no two share one.
   std::map<std::string, uint32_t> slots_;
