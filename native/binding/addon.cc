@@ -5,6 +5,7 @@
 #include "binding/addon_data.h"
 #include "binding/descriptors.h"
 #include "binding/engine_binding.h"
+#include "binding/processes.h"
 #include "binding/scheduling.h"
 #include "binding/shared_block.h"
 #include "binding/sockets.h"
@@ -30,6 +31,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   pointsman::defineSharedBlock(env, exports);
   pointsman::defineDescriptors(env, exports);
   pointsman::defineSockets(env, exports);
+  pointsman::defineProcesses(env, exports);
   pointsman::defineScheduling(env, exports);
   return exports;
 }

@@ -3,10 +3,16 @@
 
 #include <napi.h>
 
+#include <memory>
+
+#include "binding/nursery.h"
+
 namespace pointsman {
 
 struct AddonData {
   Napi::FunctionReference sharedBlock;
+  // Null until it is asked for.
+  std::unique_ptr<Nursery> nursery;
 };
 
 }  // namespace pointsman

@@ -5,8 +5,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+
+#include "binding/addon_data.h"
 
 namespace pointsman {
 
@@ -25,42 +28,59 @@ struct SchedulingAttributes {
 };
 static_assert(sizeof(SchedulingAttributes) == 48, "SCHED_ATTR_SIZE_VER0");
 
-constexpr uint64_t kNsPerMs = 1'000'000;
+constexpr uint64_t kNsPerUs = 1'000;
+constexpr uint64_t kResetOnFork = 1;
+constexpr int32_t kNiceMax = 19;
 
-// A policy that an operator chose, such as a real-time one, is left alone; so is the nice value.
-bool setSlice(pid_t thread, uint64_t sliceNs) {
+// `thread` 0: the one that calls. A policy that an operator chose, such as a real-time one, is left
+// alone.
+template <class Change>
+bool changeScheduling(pid_t thread, Change change) {
   SchedulingAttributes attributes{};
   if (syscall(SYS_sched_getattr, thread, &attributes, sizeof attributes, 0) != 0) return false;
   if (attributes.policy != SCHED_OTHER && attributes.policy != SCHED_BATCH) return false;
-  attributes.flags = 0;
-  attributes.runtimeNs = sliceNs;
+  change(attributes);
   return syscall(SYS_sched_setattr, thread, &attributes, 0) == 0;
 }
 
-bool setSliceOfAllThreads(uint64_t sliceNs) {
+// yieldToWorkers(sliceUs, niceAdded)
+Napi::Value yieldToWorkers(const Napi::CallbackInfo& info) {
+  const uint64_t sliceNs = info[0].As<Napi::Number>().Uint32Value() * kNsPerUs;
+  const int32_t added = info[1].As<Napi::Number>().Int32Value();
+  const Nursery* nursery = info.Env().GetInstanceData<AddonData>()->nursery.get();
   DIR* threads = opendir("/proc/self/task");
-  if (threads == nullptr) return false;
-  bool all = true;
-  while (const dirent* entry = readdir(threads)) {
+  bool all = threads != nullptr;
+  while (threads != nullptr) {
+    const dirent* entry = readdir(threads);
+    if (entry == nullptr) break;
     const auto thread = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10));
-    if (thread > 0) all = setSlice(thread, sliceNs) && all;
+    if (thread <= 0 || (nursery != nullptr && thread == nursery->threadId())) continue;
+    all = changeScheduling(thread,
+                           [sliceNs, added](SchedulingAttributes& attributes) {
+                             attributes.runtimeNs = sliceNs;
+                             attributes.nice = std::min(attributes.nice + added, kNiceMax);
+                           }) &&
+          all;
   }
-  closedir(threads);
-  return all;
+  if (threads != nullptr) closedir(threads);
+  return Napi::Boolean::New(info.Env(), all);
 }
 
-// setTimeSlice(ms, allThreads)
-Napi::Value setTimeSlice(const Napi::CallbackInfo& info) {
-  const uint64_t sliceNs = info[0].As<Napi::Number>().Uint32Value() * kNsPerMs;
-  const bool all = info[1].As<Napi::Boolean>().Value();
-  const bool taken = all ? setSliceOfAllThreads(sliceNs) : setSlice(0, sliceNs);
+// runAtOnce(sliceUs)
+Napi::Value runAtOnce(const Napi::CallbackInfo& info) {
+  const uint64_t sliceNs = info[0].As<Napi::Number>().Uint32Value() * kNsPerUs;
+  const bool taken = changeScheduling(0, [sliceNs](SchedulingAttributes& attributes) {
+    attributes.runtimeNs = sliceNs;
+    attributes.flags |= kResetOnFork;
+  });
   return Napi::Boolean::New(info.Env(), taken);
 }
 
 }  // namespace
 
 void defineScheduling(Napi::Env env, Napi::Object exports) {
-  exports.Set("setTimeSlice", Napi::Function::New<setTimeSlice>(env, "setTimeSlice"));
+  exports.Set("yieldToWorkers", Napi::Function::New<yieldToWorkers>(env, "yieldToWorkers"));
+  exports.Set("runAtOnce", Napi::Function::New<runAtOnce>(env, "runAtOnce"));
 }
 
 }  // namespace pointsman

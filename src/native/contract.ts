@@ -235,9 +235,31 @@ export interface Addon extends SharedBlockAddon {
   lockFile(path: string): number;
   closeDescriptor(descriptor: number): void;
   /**
-   * How long this thread, or every thread of the process, runs before the kernel looks for one that waits, in ms; 0:
-   * the kernel's own. Threads and processes that are started later inherit it. What wakes up with a shorter slice
-   * runs at once. False: not taken, with another policy or in a sandbox; a kernel older than 6.12 takes it for nothing.
+   * Makes the thread that starts processes; it keeps the priority that the caller has now. `spawnProcess` makes it
+   * when it was not asked for.
    */
-  setTimeSlice(ms: number, allThreads: boolean): boolean;
+  openNursery(): void;
+  /**
+   * Starts a process and answers its id; waits for that, some milliseconds. `arguments`: path of the program first;
+   * `environment`: NAME=value, all there is. Its standard input is empty, its output is that of this process, and
+   * it gets copies of `descriptors` as 3 and following. `onExit` is called once, later; until then the id is nobody
+   * else's. Keeps the event loop alive until then. Throws an Error with `code` (EAGAIN, ...).
+   */
+  spawnProcess(
+    arguments_: readonly string[],
+    environment: readonly string[],
+    descriptors: readonly number[],
+    onExit: (code: number | null, signal: number | null) => void,
+  ): number;
+  /**
+   * Of all threads of this process but the nursery: time slice in µs, and how much nicer they become. Threads that are
+   * started later inherit it. False: not taken by all, for another policy or in a sandbox. A kernel older than 6.12
+   * knows no slices.
+   */
+  yieldToWorkers(sliceUs: number, niceAdded: number): boolean;
+  /**
+   * Of the calling thread: a time slice in µs, the kernel's shortest is 100, so that it interrupts what has a longer one.
+   * Threads that it starts later have the kernel's own again. False as above.
+   */
+  runAtOnce(sliceUs: number): boolean;
 }

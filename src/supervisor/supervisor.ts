@@ -61,10 +61,12 @@ const MODE_NAMES = ['native', 'guarded', 'js'] as const;
 /** Workers that die again and again while the daemon starts make the start fail after this time. */
 const START_TIMEOUT_MS = 30_000;
 /**
- * Time slice of the supervisor. The share of a core that it gets is what it was, but a worker that wakes up while a
- * change is being made runs at once instead of after a millisecond or two.
+ * Every thread of the supervisor runs with less priority than the workers, so that one that wakes up while a change is
+ * being made runs at once instead of after a millisecond or two (native/binding/scheduling.h). On a core that workers
+ * keep busy it is left a quarter against one, which a change of 1 to 3 ms can live with.
  */
-const TIME_SLICE_MS = 20;
+const NICE_ADDED = 5;
+const TIME_SLICE_US = 20_000;
 
 export class Supervisor implements DataPlane {
   readonly #options: SupervisorOptions;
@@ -91,8 +93,9 @@ export class Supervisor implements DataPlane {
   constructor(options: SupervisorOptions) {
     const { addon, config, logger } = options;
     this.#options = options;
-    if (!addon.setTimeSlice(TIME_SLICE_MS, true)) {
-      logger.info('the time slice stays as it is: changes may delay requests on the same core');
+    addon.openNursery();
+    if (!addon.yieldToWorkers(TIME_SLICE_US, NICE_ADDED)) {
+      logger.info('the priority stays as it is: changes may delay requests on the same core');
     }
     const memory = addon.createSharedBlock(workerCount(config.data_plane.workers));
     this.#block = memory.block;
@@ -300,6 +303,7 @@ export class Supervisor implements DataPlane {
     const { config, logger, logReadable } = this.#options;
     for (const [slot, sockets] of this.#listeners.socketsBySlot.entries()) {
       const worker = new WorkerSlot({
+        addon: this.#options.addon,
         entry: spawnEntry(),
         launch: {
           slot,

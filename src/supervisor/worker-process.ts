@@ -8,12 +8,14 @@
  * Messages go through one stream socket and are answered in order, so the n-th `prepared` answers the n-th
  * `prepare`: an answer that comes after its time can never be taken for that of a later one.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
 import type { Logger } from 'pino';
 import type { WorkerStatus } from '../control/control-plane.js';
 import type { ControlChannel } from '../control/control-socket.js';
 import type { Envelope } from '../control/messages.js';
 import { WORKER_LAUNCH_VARIABLE, type WorkerLaunch } from '../control/worker-launch.js';
+import { messageOf } from '../core/errors.js';
+import type { Addon } from '../native/contract.js';
+import { Child } from './child.js';
 import type { BoundSocket } from './listeners.js';
 import { RespawnPolicy } from './respawn.js';
 import { startTimeOf, type WorkerRecord } from './worker-file.js';
@@ -26,6 +28,7 @@ const START_TIMEOUT_MS = 30_000;
 const DRAIN_GRACE_MS = 1_000;
 
 export interface SlotOptions {
+  readonly addon: Pick<Addon, 'spawnProcess'>;
   /** Arguments of node that start a worker. */
   readonly entry: readonly string[];
   /** Without what the slot decides itself. */
@@ -60,7 +63,7 @@ interface AwaitedAnswer {
 export class WorkerSlot {
   readonly #options: SlotOptions;
   readonly #policy = new RespawnPolicy();
-  #process: ChildProcess | null = null;
+  #process: Child | null = null;
   #startTime: number | null = null;
   #spawnedAt = 0;
   #channel: ControlChannel | null = null;
@@ -125,7 +128,7 @@ export class WorkerSlot {
 
   /** Starts the process; it says hello on the control socket by itself. */
   spawn(): void {
-    const { entry, launch, memoryDescriptors, wakeDescriptors, sockets } = this.#options;
+    const { addon, entry, launch, memoryDescriptors, wakeDescriptors, sockets } = this.#options;
     const { logger, onSpawn } = this.#options;
     this.#state = 'STARTING';
     this.#stillMs = 0;
@@ -137,20 +140,25 @@ export class WorkerSlot {
       listeners: sockets.length,
     };
     const listening = sockets.map(({ descriptor }) => descriptor);
-    const inherited = [...memoryDescriptors, ...wakeDescriptors, ...listening];
-    const child = spawn(process.execPath, entry, {
-      stdio: ['ignore', 'inherit', 'inherit', ...inherited],
-      env: { ...environmentOfWorkers(), [WORKER_LAUNCH_VARIABLE]: JSON.stringify(worker) },
-    });
-    this.#process = child;
-    this.#startTime = child.pid === undefined ? null : startTimeOf(child.pid);
-    child.once('error', (error) => {
-      logger.error({ slot: launch.slot, error: error.message }, 'worker cannot be started');
-      if (child.pid === undefined) this.#ended(child, null, null);
-    });
-    child.once('exit', (code, signal) => {
-      this.#ended(child, code, signal);
-    });
+    const descriptors = [...memoryDescriptors, ...wakeDescriptors, ...listening];
+    const variables = {
+      ...environmentOfWorkers(),
+      [WORKER_LAUNCH_VARIABLE]: JSON.stringify(worker),
+    };
+    try {
+      const child = new Child(addon, { arguments: entry, environment: variables, descriptors });
+      this.#process = child;
+      this.#startTime = startTimeOf(child.pid);
+      child.onceExited((code, signal) => {
+        if (this.#process === child) this.#ended(child.pid, code, signal);
+      });
+    } catch (error) {
+      logger.error({ slot: launch.slot, error: messageOf(error) }, 'worker cannot be started');
+      // Later, as the end of a process comes: whoever called may not be ready for it.
+      setImmediate(() => {
+        this.#ended(null, null, null);
+      });
+    }
     onSpawn();
   }
 
@@ -216,10 +224,10 @@ export class WorkerSlot {
         resolve(outcome);
       };
       const settle = (outcome: PrepareOutcome): void => {
-        if ((outcome.kind !== 'gone' && outcome.kind !== 'died') || hasExited(child))
+        if ((outcome.kind !== 'gone' && outcome.kind !== 'died') || child.hasExited)
           finish(outcome);
         else {
-          child.once('exit', () => {
+          child.onceExited(() => {
             finish(outcome);
           });
         }
@@ -297,8 +305,7 @@ export class WorkerSlot {
     this.#process?.kill('SIGKILL');
   }
 
-  #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
-    if (this.#process !== child) return;
+  #ended(pid: number | null, code: number | null, signal: NodeJS.Signals | null): void {
     const { logger, onExit } = this.#options;
     this.#process = null;
     this.#state = 'DEAD';
@@ -309,7 +316,7 @@ export class WorkerSlot {
     const now = performance.now();
     const wasDegraded = this.#policy.degraded;
     const delayMs = this.#policy.died(now, now - this.#spawnedAt, signal);
-    logger.error({ slot: this.slot, pid: child.pid, code, signal, delayMs }, 'worker died');
+    logger.error({ slot: this.slot, pid, code, signal, delayMs }, 'worker died');
     if (this.#policy.degraded && !wasDegraded) {
       logger.error({ slot: this.slot }, 'native crashes: the slot goes on without the fast path');
     }
@@ -327,10 +334,6 @@ export class WorkerSlot {
     for (const awaited of this.#awaited.splice(0)) awaited.settle({ kind: 'died' });
     channel?.close();
   }
-}
-
-function hasExited(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null;
 }
 
 /** A worker relays what strangers send: it has no use for the secrets of the supervisor's variables. */

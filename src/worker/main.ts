@@ -36,6 +36,8 @@ import { TokenDesk } from './token-desk.js';
 import { createApp } from './uws.js';
 
 const BEAT_MS = 100;
+/** The shortest that the kernel gives. */
+const TIME_SLICE_US = 100;
 /** More than the front adds to a head that it hands to the JS door, which may hold every field three times over. */
 const FRONT_FIELDS_BYTES = 1_024;
 const FRONT_FIELDS_FACTOR = 3;
@@ -58,8 +60,8 @@ let accepting = false;
 let orphaned = false;
 
 const addon = loadAddon();
-// The supervisor's is inherited, and stays that of the threads that compile and collect garbage.
-addon.setTimeSlice(0, false);
+// The loop's only: threads that verify tokens, compile or collect garbage must not interrupt it.
+addon.runAtOnce(TIME_SLICE_US);
 const block = addon.openSharedBlock(CONTROL_PAGE_DESCRIPTOR, COLUMNS_DESCRIPTOR);
 const door = new Door(addon, block, slot, wakeDescriptors, () => {
   // Nothing is accepted before the setup has come.

@@ -7,6 +7,7 @@ import pino from 'pino';
 import t, { type Test } from 'tap';
 import { ControlChannel } from '../../../src/control/control-socket.js';
 import { encodeFrame, type Envelope } from '../../../src/control/messages.js';
+import { loadAddon } from '../../../src/native/addon.js';
 import { HEARTBEAT_TIMEOUT_MS, WorkerSlot } from '../../../src/supervisor/worker-process.js';
 
 const LOOK_MS = 250;
@@ -25,6 +26,7 @@ async function startTalk(t: Test): Promise<Talk> {
   const folder = mkdtempSync(path.join(tmpdir(), 'pm-slot-'));
   let onExit: () => void = () => undefined;
   const slot = new WorkerSlot({
+    addon: loadAddon(),
     entry: ['-e', 'setInterval(() => {}, 1000)'],
     launch: { slot: 0, stateDir: folder, logLevel: 'info', logReadable: false },
     memoryDescriptors: [2, 2],
