@@ -5,7 +5,7 @@
  * through an open descriptor of its directory.
  */
 import { openSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import { encodeFrame, FrameReader, type Envelope } from './messages.js';
 
@@ -27,19 +27,48 @@ export function unixSocketPath(file: string): string {
   return `/proc/self/fd/${String(directory)}/${path.basename(file)}`;
 }
 
+/** More than the frame of a change; a larger one comes in parts. */
+const READ_BYTES = 64 * 1024;
+
 export class ControlChannel {
   readonly #socket: Socket;
 
-  /** `onClose` is called once, whoever closed and why. */
-  constructor(socket: Socket, onEnvelope: (envelope: Envelope) => void, onClose: () => void) {
+  /** `onClose` is called once, whoever closed and why. `onEnvelope` null: what comes is read elsewhere. */
+  constructor(
+    socket: Socket,
+    onEnvelope: ((envelope: Envelope) => void) | null,
+    onClose: () => void,
+  ) {
     this.#socket = socket;
-    const reader = new FrameReader(onEnvelope);
-    socket.on('data', (chunk: Buffer) => {
-      reader.push(chunk);
-    });
+    if (onEnvelope !== null) {
+      const reader = new FrameReader(onEnvelope);
+      socket.on('data', (chunk: Buffer) => {
+        reader.push(chunk);
+      });
+    }
     // 'close' follows and tells.
     socket.on('error', () => undefined);
     socket.on('close', onClose);
+  }
+
+  /**
+   * One end of a connection that this process makes. Its bytes do not pass through a stream: a worker's loop has no time
+   * for that.
+   */
+  static open(
+    path: string,
+    onEnvelope: (envelope: Envelope) => void,
+    onClose: () => void,
+  ): ControlChannel {
+    const reader = new FrameReader(onEnvelope);
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    const take = (bytes: number): boolean => {
+      // A copy: the next read writes to the buffer again.
+      reader.push(Buffer.from(buffer.subarray(0, bytes)));
+      return true;
+    };
+    const socket = connect({ path, onread: { buffer, callback: take } });
+    return new ControlChannel(socket, null, onClose);
   }
 
   /** Lost silently when the other end is gone: `onClose` tells of that. */

@@ -1,9 +1,11 @@
 /**
  * The worker's end of control.sock. It outlives a supervisor: when the connection is lost, it is tried again ten
  * times a second for as long as the state directory is there.
+ *
+ * What comes is acted on one envelope per turn of the loop, a turn after it was decoded: requests wait for one of these
+ * steps, not for all.
  */
 import { statSync } from 'node:fs';
-import { connect } from 'node:net';
 import { ControlChannel, controlSocketPath } from '../control/control-socket.js';
 import type { Envelope, Hello } from '../control/messages.js';
 
@@ -25,6 +27,8 @@ export class ControlLink {
   readonly #path: string;
   readonly #directory: string;
   #channel: ControlChannel;
+  /** Decoded and not acted on. */
+  #inbox: Envelope[] = [];
 
   constructor(options: ControlLinkOptions) {
     this.#options = options;
@@ -40,7 +44,12 @@ export class ControlLink {
 
   #connect(): ControlChannel {
     const { hello, onEnvelope, onLost } = this.#options;
-    const channel = new ControlChannel(connect(this.#path), onEnvelope, () => {
+    const receive = (envelope: Envelope): void => {
+      if (this.#inbox.push(envelope) === 1) setImmediate(this.#takeNext);
+    };
+    const channel = ControlChannel.open(this.#path, receive, () => {
+      // Of a supervisor that is gone; nothing of it must come behind what the next one says.
+      for (const envelope of this.#inbox.splice(0)) onEnvelope(envelope);
       onLost();
       setTimeout(() => {
         this.#retry();
@@ -49,6 +58,12 @@ export class ControlLink {
     channel.send({ hello });
     return channel;
   }
+
+  readonly #takeNext = (): void => {
+    const envelope = this.#inbox.shift();
+    if (this.#inbox.length > 0) setImmediate(this.#takeNext);
+    if (envelope !== undefined) this.#options.onEnvelope(envelope);
+  };
 
   #retry(): void {
     if (identityOf(this.#options.stateDir) === this.#directory) this.#channel = this.#connect();

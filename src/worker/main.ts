@@ -183,7 +183,11 @@ function prepare(delta: SnapshotDelta): void {
   } catch (thrown) {
     error = messageOf(thrown);
   }
-  link.send({ prepared: { revision: delta.revision, error } });
+  const { revision } = delta;
+  // In the next turn, so that requests wait for one half only.
+  setImmediate(() => {
+    link.send({ prepared: { revision, error } });
+  });
 }
 
 /** The first revision is named by the shared memory: the door opens. Later ones need no word. */
