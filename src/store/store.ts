@@ -148,6 +148,8 @@ export class Store {
   readonly #selectRecords: Database.Statement<[RecordKind], StoredRecord>;
   readonly #selectOne: Database.Statement<[RecordKind, string], { json: string }>;
   readonly #commit: (change: StoreCommit) => number;
+  /** As on disk: nobody else writes to the file. */
+  #revision: number;
   /** Compiled once each: a change runs some ten statements. */
   readonly #statements = new Map<string, Database.Statement>();
 
@@ -159,6 +161,7 @@ export class Store {
     this.#selectOne = db.prepare('SELECT json FROM records WHERE kind = ? AND name = ?');
     const write = db.transaction((change: StoreCommit) => this.#write(change));
     this.#commit = (change) => write.immediate(change);
+    this.#revision = this.#readRevision();
   }
 
   /**
@@ -186,11 +189,7 @@ export class Store {
 
   /** Number of the newest persisted revision. */
   get revision(): number {
-    const row = this.#prepared<[], { value: number }>(
-      "SELECT value FROM meta WHERE key = 'revision'",
-    ).get();
-    if (row === undefined) throw new Error('store: no revision counter');
-    return row.value;
+    return this.#revision;
   }
 
   /** All records of a kind in order of name. */
@@ -203,7 +202,8 @@ export class Store {
    * given.
    */
   commit(change: StoreCommit): number {
-    return this.#commit(change);
+    this.#revision = this.#commit(change);
+    return this.#revision;
   }
 
   /** The newest revisions first. */
@@ -282,6 +282,14 @@ export class Store {
         prune.run(endpointId, version - CONFIGS_KEPT - 1);
       }
     }
+  }
+
+  #readRevision(): number {
+    const row = this.#prepared<[], { value: number }>(
+      "SELECT value FROM meta WHERE key = 'revision'",
+    ).get();
+    if (row === undefined) throw new Error('store: no revision counter');
+    return row.value;
   }
 
   #nextRevision(input: RevisionInput): number {
