@@ -56,6 +56,8 @@ export function createAdminApp(
 ): FastifyInstance {
   const app = Fastify({
     loggerInstance: options.logger,
+    // One logger for all calls: every line says the call's id itself.
+    childLoggerFactory: (logger) => logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: ADMIN_BODY_BYTES_MAX,
     genReqId: () => randomUUID(),
