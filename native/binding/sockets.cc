@@ -13,6 +13,7 @@
 #include <string>
 
 #include "binding/errno.h"
+#include "net/socket_buffers.h"
 
 namespace pointsman {
 
@@ -36,6 +37,8 @@ int openListener(const addrinfo& address, bool shared, int backlog, const char*&
     ok = bind(fd, address.ai_addr, address.ai_addrlen) == 0;
   }
   if (ok) {
+    // Inherited by what is accepted.
+    boundKernelBuffers(fd);
     call = "listen";
     ok = listen(fd, backlog) == 0;
   }

@@ -10,6 +10,7 @@
 
 #include "net/address.h"
 #include "net/engine.h"
+#include "net/socket_buffers.h"
 #include "net/sys.h"
 
 namespace pointsman {
@@ -127,6 +128,7 @@ int ConnectionPool::openSocket() noexcept {
   if (family != AF_UNIX) {
     const int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    boundKernelBuffers(fd);
   }
   address_.stats().connects++;
   const int result = sys::connect(fd, address_.socketAddress(), address_.socketAddressBytes());

@@ -1,10 +1,14 @@
-/** Clients that stop reading, or leave, in the middle of large answers: 200 of the one kind, 1,000 of the other. */
-import { connect, type Socket } from 'node:net';
+/**
+ * Clients that stop reading, or leave, in the middle of large answers: 200 of the one kind, 1,000 of the other. How much a
+ * side may send that the other does not take, in either direction.
+ */
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { Crowd, serve } from './crowd.js';
 import { residentMiB, type TestDaemon } from './harness.js';
 import { until } from './live.js';
 import { descriptorsOf, quantile } from './process-stats.js';
+import { Pump, queuesOf } from './socket-queues.js';
 import { ok, post, startWireReplica, valuesOf } from './wire.js';
 
 const MIB = 1024 * 1024;
@@ -17,6 +21,11 @@ const CANCEL_MS_MAX = 200;
 /** Bound of what is held back per connection, both directions. */
 const KIB_PER_CONNECTION_MAX = 256;
 const READ_AGAIN = 20;
+const HUGE_BYTES = 50 * MIB;
+/** Of an answer, in the daemon and in the kernel: what a client that takes nothing lets a replica send. */
+const ANSWER_HELD_BYTES_MAX = MIB;
+/** Nothing has moved for so long: nothing will. */
+const STILL_MS = 1_000;
 const DESCRIPTORS_SLACK = 3;
 const INVOKE = '/serving-endpoints/s/invocations';
 
@@ -161,3 +170,78 @@ t.test(`${String(ABORTS)} clients leave in the middle of an answer`, async (t) =
   const most = (ABORTS_AT_ONCE * KIB_PER_CONNECTION_MAX) / 1_024;
   t.ok(grown < most, `grew by ${grown.toFixed(1)} of ${most.toFixed(0)} MiB`);
 });
+
+/** The daemon before a replica that is `serveOne`, with settings. */
+async function startBefore(
+  t: Test,
+  serveOne: (socket: Socket) => unknown,
+  flags: Readonly<Record<string, string>>,
+): Promise<TestDaemon> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
+    socket.on('error', () => undefined);
+    sockets.add(socket);
+    serveOne(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+  return serve(t, { urls: [url], health: { type: 'tcp', interval_ms: 60_000 }, flags });
+}
+
+/** The same for a request, which passes the engine twice where JS relays it. */
+const DOORS = [
+  { mode: 'native', flags: {}, requestHeldBytesMax: MIB },
+  { mode: 'guarded', flags: { 'data-plane-fast-path': 'false' }, requestHeldBytesMax: 2 * MIB },
+];
+
+for (const { mode, flags, requestHeldBytesMax } of DOORS) {
+  t.test(`a replica is stopped by a client that stops reading 50 MB, ${mode}`, async (t) => {
+    const answers: { socket: Socket; pump: Pump }[] = [];
+    const answerHuge = (socket: Socket): void => {
+      socket.resume().once('data', () => {
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${String(HUGE_BYTES)}\r\n\r\n`);
+        answers.push({ socket, pump: new Pump(socket, HUGE_BYTES) });
+      });
+    };
+    const daemon = await startBefore(t, answerHuge, flags);
+    const client = open(t, daemon, 'huge').pause();
+    await until(() => (answers[0]?.pump.idleMs ?? 0) > STILL_MS);
+    for (const { socket, pump } of answers) {
+      const left = pump.taken - queuesOf(socket).unacknowledged;
+      const held = left - queuesOf(client).unread;
+      t.comment(`${String(left >> 10)} KiB left the replica, ${String(held >> 10)} KiB are held`);
+      t.ok(held <= ANSWER_HELD_BYTES_MAX, 'within a MiB');
+      t.ok(held > 0, 'the client is what stops it');
+    }
+    t.equal(answers.length, 1);
+  });
+
+  t.test(`a client is stopped by a replica that does not read 50 MB, ${mode}`, async (t) => {
+    const sockets: Socket[] = [];
+    const daemon = await startBefore(t, (socket) => sockets.push(socket), {
+      ...flags,
+      'data-plane-max-request-bytes': String(HUGE_BYTES),
+    });
+    const client = connect({ port: daemon.dataPort, host: '127.0.0.1' });
+    client.on('error', () => undefined);
+    t.teardown(() => client.destroy());
+    client.write(
+      `POST ${INVOKE} HTTP/1.1\r\nHost: router\r\nContent-Length: ${String(HUGE_BYTES)}\r\n` +
+        `Authorization: Bearer ${daemon.queryToken}\r\n\r\n`,
+    );
+    const pump = new Pump(client, HUGE_BYTES);
+    await until(() => pump.idleMs > STILL_MS);
+    const left = pump.taken - queuesOf(client).unacknowledged;
+    // Probes have connections too, on which nothing waits.
+    const unread = sockets.reduce((sum, socket) => sum + queuesOf(socket).unread, 0);
+    t.comment(
+      `${String(left >> 10)} KiB left the client, ${String((left - unread) >> 10)} KiB are held`,
+    );
+    t.ok(left - unread <= requestHeldBytesMax, `within ${String(requestHeldBytesMax / MIB)} MiB`);
+    t.ok(unread > 0 && left > unread, 'the replica is what stops it');
+  });
+}
