@@ -31,6 +31,7 @@ const CLIENT = path.join(BENCH, 'load', 'client.cc');
 /** Name of a program: its sources. */
 const PROGRAMS = {
   stub: [path.join(BENCH, 'stub', 'stub.cc')],
+  crowd: [path.join(BENCH, 'load', 'crowd.cc'), CLIENT],
   generator: [path.join(BENCH, 'load', 'generator.cc'), CLIENT],
   sse_client: [path.join(BENCH, 'load', 'sse_client.cc'), CLIENT],
 };

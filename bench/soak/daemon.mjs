@@ -79,13 +79,14 @@ export class SoakDaemon {
   }
 }
 
-/** Descriptors and resident MiB of a process; null when it has ended. */
+/** Descriptors and resident MiB, now and at most so far, of a process; null when it has ended. */
 export function figuresOf(pid) {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     return {
       descriptors: readdirSync(`/proc/${pid}/fd`).length,
       residentMiB: Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1_024,
+      peakMiB: Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1_024,
     };
   } catch {
     return null;
