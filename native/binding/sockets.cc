@@ -37,7 +37,8 @@ int openListener(const addrinfo& address, bool shared, int backlog, const char*&
     ok = bind(fd, address.ai_addr, address.ai_addrlen) == 0;
   }
   if (ok) {
-    boundClientBuffers(fd);
+    // Inherited by what is accepted.
+    boundKernelBuffers(fd);
     call = "listen";
     ok = listen(fd, backlog) == 0;
   }

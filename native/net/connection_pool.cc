@@ -170,7 +170,7 @@ int ConnectionPool::openSocket() noexcept {
   if (family != AF_UNIX) {
     const int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    boundReplicaBuffers(fd);
+    boundKernelBuffers(fd);
   }
   address_.stats().connects++;
   const int result = sys::connect(fd, address_.socketAddress(), address_.socketAddressBytes());

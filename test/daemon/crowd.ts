@@ -61,11 +61,11 @@ export class Caller {
   readonly #head: string;
   #wire: WireClient | null = null;
 
-  constructor(t: Test, daemon: TestDaemon) {
+  constructor(t: Test, daemon: TestDaemon, path = INVOKE) {
     this.#t = t;
     this.#port = daemon.dataPort;
     this.#head =
-      `POST ${INVOKE} HTTP/1.1\r\nHost: router\r\nContent-Length: 2\r\n` +
+      `POST ${path} HTTP/1.1\r\nHost: router\r\nContent-Length: 2\r\n` +
       `Authorization: Bearer ${daemon.queryToken}\r\n`;
   }
 

@@ -12,8 +12,9 @@ import { createInterface } from 'node:readline';
 import type { Test } from 'tap';
 import { projectFile } from '../unit/project-file.js';
 import { SecretWatch } from './secret-watch.js';
+import { SLOWNESS } from './slowness.js';
 
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 20_000 * SLOWNESS;
 
 export interface DaemonOptions {
   /** Settings as flags, e.g. `{ 'auth-mode': 'disabled' }`. */

@@ -19,9 +19,10 @@ import {
   workersOf,
   type WorkerView,
 } from './live.js';
+import { SLOWNESS } from './slowness.js';
 import { post, WireClient } from './wire.js';
 
-const RESPAWN_MS = 1_000;
+const RESPAWN_MS = 1_000 * SLOWNESS;
 
 async function requestsTotal(daemon: TestDaemon): Promise<number> {
   const { text } = await daemon.admin('GET', '/metrics');
