@@ -69,7 +69,7 @@ async function run(options) {
       ? { cases: [], failures: [] }
       : await runScenarios(measurable, options, cores);
   warnings.push(...disturbances(cases));
-  const micro = isMicroWanted ? await runMicro(cores.proxy, options.rounds, say) : [];
+  const micro = isMicroWanted ? await runMicroOrFail(cores.proxy, options.rounds, failures) : [];
   const result = {
     format: FORMAT,
     started_at: new Date(started).toISOString(),
@@ -113,6 +113,18 @@ async function runScenarios(scenarios, options, cores) {
   } finally {
     issuer?.remove();
     await stub.stop();
+  }
+}
+
+/** What was measured before must not be lost to a program that cannot be built. */
+async function runMicroOrFail(core, rounds, failures) {
+  try {
+    return await runMicro(core, rounds, say);
+  } catch (error) {
+    if (!(error instanceof BenchError)) throw error;
+    say(`  ${MICRO}: FAILED: ${error.message}`);
+    failures.push({ scenario: MICRO, target: pointsman.name, message: error.message });
+    return [];
   }
 }
 

@@ -16,9 +16,10 @@
 
 namespace pointsman::sys {
 
-#ifdef POINTSMAN_FAULTS
-// Test builds only: an errno to fail with, or 0. Defined by the test.
+// An errno to fail with, or 0. Defined by the kit of the tests, which benches link as well; called
+// here in test builds only.
 int faultOf(const char* call) noexcept;
+#ifdef POINTSMAN_FAULTS
 #define POINTSMAN_FAULT(call)      \
   if (int fault = faultOf(call)) { \
     errno = fault;                 \
