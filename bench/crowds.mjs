@@ -69,6 +69,8 @@ const CROWDS = {
     kind: 'aborts',
     connections: 64,
     total: ABORTS,
+    // Enough to be in the middle of; more would keep the replica busy on the load's core.
+    endpoint: 'medium',
     kibMax: 256,
     check: ({ left }) => (left < ABORTS ? `only ${left} came to leave` : null),
   },
@@ -92,13 +94,12 @@ await runMain(async () => {
   const daemon = new SoakDaemon();
   const rows = [];
   try {
-    const replica = start('the stub replica', programs.stub, ['a:bytes=64', 'b:bytes=10485760'], {
-      cores: cores.replica,
-    });
+    const answers = ['a:bytes=64', 'b:bytes=1572864', 'b:bytes=10485760'];
+    const replica = start('the stub replica', programs.stub, answers, { cores: cores.replica });
     const [line] = await replica.prints(/\{"ports":.*\}/);
-    const [small, large] = JSON.parse(line).ports;
+    const [small, medium, large] = JSON.parse(line).ports;
     await daemon.start(1);
-    await configure(daemon, { small, large });
+    await configure(daemon, { small, medium, large });
     const [{ pid }] = await daemon.workers();
     pin(daemon.pid, cores.support);
     pin(pid, cores.proxy);
@@ -140,7 +141,7 @@ function readOptions() {
 }
 
 async function configure(daemon, ports) {
-  const entities = { small: 'a', large: 'b' };
+  const entities = { small: 'a', medium: 'b', large: 'b' };
   await daemon.admin('PATCH', '/api/2.0/pointsman/manifest?wait=all', {
     deployments: Object.entries(ports).map(([name, port]) => ({
       name,
@@ -187,7 +188,7 @@ async function generate({ daemon, programs, cores, options }, seconds) {
 async function besideCrowd(setting, crowd) {
   const { daemon, programs, cores, options } = setting;
   const durationMs = options.seconds * 1_000 + OUTLAST_MS;
-  const args = clientArgs(daemon, 'large', {
+  const args = clientArgs(daemon, crowd.endpoint ?? 'large', {
     connections: crowd.connections,
     'duration-ms': durationMs,
     ...(crowd.total === undefined ? {} : { rate: Math.ceil(crowd.total / options.seconds) }),
