@@ -25,6 +25,15 @@ import {
 } from './trust.js';
 import type { VerifyReply, VerifyTask } from './verifier-thread.js';
 
+const REQUIRE_FLAG = '--experimental-require-module';
+/**
+ * piscina loads the thread's module by require() first. Where that takes an ES module, Node ends the whole process when the
+ * thread is ended in the middle of it ("IsGraphAsync must be used on an instantiated module"); import() does not.
+ */
+const LOAD_BY_IMPORT = process.allowedNodeEnvironmentFlags.has(REQUIRE_FLAG)
+  ? ['--no-experimental-require-module']
+  : [];
+
 /** Tokens under way at once; one more is answered `busy`. */
 export const TOKENS_UNDER_WAY_MAX = 1024;
 /** Tokens of one hand-over. Larger ones gain nothing and let a lone token wait longer. */
@@ -229,7 +238,7 @@ export class VerifierPool {
       recordTiming: false,
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB_MAX },
       // Threads need nothing of the process's arguments and variables, which may hold secrets.
-      execArgv: [],
+      execArgv: LOAD_BY_IMPORT,
       env: {},
     });
     threads.on('error', (error: unknown) => {
