@@ -15,7 +15,7 @@ struct Loop::Watch {
   uint32_t wanted = 0;
   uint32_t mask = 0;
   bool isLevel = false;
-  // What lies behind (kMoreBehind) was told while nobody wanted to read.
+  // The kernel told of more behind (kMoreBehind): the next reading is followed by another one.
   bool isMoreOwed = false;
   // nullptr once unwatched.
   IoWatcher* watcher = nullptr;
