@@ -6,6 +6,7 @@
 #include "binding/core_dumps.h"
 #include "binding/descriptors.h"
 #include "binding/engine_binding.h"
+#include "binding/heap.h"
 #include "binding/processes.h"
 #include "binding/scheduling.h"
 #include "binding/shared_block.h"
@@ -35,6 +36,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   pointsman::defineProcesses(env, exports);
   pointsman::defineScheduling(env, exports);
   pointsman::defineCoreDumps(env, exports);
+  pointsman::defineHeap(env, exports);
   return exports;
 }
 

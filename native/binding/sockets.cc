@@ -38,7 +38,7 @@ int openListener(const addrinfo& address, bool shared, int backlog, const char*&
   }
   if (ok) {
     // Inherited by what is accepted.
-    boundKernelBuffers(fd);
+    boundListener(fd);
     call = "listen";
     ok = listen(fd, backlog) == 0;
   }

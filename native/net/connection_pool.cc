@@ -46,6 +46,16 @@ void Connection::onIo(uint32_t events) noexcept {
   }
 }
 
+ssize_t Connection::receive(std::span<char> buffer) noexcept {
+  const ssize_t got = sys::recv(fd_, buffer.data(), buffer.size(), 0);
+  if (got > 0) receivedBytes_ += static_cast<size_t>(got);
+  if (receivedBytes_ >= kBytesPerWindowLook) [[unlikely]] {
+    receivedBytes_ = 0;
+    boundGrownWindow(fd_);
+  }
+  return got;
+}
+
 bool Connection::holdsBytes() const noexcept {
   char byte = 0;
   const ssize_t got = sys::recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -170,7 +180,7 @@ int ConnectionPool::openSocket() noexcept {
   if (family != AF_UNIX) {
     const int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    boundKernelBuffers(fd);
+    boundUnsent(fd);
   }
   address_.stats().connects++;
   const int result = sys::connect(fd, address_.socketAddress(), address_.socketAddressBytes());

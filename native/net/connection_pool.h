@@ -19,8 +19,11 @@
 // Thread: the loop's. The pool owns its connections.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "net/loop.h"
 #include "net/timer_wheel.h"
@@ -59,6 +62,8 @@ class Connection final : public IoWatcher, private Timer, private Deferred {
   bool reused() const noexcept { return exchangesDone_ > 0; }
   // Events reported to the user while Busy. A busy connection starts with kReadable.
   void watchFor(uint32_t events) noexcept;
+  // As recv(2), for the user of a busy connection.
+  ssize_t receive(std::span<char> buffer) noexcept;
   // The user leaves more to read than it took.
   void readAgain() noexcept;
 
@@ -76,6 +81,8 @@ class Connection final : public IoWatcher, private Timer, private Deferred {
   State state_ = State::kConnecting;
   uint32_t watched_ = 0;
   uint32_t exchangesDone_ = 0;
+  // Since the last look at how far the kernel has let the window grow.
+  size_t receivedBytes_ = 0;
   Loop::Watch* watch_ = nullptr;
   // Borrowed; null unless Connecting or Busy.
   ConnectionUser* user_ = nullptr;

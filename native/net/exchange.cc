@@ -219,7 +219,7 @@ void Exchange::resumeAnswer() noexcept {
 void Exchange::onReadable() noexcept {
   const std::span<char> buffer = engine_.readBuffer();
   for (int reads = 0; reads < kReadsPerEventMax; reads++) {
-    const ssize_t got = sys::recv(connection_->fd(), buffer.data(), buffer.size(), 0);
+    const ssize_t got = connection_->receive(buffer);
     // Once sending failed nothing more is expected than what had come before.
     if (got < 0 && sys::isWouldBlock(errno) && !sendBroken_) return;
     if (got <= 0) {

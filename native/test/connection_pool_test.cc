@@ -5,9 +5,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <deque>
+#include <string>
+#include <vector>
 
+#include "net/socket_buffers.h"
 #include "test/check.h"
 #include "test/net/faults.h"
 #include "test/net/relay.h"
@@ -285,6 +289,39 @@ void watchesWhatIsAsked() {
   test.relay.pool().release(*connection, false, 0);
 }
 
+int windowBytes(int fd) {
+  int doubled = 0;
+  socklen_t size = sizeof doubled;
+  CHECK_EQUAL(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &doubled, &size), 0);
+  return doubled / 2;
+}
+
+// The kernel makes it as large for a connection that is read fast.
+void boundsGrownWindow() {
+  PoolTest test;
+  User user;
+  Connection* connection = test.connect(user);
+  const int grown = 2 * kReplicaWindowBytesMax;
+  CHECK_EQUAL(setsockopt(connection->fd(), SOL_SOCKET, SO_RCVBUF, &grown, sizeof grown), 0);
+  // Less than that where net.core.rmem_max is.
+  const int before = windowBytes(connection->fd());
+  std::vector<char> buffer(size_t{128} * 1024);
+  const auto receive = [&](size_t bytes) {
+    test.replica.last().append({send(std::string(bytes, 'x'))});
+    size_t received = 0;
+    return test.relay.loop.runUntil([&] {
+      const ssize_t got = connection->receive(buffer);
+      if (got > 0) received += static_cast<size_t>(got);
+      return received == bytes;
+    });
+  };
+  CHECK(receive(kBytesPerWindowLook - 1));
+  CHECK_EQUAL(windowBytes(connection->fd()), before);
+  CHECK(receive(1));
+  CHECK_EQUAL(windowBytes(connection->fd()), std::min(before, kReplicaWindowBytesMax));
+  test.relay.pool().release(*connection, false, 0);
+}
+
 }  // namespace
 
 int main() {
@@ -299,6 +336,7 @@ int main() {
   keepsLimits();
   releasesWhileConnecting();
   watchesWhatIsAsked();
+  boundsGrownWindow();
   CHECK_EQUAL(openDescriptors(), descriptors);
   return finishChecks();
 }

@@ -270,4 +270,9 @@ export interface Addon extends SharedBlockAddon {
    * a handler takes it all the same. False: one of the two could not be had.
    */
   disableCoreDumps(): boolean;
+  /**
+   * The allocator keeps up to 8 MiB of what this process has freed, rather than give it back with every request.
+   * False: it knows no such setting.
+   */
+  keepFreedMemory(): boolean;
 }

@@ -62,6 +62,7 @@ let orphaned = false;
 const addon = loadAddon();
 // The loop's only: threads that verify tokens, compile or collect garbage must not interrupt it.
 addon.runAtOnce(TIME_SLICE_US);
+addon.keepFreedMemory();
 const block = addon.openSharedBlock(CONTROL_PAGE_DESCRIPTOR, COLUMNS_DESCRIPTOR);
 const door = new Door(addon, block, slot, wakeDescriptors, () => {
   // Nothing is accepted before the setup has come.
