@@ -12,6 +12,7 @@ import Fastify, {
   type FastifyReply,
   type FastifyRequest,
 } from 'fastify';
+import { giveWay } from '../core/give-way.js';
 import { ADMIN_BODY_BYTES_MAX, NAME_CHARS_MAX } from '../core/limits.js';
 import { useBodyParser } from './body-parser.js';
 import type { AdminOptions } from './contract.js';
@@ -70,6 +71,7 @@ export function createAdminApp(
   });
   app.decorateRequest('principal', null);
   app.setErrorHandler(sendError);
+  giveWayBetweenSteps(app);
   app.addHook('onRoute', (route) => {
     routes.add(route.method, route.url);
   });
@@ -96,6 +98,23 @@ export function createAdminApp(
     throw routes.missing(request.method, request.url);
   });
   return app;
+}
+
+/** A call is a millisecond of work or two. */
+function giveWayBetweenSteps(app: FastifyInstance): void {
+  app.server.prependListener('request', giveWay);
+  const between = (_request: FastifyRequest, _reply: FastifyReply, done: () => void): void => {
+    giveWay();
+    done();
+  };
+  app.addHook('onRequest', between);
+  app.addHook('preValidation', between);
+  app.addHook('preHandler', between);
+  app.addHook('onResponse', between);
+  app.addHook('onSend', (_request, _reply, payload, done) => {
+    giveWay();
+    done(null, payload);
+  });
 }
 
 function addRoutes(app: FastifyInstance, options: AdminOptions): void {

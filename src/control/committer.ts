@@ -11,6 +11,7 @@
  * Calls must not overlap; the control plane's queue sees to that.
  */
 import { isTemporary, PointsmanError, messageOf } from '../core/errors.js';
+import { giveWay } from '../core/give-way.js';
 import type { ConfigChange, RecordChange, RevisionInput, Store } from '../store/store.js';
 import { SnapshotCompiler } from './compile.js';
 import { deletedIds, historyOf, revertedHistory } from './config-history.js';
@@ -118,7 +119,9 @@ export class Committer {
    */
   async commit(draft: Draft, next: Content, revision: RevisionInput): Promise<void> {
     const before = this.#content;
+    giveWay();
     const snapshot = this.#compile(next, this.#options.store.revision + 1);
+    giveWay();
     try {
       await this.#storeAndPublish(draft, next, snapshot, revision);
     } finally {
@@ -152,7 +155,9 @@ export class Committer {
       return;
     }
     this.#options.dataPlane.trialBuild(snapshot);
+    giveWay();
     this.#store(records, configs, revision);
+    giveWay();
     this.#owed = NOTHING_OWED;
     try {
       await this.#publish(snapshot);

@@ -16,6 +16,7 @@ import type { TokenCredential } from '../auth/credentials.js';
 import type { Config } from '../config/config.js';
 import type { ListenAddress } from '../config/listen-address.js';
 import { invalidField, messageOf } from '../core/errors.js';
+import { giveWay } from '../core/give-way.js';
 import { PREPARE_TIMEOUT_MS } from '../core/limits.js';
 import type { WorkerStatus } from '../control/control-plane.js';
 import { ControlChannel, controlSocketPath } from '../control/control-socket.js';
@@ -204,6 +205,7 @@ export class Supervisor implements DataPlane {
     return this.#exclusive(async () => {
       const { revision } = snapshot;
       this.trialBuild(snapshot);
+      giveWay();
       const frames = this.#framesOf(snapshot);
       const isFirst = this.#active === null;
       // The first revision is prepared by fresh workers too, so that one they cannot build does not stay.
@@ -211,6 +213,7 @@ export class Supervisor implements DataPlane {
       const outcomes = await Promise.all(
         this.#slots.map((worker) => prepareOn(worker, revision, frames, patienceMs)),
       );
+      giveWay();
       const error = failureOf(outcomes, revision);
       if (error !== null) {
         for (const worker of this.#slots) worker.send({ discard: { revision } });
