@@ -145,7 +145,8 @@ void Poller::unqueue(Loop::Watch* watch) noexcept {
 void Poller::collect(int timeoutMs) noexcept {
   turn_++;
   collected_ = 0;
-  if (!growEvents()) return;
+  // An array that cannot grow is large enough for the watches there are; only the next one is not.
+  if (!growEvents() && events_ == nullptr) return;
   const int got = epoll_wait(fd_, events_.get(), static_cast<int>(eventsMax_),
                              firstAgain_ != nullptr ? 0 : timeoutMs);
   if (got > 0) collected_ = static_cast<size_t>(got);
@@ -177,11 +178,15 @@ void Poller::tell(const epoll_event& event) noexcept {
   if (seen != 0) tellOne(*watch, seen);
 }
 
+// What lies behind is owed until a watcher that reads on has left nothing in front of it: a read as
+// long as it was asked for, or a pause, and it is behind as before.
 void Poller::tellOne(Loop::Watch& watch, uint32_t events) noexcept {
-  const bool again = watch.isMoreOwed && (events & kReadable) != 0;
-  if (again) watch.isMoreOwed = false;
+  const bool owed = watch.isMoreOwed && (events & kReadable) != 0;
   watch.watcher->onIo(events);
-  if (again && watch.watcher != nullptr) queue(&watch, kReadable);
+  if (!owed || watch.watcher == nullptr) return;
+  const bool leftMore = (watch.again & kReadable) != 0 || (watch.wanted & kReadable) == 0;
+  if (!leftMore) watch.isMoreOwed = false;
+  queue(&watch, kReadable);
 }
 
 // Those that were queued before this turn.

@@ -95,6 +95,8 @@ void UvLoop::run() noexcept {
   for (;;) {
     deferred_.run();
     if (!isPolling()) break;
+    // What was handed out took time; a timer may be due by now.
+    uv_update_time(loop_);
     const int libuvWaits = uv_backend_timeout(loop_);
     libuvReady_ = false;
     poller_.collect(deferred_.empty() ? libuvWaits : 0);

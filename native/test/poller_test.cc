@@ -158,6 +158,33 @@ void tellsTheEndBehindBytes() {
   }
 }
 
+// However many reads lie between, and whether the watcher pauses in between.
+void tellsTheEndBehindManyReads() {
+  for (const bool pauses : {false, true}) {
+    Poller poller;
+    Pair pair;
+    Watcher watcher;
+    Loop::Watch* watch = poller.watch(pair.near(), kReadable, &watcher);
+    std::vector<std::string> reads;
+    watcher.onTold = [&] {
+      reads.push_back(pair.read(4));
+      if (pauses) poller.change(watch, 0);
+      else if (reads.back().size() == 4) poller.readAgain(watch);
+    };
+    pair.write("abcdefghijklmn");
+    pair.endFar();
+    for (int i = 0; i < 8; i++) {
+      turn(poller);
+      if (pauses) poller.change(watch, kReadable);
+    }
+    const std::vector<std::string> expected{"abcd", "efgh", "ijkl", "mn", ""};
+    CHECK(reads.size() >= expected.size());
+    reads.resize(expected.size());
+    CHECK(reads == expected);
+    poller.unwatch(watch);
+  }
+}
+
 void tellsTheIdleFirst() {
   for (const bool isFirst : {false, true}) {
     Poller poller;
@@ -233,6 +260,7 @@ int main() {
   tellsWhatCameInAPause();
   tellsWhenThereIsRoomToWrite();
   tellsTheEndBehindBytes();
+  tellsTheEndBehindManyReads();
   tellsTheIdleFirst();
   endsInMidTurn();
   tellsLevels();

@@ -80,6 +80,9 @@ void Acceptor::onTimeout() noexcept {
   closeRefused();
   if (reserveFd_ < 0) reserveFd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
   setWatched(true);
+  const bool isDeaf = std::any_of(listeners_.begin(), listeners_.end(),
+                                  [](const auto& listener) { return listener->watch == nullptr; });
+  if (isDeaf) wheel_.arm(*this, loop_.nowMs() + kPauseMs);
 }
 
 // False when there is nothing more to accept now.
