@@ -13,7 +13,7 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Oldest Node of each line that works, and the glibc that its uWebSockets.js binary needs. */
 const NODE_LINES = new Map([
-  [20, { node: [20, 11], glibc: [2, 27] }],
+  [20, { node: [20, 12], glibc: [2, 27] }],
   [22, { node: [22, 0], glibc: [2, 38] }],
   [24, { node: [24, 0], glibc: [2, 38] }],
 ]);
@@ -39,7 +39,7 @@ export function checkPlatform() {
   const line = NODE_LINES.get(version[0] ?? 0);
   if (line === undefined || isOlder(version, line.node)) {
     problems.push(
-      `Node ${process.versions.node} does not work; install Node 20 (20.11 or later), 22 or 24.`,
+      `Node ${process.versions.node} does not work; install Node 20 (20.12 or later), 22 or 24.`,
     );
   } else {
     const glibc = process.report.getReport().header.glibcVersionRuntime ?? '';

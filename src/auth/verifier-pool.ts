@@ -9,7 +9,7 @@
  * of a batch. Beyond a bound, and when a thread dies, the answer is `busy` (503): nobody is let in unverified. Good
  * tokens are not remembered here; that is the caller's cache.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import type { Clock } from '../core/clock.js';
@@ -43,8 +43,9 @@ const KEY_WAITERS_MAX = 64;
 /** Refused tokens that are remembered, by hash, and for how long: a token may become good (`nbf`, a new key). */
 const REFUSED_TOKENS_MAX = 8192;
 const REFUSED_TTL_MS = 5_000;
-/** A batch takes milliseconds; a thread that needs this long is ended. */
+/** A batch takes milliseconds; a thread that needs this long is ended, at the next look. */
 const BATCH_TIMEOUT_MS = 3_000;
+const LOOK_INTERVAL_MS = 500;
 /** Threads that die while they start are not replaced more often than this. */
 const RESTART_INTERVAL_MS = 200;
 const RETRY_AFTER_S = 1;
@@ -75,7 +76,9 @@ export class VerifierPool {
   #queue: Flight[] = [];
   #threads: Piscina<VerifyTask, VerifyReply>;
   #startedAtMs: number;
-  #batches = 0;
+  /** When each batch under way was begun, oldest first. */
+  readonly #batches = new Set<{ readonly sinceMs: number }>();
+  #looking = false;
   #keyWaiters = 0;
   #flushing = false;
   #closed = false;
@@ -154,7 +157,7 @@ export class VerifierPool {
   /** Spreads the queue over the threads that are free. */
   #flush(): void {
     for (;;) {
-      const free = this.#options.threads - this.#batches;
+      const free = this.#options.threads - this.#batches.size;
       if (free <= 0 || this.#queue.length === 0) return;
       const share = Math.min(BATCH_TOKENS_MAX, Math.ceil(this.#queue.length / free));
       void this.#runBatch(this.#queue.splice(0, share));
@@ -162,14 +165,16 @@ export class VerifierPool {
   }
 
   async #runBatch(flights: readonly Flight[]): Promise<void> {
-    this.#batches += 1;
+    const batch = { sinceMs: this.#options.clock.nowMs() };
+    this.#batches.add(batch);
+    this.#lookLater();
     let answers: readonly VerifyAnswer[] = [];
     try {
       answers = await this.#ask(flights);
     } catch (error) {
       this.#options.onFault(`a batch of tokens was not verified: ${messageOf(error)}`);
     }
-    this.#batches -= 1;
+    this.#batches.delete(batch);
     for (const [index, flight] of flights.entries()) this.#land(flight, answers[index] ?? busy());
     this.#flush();
   }
@@ -180,21 +185,27 @@ export class VerifierPool {
     const tokens = flights.map(({ token }) => token);
     const nowMs = this.#options.clock.nowMs();
     const task = { trustVersion: trust.version, trust: null, tokens, nowMs };
-    const abort = new AbortController();
-    const timer = setTimeout(() => {
-      abort.abort();
-    }, BATCH_TIMEOUT_MS);
-    const { signal } = abort;
     const threads = this.#threads;
-    try {
-      const answers =
-        (await threads.run(task, { signal })) ??
-        (await threads.run({ ...task, trust }, { signal }));
-      if (answers === null) throw new Error('a thread refused its keys');
-      return answers;
-    } finally {
-      clearTimeout(timer);
-    }
+    const answers = (await threads.run(task)) ?? (await threads.run({ ...task, trust }));
+    if (answers === null) throw new Error('a thread refused its keys');
+    return answers;
+  }
+
+  /**
+   * One timer for all batches: one for each, with a signal to abort it by, was most of the garbage of a flood of bad
+   * tokens, whose collection held up requests.
+   */
+  #lookLater(): void {
+    if (this.#looking) return;
+    this.#looking = true;
+    this.#options.clock.after(LOOK_INTERVAL_MS, () => {
+      this.#looking = false;
+      const [oldest] = this.#batches;
+      if (oldest === undefined || this.#closed) return;
+      const tookMs = this.#options.clock.nowMs() - oldest.sinceMs;
+      if (tookMs >= BATCH_TIMEOUT_MS) this.#replaceThreads();
+      this.#lookLater();
+    });
   }
 
   #land(flight: Flight, answer: VerifyAnswer): void {
@@ -265,10 +276,15 @@ export class VerifierPool {
       });
       return;
     }
-    this.#startedAtMs = nowMs;
+    this.#replaceThreads();
+  }
+
+  /** Batches of the old ones end as failures, so as `busy`. */
+  #replaceThreads(): void {
+    const old = this.#threads;
+    this.#startedAtMs = this.#options.clock.nowMs();
     this.#threads = this.#createThreads();
-    // Batches of the old ones end as failures, so as `busy`.
-    void threads.destroy();
+    void old.destroy();
   }
 }
 
@@ -277,5 +293,5 @@ function busy(): AuthError {
 }
 
 function digestOf(token: string): string {
-  return createHash('sha256').update(token, 'latin1').digest('base64');
+  return hash('sha256', token, 'base64');
 }

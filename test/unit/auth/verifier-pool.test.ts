@@ -43,7 +43,12 @@ function createPool(
   const faults: string[] = [];
   const onFault = (problem: string): void => void faults.push(problem);
   const pool = new VerifierPool({ trust, clock: systemClock, threads, onFault });
-  t.teardown(() => pool.close());
+  // As a worker's sockets: a pool whose threads are dead keeps no process alive.
+  const alive = setInterval(() => undefined, 60_000);
+  t.teardown(async () => {
+    clearInterval(alive);
+    await pool.close();
+  });
   return { pool, faults };
 }
 
