@@ -13,10 +13,10 @@
 // connections hear of their events before anybody else of the turn, so what had arrived when the
 // turn began closes a connection before a request of that turn can get it. One that was released in
 // the same turn has not been through such a look yet: those come last, and after a recv with
-// MSG_PEEK. (Peeking before every use costs a system call per request and only narrows the gap
-// between look and use: bytes may be on their way.) Else the last connection used is used first:
-// the others age and are evicted.
-// Thread: the loop's. The pool owns its connections.
+// MSG_PEEK, as does every one that is wanted in libuv's phase, when the look is older. (Peeking
+// before every use costs a system call per request and only narrows the gap between look and use:
+// bytes may be on their way.) Else the last connection used is used first: the others age and are
+// evicted. Thread: the loop's. The pool owns its connections.
 #pragma once
 
 #include <sys/types.h>

@@ -50,8 +50,8 @@ class Loop {
   virtual void unwatch(Watch* watch) noexcept = 0;
   // Reports kReadable once more in the next turn: there may be more than was read.
   virtual void readAgain(Watch* watch) noexcept = 0;
-  // Takes back what is to be reported once more. False if there was something: then only a look
-  // tells whether the descriptor holds bytes.
+  // Takes back what is to be reported once more. False if there was something, or if the loop has
+  // not just looked at its descriptors: then only a look tells whether this one holds bytes.
   virtual bool takeBack(Watch* watch) noexcept = 0;
   // Number of the turn; events of one turn were all there when it began.
   virtual uint64_t turnNumber() const noexcept = 0;

@@ -121,7 +121,7 @@ void Poller::readAgain(Loop::Watch* watch) noexcept {
 bool Poller::takeBack(Loop::Watch* watch) noexcept {
   const bool isQueued = watch->again != 0;
   unqueue(watch);
-  return !isQueued;
+  return isHandingOut_ && !isQueued;
 }
 
 void Poller::queue(Loop::Watch* watch, uint32_t events) noexcept {
@@ -153,6 +153,7 @@ void Poller::collect(int timeoutMs) noexcept {
 }
 
 size_t Poller::handOut() noexcept {
+  isHandingOut_ = true;
   // By index, and each event copied: `watch` may grow the array meanwhile.
   for (size_t i = 0; i < collected_; i++) {
     const epoll_event event = events_[i];
@@ -166,6 +167,7 @@ size_t Poller::handOut() noexcept {
     if (event.data.ptr != nullptr) tell(event);
   }
   freeDead();
+  isHandingOut_ = false;
   return collected_ + again;
 }
 

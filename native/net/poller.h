@@ -63,6 +63,8 @@ class Poller {
   std::unique_ptr<epoll_event[]> events_;
   size_t eventsMax_ = 0;
   size_t collected_ = 0;
+  // What was collected is of a moment ago; in libuv's phase, or before the wait, it may be old.
+  bool isHandingOut_ = false;
   // To be reported again, oldest first.
   Loop::Watch* firstAgain_ = nullptr;
   Loop::Watch* lastAgain_ = nullptr;

@@ -77,14 +77,35 @@ void tellsOnceAndAgain() {
   poller.collect(10'000);
   CHECK_EQUAL(poller.handOut(), 1U);
   CHECK_EQUAL(turn(poller), 0U);
-  poller.readAgain(watch);
-  CHECK(!poller.takeBack(watch));
-  CHECK(poller.takeBack(watch));
-  CHECK_EQUAL(turn(poller), 0U);
   pair.write("d");
   CHECK_EQUAL(turn(poller), 1U);
   poller.unwatch(watch);
   CHECK_EQUAL(poller.size(), 0U);
+}
+
+// Quiet is what was looked at in this turn and has nothing to be read again.
+void takesBack() {
+  Poller poller;
+  const Pair pair;
+  const Pair other;
+  Watcher watcher;
+  Watcher asker;
+  Loop::Watch* watch = poller.watch(pair.near(), kReadable, &watcher);
+  Loop::Watch* asking = poller.watch(other.near(), kReadable, &asker);
+  std::vector<bool> quiet;
+  asker.onTold = [&] {
+    poller.readAgain(watch);
+    quiet.push_back(poller.takeBack(watch));
+    quiet.push_back(poller.takeBack(watch));
+  };
+  other.write("x");
+  turn(poller);
+  CHECK((quiet == std::vector<bool>{false, true}));
+  CHECK(!poller.takeBack(watch));
+  CHECK_EQUAL(turn(poller), 0U);
+  CHECK(watcher.told.empty());
+  poller.unwatch(watch);
+  poller.unwatch(asking);
 }
 
 // Pausing asks nothing of the kernel, so what came meanwhile is told when reading goes on.
@@ -168,8 +189,10 @@ void tellsTheEndBehindManyReads() {
     std::vector<std::string> reads;
     watcher.onTold = [&] {
       reads.push_back(pair.read(4));
-      if (pauses) poller.change(watch, 0);
-      else if (reads.back().size() == 4) poller.readAgain(watch);
+      if (pauses)
+        poller.change(watch, 0);
+      else if (reads.back().size() == 4)
+        poller.readAgain(watch);
     };
     pair.write("abcdefghijklmn");
     pair.endFar();
@@ -257,6 +280,7 @@ void tellsLevels() {
 
 int main() {
   tellsOnceAndAgain();
+  takesBack();
   tellsWhatCameInAPause();
   tellsWhenThereIsRoomToWrite();
   tellsTheEndBehindBytes();
