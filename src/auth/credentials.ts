@@ -5,7 +5,7 @@
  * request costs one map look-up and no hash; only good fields are remembered, so the map stays as small as
  * the ways of spelling a token.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 
 export interface TokenCredential {
   readonly tokenSha256: Uint8Array;
@@ -34,11 +34,11 @@ export class CredentialChecker {
   #checkSlow(authorization: string): string | null {
     const token = tokenOf(authorization);
     if (token === null) return null;
-    const hash = hashToken(token);
+    const given = hashToken(token);
     let principal: string | null = null;
     // All are compared, whichever matches: the time says nothing about the order.
     for (const credential of this.#credentials) {
-      if (timingSafeEqual(hash, credential.tokenSha256)) principal = credential.principal;
+      if (timingSafeEqual(given, credential.tokenSha256)) principal = credential.principal;
     }
     if (principal !== null && this.#good.size < REMEMBERED_MAX) {
       this.#good.set(authorization, principal);
@@ -48,7 +48,7 @@ export class CredentialChecker {
 }
 
 export function hashToken(token: string): Buffer {
-  return createHash('sha256').update(token, 'latin1').digest();
+  return hash('sha256', Buffer.from(token, 'latin1'), 'buffer');
 }
 
 /** The token of `Bearer <token>`, or of Basic with user `token` (reference, 1.3); null for anything else. */

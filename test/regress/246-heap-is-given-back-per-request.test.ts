@@ -6,14 +6,15 @@ import t from 'tap';
 import { startDaemon } from '../daemon/harness.js';
 import { configure, PATH } from '../daemon/live.js';
 import { pageFaults } from '../daemon/process-stats.js';
+import { SLOWNESS } from '../daemon/slowness.js';
 
 const KIB = 1024;
 /** Which size lies badly depends on the heap of that process. */
 const SIZES_KIB = [24, 40, 56, 64, 80, 96, 112, 127];
 const REQUESTS = 400;
 const CALLERS = 8;
-/** One request allocates once; it was some four pages. */
-const FAULTS_PER_REQUEST_MAX = 1;
+/** It was up to 18. A sanitizer's allocator holds back what was freed, so every request gets new pages. */
+const FAULTS_PER_REQUEST_MAX = SLOWNESS === 1 ? 1 : 100;
 
 t.test('a worker keeps the memory that the next request needs', async (t) => {
   const daemon = await startDaemon(t, { flags: { 'data-plane-workers': '1' } });
