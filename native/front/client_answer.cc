@@ -78,6 +78,8 @@ void ClientConnection::answerOptions() noexcept {
   dropsBody_ = true;
   const int64_t length = parser_.contentLength();
   if (length < 0 || static_cast<uint64_t>(length) > kDroppedBodyBytesMax) keepAlive_ = false;
+  // Not told to go on, the client may leave the body out.
+  if (parser_.expectsContinue()) keepAlive_ = false;
   front_.head_.clear();
   appendStatusLine(200, front_.head_);
   front_.head_.append("allow: GET, HEAD, POST, OPTIONS\r\n");

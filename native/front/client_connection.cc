@@ -103,6 +103,9 @@ void ClientConnection::nextMessage() noexcept {
 }
 
 void ClientConnection::onIo(uint32_t events) noexcept {
+  // Whoever waits for an answer and goes is gone, whatever it had sent.
+  if ((events & kHangUp) != 0 && (watched_ & kHangUp) != 0) close();
+  if (!isOpen()) return;
   if ((events & kReadable) != 0 && (watched_ & kReadable) != 0) onReadable();
   if (isOpen() && (events & kWritable) != 0 && (watched_ & kWritable) != 0) onWritable();
 }
@@ -379,7 +382,9 @@ void ClientConnection::watchAsNeeded() noexcept {
     // client would lose the answer that it has not read yet.
     reads = lingerBytes_ <= kLingerBytesMax;
   }
-  const uint32_t events = (reads ? kReadable : 0) | (out_.empty() ? 0 : kWritable);
+  const bool owesAnswer = state_ == State::kParked || state_ == State::kRelaying;
+  const uint32_t events = (reads ? kReadable : 0) | (out_.empty() ? 0 : kWritable) |
+                          (!reads && owesAnswer ? kHangUp : 0);
   if (events == watched_) return;
   watched_ = events;
   front_.engine_.loop().change(watch_, events);

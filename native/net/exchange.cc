@@ -366,6 +366,8 @@ bool Exchange::retry() noexcept {
     if (!useOtherAddress()) return false;
   }
   attempt();
+  // A kept connection may have taken all at once, and no writable event will follow.
+  reportDrain();
   return true;
 }
 

@@ -39,12 +39,15 @@ size_t Exchange::sendBody(std::string_view body, bool last) noexcept {
   if (!live() || requestComplete_ || failLater_ != Failure::kNone) return 0;
   // Behind a connection that broke it is kept as long as the request may still go to another one.
   if (sendBroken_ && (headRelayed_ || (wrote_ && !replayable_))) return 0;
+  const bool wasWaiting = waitingBytes() > 0;
   const bool isExpected = appendBody(body, last);
   if (!isExpected || out_.failed()) {
     failLater(isExpected ? Failure::kOutOfMemory : Failure::kBadRequest);
     return 0;
   }
   if (state_ != State::kConnecting && state_ != State::kQueued) flush();
+  // It waited for the client until now, without a time; the replica may have taken nothing.
+  if (state_ == State::kAwaitingHead && !answerPaused_ && !wasWaiting) armResponseHeader();
   const size_t waiting = waitingBytes();
   if (waiting > kRequestBufferBytesMax) {
     doorPaused_ = true;

@@ -17,6 +17,10 @@ constexpr uint32_t kWritable = 2;
 // the same turn's.
 constexpr uint32_t kFirst = 4;
 
+// The far side has ended the connection, or it broke, for who does not read: reading finds that out
+// by itself, but only behind what came before.
+constexpr uint32_t kHangUp = 8;
+
 // Gets the events of one descriptor. Errors and hang-ups arrive as the events that were asked for.
 // An event is told once: see poller.h for what a watcher must do, and that it may find nothing.
 class IoWatcher {

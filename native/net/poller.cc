@@ -17,6 +17,8 @@ struct Loop::Watch {
   bool isLevel = false;
   // The kernel told of more behind (kMoreBehind): the next reading is followed by another one.
   bool isMoreOwed = false;
+  // The far side has gone, whatever may still be there to be read.
+  bool isHungUp = false;
   // nullptr once unwatched.
   IoWatcher* watcher = nullptr;
   // Queued to be reported again: with what, and since which turn; 0: not queued.
@@ -31,13 +33,15 @@ namespace {
 
 // There may be more behind what one read takes: the end, or what follows an urgent byte, in front
 // of which a read stops.
-constexpr uint32_t kMoreBehind = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
+constexpr uint32_t kGone = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+constexpr uint32_t kMoreBehind = kGone | EPOLLPRI;
 constexpr size_t kEventsMin = 64;
 
 // Errors and hang-ups are found by whoever reads or writes.
 uint32_t seenIn(uint32_t events) noexcept {
   return ((events & (EPOLLIN | kMoreBehind)) != 0 ? kReadable : 0) |
-         ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0 ? kWritable : 0);
+         ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0 ? kWritable : 0) |
+         ((events & kGone) != 0 ? kHangUp : 0);
 }
 
 }  // namespace
@@ -90,7 +94,8 @@ Loop::Watch* Poller::watchLevel(int fd, IoWatcher* watcher) noexcept {
 }
 
 void Poller::change(Loop::Watch* watch, uint32_t events) noexcept {
-  const uint32_t gained = events & ~watch->wanted & (kReadable | kWritable);
+  const uint32_t possible = kReadable | kWritable | (watch->isHungUp ? kHangUp : 0);
+  const uint32_t gained = events & ~watch->wanted & possible;
   watch->wanted = events;
   if (gained == 0) return;
   if ((gained & kWritable) != 0 && (watch->mask & EPOLLOUT) == 0) {
@@ -177,6 +182,7 @@ void Poller::tell(const epoll_event& event) noexcept {
   const bool isMoreBehind = (event.events & kMoreBehind) != 0 && !watch->isLevel;
   const uint32_t seen = seenIn(event.events) & watch->wanted;
   if (isMoreBehind) watch->isMoreOwed = true;
+  if ((event.events & kGone) != 0) watch->isHungUp = true;
   if (seen != 0) tellOne(*watch, seen);
 }
 

@@ -135,8 +135,9 @@ export class Committer {
 
   /** To be called when the prober says that a deployment's addresses changed. */
   addressesChanged(name: string): void {
+    // Sent now it would be the list of before, and come behind the revision that brings another one.
     if (this.#publishing !== null) this.#changedMeanwhile.add(name);
-    this.#sendAddressesOf(name);
+    else this.#sendAddressesOf(name);
   }
 
   async #storeAndPublish(
@@ -146,7 +147,10 @@ export class Committer {
     revision: RevisionInput,
   ): Promise<void> {
     const { createdAt: nowMs, principal } = revision;
-    const records = [...this.#owed.records, ...toChanges(draft)];
+    const changes = toChanges(draft);
+    const changed = new Set(changes.map(keyOf));
+    const owed = this.#owed.records.filter((record) => !changed.has(keyOf(record)));
+    const records = [...owed, ...changes];
     const history = historyOf(draft, this.#content, { nowMs, principal });
     const configs = [...this.#owed.configs, ...history];
     if (!this.#isVisible(next, snapshot)) {
@@ -291,7 +295,7 @@ export class Committer {
     const record = this.#content.deployments.get(name);
     if (record === undefined || this.#published === null) return;
     if (!this.#published.deployments.some((deployment) => deployment.name === name)) return;
-    const nextRevision = (this.#publishing ?? this.#published).revision + 1;
+    const nextRevision = this.#published.revision + 1;
     try {
       const addresses = this.#options.prober.addressesFor(record);
       const update = this.#compiler.update(name, addresses, nextRevision);
@@ -364,4 +368,8 @@ function revertingChanges(draft: Draft, before: Content): RecordChange[] {
 
 function change(kind: RecordChange['kind'], name: string, record: object | null): RecordChange {
   return { kind, name, json: record === null ? null : JSON.stringify(record) };
+}
+
+function keyOf({ kind, name }: RecordChange): string {
+  return `${kind} ${name}`;
 }

@@ -42,7 +42,9 @@ export class Deadlines {
     known?.cancel();
     this.#timers.delete(name);
     if (startedAt === null) return;
-    const leftMs = Math.max(graceMs, startedAt + this.#deadlineMs - this.#clock.nowMs());
+    // No more than a whole one: the clock may have been set back since it began.
+    const restMs = Math.min(startedAt + this.#deadlineMs - this.#clock.nowMs(), this.#deadlineMs);
+    const leftMs = Math.max(graceMs, restMs);
     const cancel = this.#clock.after(leftMs, () => {
       this.#onExpired(name, startedAt);
     });

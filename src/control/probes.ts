@@ -314,7 +314,8 @@ export class Prober {
     if (this.#stopped || signal.aborted) return;
     const { health } = watched.spec;
     const intervalMs = Math.floor(health.interval_ms * (1 - JITTER_PART * Math.random()));
-    const delayMs = Math.max(0, intervalMs - (clock.nowMs() - startedMs));
+    // The clock may have been set back while the probe was under way.
+    const delayMs = Math.min(intervalMs, Math.max(0, intervalMs - (clock.nowMs() - startedMs)));
     address.cancel = clock.after(delayMs, () => {
       this.#begin(name, watched, address);
     });
