@@ -2,7 +2,7 @@
  * Workers that an earlier supervisor left behind: it was killed, they serve on. Their listening sockets are taken
  * over, then they finish what is in flight and end.
  *
- *   hello -> lendSockets -> sockets arrive -> handover -> handedOver (starts no more requests) -> ended
+ *   hello -> lendSockets -> sockets arrive, socketsLent -> handover -> handedOver (starts no more requests) -> ended
  *
  * They accept until workers of this supervisor do, so a supervisor that dies in between leaves no gap.
  *
@@ -42,6 +42,8 @@ export interface OrphansOptions {
 interface Orphan {
   readonly record: WorkerRecord;
   channel: ControlChannel | null;
+  /** It has sent what it has of its sockets. */
+  lent: boolean;
   handedOver: boolean;
 }
 
@@ -56,7 +58,7 @@ export class Orphans {
     this.#orphans = new Map(
       survivors(options.stateDir).map((record) => [
         record.pid,
-        { record, channel: null, handedOver: false },
+        { record, channel: null, lent: false, handedOver: false },
       ]),
     );
   }
@@ -81,6 +83,7 @@ export class Orphans {
       channel.send({ handover: { drainTimeoutMs: this.#options.drainTimeoutMs } });
     }
     return (envelope) => {
+      if (envelope.socketsLent !== undefined) orphan.lent = true;
       if (envelope.handedOver !== undefined) orphan.handedOver = true;
     };
   }
@@ -167,7 +170,7 @@ export class Orphans {
       if (batch !== null) continue;
       if (last) break;
       // What was sent before the end is still there.
-      last = orphan.handedOver || !isAlive(orphan.record);
+      last = orphan.lent || orphan.handedOver || !isAlive(orphan.record);
       if (last) continue;
       if (performance.now() > deadline) throw new Error('they do not come in time');
       await sleep(POLL_MS);

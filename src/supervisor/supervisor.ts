@@ -303,7 +303,10 @@ export class Supervisor implements DataPlane {
       if (this.#stopping || performance.now() > deadline) break;
       await sleep(5);
     }
-    await this.#orphans.handOver();
+    const quiet = this.#orphans.handOver();
+    // A supervisor after this one must not ask them for sockets that they let go of.
+    this.#recordWorkers();
+    await quiet;
     void this.#orphans.ended();
   }
 
