@@ -88,6 +88,8 @@ export class Supervisor implements DataPlane {
   readonly #addresses = new Map<string, DeploymentAddresses>();
   #queue: Promise<unknown> = Promise.resolve();
   #observer: NodeJS.Timeout | null = null;
+  /** No worker of an earlier supervisor starts requests. */
+  #alone: Promise<void> = Promise.resolve();
   #stopping = false;
 
   /** Call with the state directory locked. */
@@ -152,7 +154,8 @@ export class Supervisor implements DataPlane {
   }
 
   /**
-   * Resolves when every worker serves the active revision.
+   * Resolves when every worker serves the active revision, and none of an earlier supervisor starts requests: these
+   * learn of no change any more. Call after the first publish.
    * @throws Error when they do not get there in time.
    */
   async serving(): Promise<void> {
@@ -163,6 +166,7 @@ export class Supervisor implements DataPlane {
       }
       await sleep(5);
     }
+    await this.#alone;
   }
 
   /** Lets requests in flight finish, ends the workers, closes all sockets. */
@@ -228,7 +232,7 @@ export class Supervisor implements DataPlane {
       for (const worker of this.#slots) worker.commit(revision);
       this.#trial.follow();
       // Queued before any other change can be: until then the orphans serve what this revision serves.
-      if (isFirst) void this.#exclusive(() => this.#relieveOrphans());
+      if (isFirst) this.#alone = this.#exclusive(() => this.#relieveOrphans());
     });
   }
 
