@@ -7,8 +7,7 @@
  * One publish or one birth at a time (`#exclusive`), so a worker that is born during a publish gets the revision
  * that the publish ends with. The queue opens only when no worker of an earlier supervisor starts requests.
  */
-import { createServer, type Server, type Socket } from 'node:net';
-import { rmSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -19,7 +18,7 @@ import { invalidField, messageOf } from '../core/errors.js';
 import { giveWay } from '../core/give-way.js';
 import { PREPARE_TIMEOUT_MS } from '../core/limits.js';
 import type { WorkerStatus } from '../control/control-plane.js';
-import { ControlChannel, controlSocketPath } from '../control/control-socket.js';
+import { ControlChannel } from '../control/control-socket.js';
 import type { Counters, DataPlane } from '../control/data-plane.js';
 import { deltaOf } from '../control/delta.js';
 import {
@@ -37,6 +36,7 @@ import type { Addon } from '../native/contract.js';
 import type { SharedBlock } from '../native/shared-block.js';
 import { AccessChannel, type AccessSource } from './access-channel.js';
 import { Columns } from './columns.js';
+import { ControlServer } from './control-server.js';
 import { workerCount } from './cores.js';
 import { checkListenable, openListeners, type Listeners } from './listeners.js';
 import { Orphans } from './orphans.js';
@@ -78,7 +78,7 @@ export class Supervisor implements DataPlane {
   readonly #access: AccessChannel;
   readonly #columns: Columns;
   readonly #trial: TrialEngine;
-  readonly #server: Server;
+  readonly #server: ControlServer;
   readonly #orphans: Orphans;
   readonly #slots: WorkerSlot[] = [];
   #listeners: Listeners = { addresses: [], socketsBySlot: [] };
@@ -115,7 +115,7 @@ export class Supervisor implements DataPlane {
       drainTimeoutMs: config.data_plane.drain_timeout_ms,
       logger,
     });
-    this.#server = createServer((socket) => {
+    this.#server = new ControlServer((socket) => {
       this.#onConnection(socket);
     });
   }
@@ -139,13 +139,7 @@ export class Supervisor implements DataPlane {
    */
   async open(): Promise<void> {
     const { config, addon } = this.#options;
-    const socketPath = controlSocketPath(config.state_dir);
-    // A daemon that was killed leaves the file behind; the lock of the directory says that it is gone.
-    rmSync(path.join(config.state_dir, path.basename(socketPath)), { force: true });
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(socketPath, resolve);
-    });
+    await this.#server.open(config.state_dir);
     await checkListenable(addon, config.data_plane.listen, this.#orphans.addresses());
     const received = await this.#orphans.takeSockets();
     const { workers } = this.#block;
@@ -179,7 +173,7 @@ export class Supervisor implements DataPlane {
     await Promise.all(this.#slots.map((worker) => worker.drain(delayMs, timeoutMs)));
     await Promise.all([closing, this.#orphans.ended()]);
     if (this.#observer !== null) clearInterval(this.#observer);
-    await new Promise((resolve) => this.#server.close(resolve));
+    await this.#server.close();
     removeWorkerFile(this.#options.config.state_dir);
   }
 
