@@ -206,6 +206,7 @@ export class Supervisor implements DataPlane {
       giveWay();
       const frames = this.#framesOf(snapshot);
       const isFirst = this.#active === null;
+      if (!isFirst) await this.#someoneThere();
       // The first revision is prepared by fresh workers too, so that one they cannot build does not stay.
       const patienceMs = isFirst ? START_TIMEOUT_MS : 0;
       const outcomes = await Promise.all(
@@ -292,6 +293,12 @@ export class Supervisor implements DataPlane {
       this.#frames = new FrameCache(this.#active, snapshot);
     }
     return this.#frames;
+  }
+
+  /** All may have died just now; the next processes come in less than a second as a rule. Gives up without an error. */
+  async #someoneThere(): Promise<void> {
+    if (this.#slots.some(({ connected }) => connected)) return;
+    await Promise.race(this.#slots.map((worker) => worker.joined(PREPARE_TIMEOUT_MS)));
   }
 
   /** Ends the orphans as soon as a worker of this supervisor accepts; resolves when they start nothing more. */
