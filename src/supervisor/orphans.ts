@@ -9,7 +9,7 @@
  * They count in a memory block of their own, so nothing may become active while one of them starts requests:
  * `quiet` resolves when none does any more.
  */
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -93,7 +93,8 @@ export class Orphans {
    * socket must be open.
    */
   async takeSockets(): Promise<BoundSocket[]> {
-    const { logger } = this.#options;
+    const { logger, stateDir } = this.#options;
+    removeSocketFiles(stateDir);
     const orphans = [...this.#orphans.values()];
     if (orphans.length === 0) return [];
     const pids = orphans.map(({ record }) => record.pid);
@@ -144,7 +145,6 @@ export class Orphans {
       return [];
     }
     const socketFile = path.join(stateDir, `handover-${String(pid)}.sock`);
-    rmSync(socketFile, { force: true });
     const listener = addon.listenForDescriptors(unixSocketPath(socketFile));
     try {
       orphan.channel.send({ lendSockets: { socketPath: socketFile } });
@@ -199,6 +199,13 @@ export class Orphans {
     this.#options.logger.warn({ pid: record.pid }, 'killing a worker of an earlier supervisor');
     signal(record.pid);
     while (isAlive(record)) await sleep(POLL_MS);
+  }
+}
+
+/** What a supervisor left behind that was killed while it took sockets over. */
+function removeSocketFiles(stateDir: string): void {
+  for (const name of readdirSync(stateDir)) {
+    if (/^handover-\d+\.sock$/.test(name)) rmSync(path.join(stateDir, name), { force: true });
   }
 }
 
