@@ -185,6 +185,8 @@ export interface Envelope {
   drain?: { delayMs: number; timeoutMs: number };
   /** To a worker of an earlier supervisor: send copies of the listening sockets, and go on accepting. */
   lendSockets?: { socketPath: string };
+  /** The worker has sent what it has of them: none, when it accepts no more. */
+  socketsLent?: Record<string, never>;
   /** To the same: others serve now; finish what is in flight and end. */
   handover?: { drainTimeoutMs: number };
   /** The worker starts no more requests. */

@@ -47,7 +47,9 @@ export async function openListeners(
     const ip = hosts[index] ?? host;
     const sockets = found[index] ?? [];
     try {
-      const bound = { host: ip, port: sockets[0]?.address.port ?? takePort(calls, ip, port) };
+      const isOurs = received.some(({ address }) => overlaps(address, { host: ip, port }));
+      const taken = sockets[0]?.address.port ?? (isOurs ? port : takePort(calls, ip, port));
+      const bound = { host: ip, port: taken };
       addresses.push({ host, port: bound.port });
       while (sockets.length < slots) {
         const descriptor = calls.listenTcp(ip, bound.port, LISTEN_BACKLOG, true);
@@ -76,16 +78,22 @@ export async function checkListenable(
   held: readonly ListenAddress[],
 ): Promise<void> {
   const hosts = await resolveAll(wanted);
-  const known = new Set(held.map(formatListenAddress));
   for (const [index, { host, port }] of wanted.entries()) {
     const ip = hosts[index] ?? host;
-    if (port === 0 || known.has(formatListenAddress({ host: ip, port }))) continue;
+    if (port === 0 || held.some((address) => overlaps(address, { host: ip, port }))) continue;
     try {
       takePort(calls, ip, port);
     } catch (error) {
       throw cannotListen(wanted, index, error);
     }
   }
+}
+
+/** Without SO_REUSEPORT neither can be bound while somebody listens on the other. */
+function overlaps(one: ListenAddress, other: ListenAddress): boolean {
+  if (one.port !== other.port || isIP(one.host) !== isIP(other.host)) return false;
+  const hosts = [one.host, other.host];
+  return one.host === other.host || hosts.includes('0.0.0.0') || hosts.includes('::');
 }
 
 /**

@@ -2,14 +2,14 @@
  * Workers that an earlier supervisor left behind: it was killed, they serve on. Their listening sockets are taken
  * over, then they finish what is in flight and end.
  *
- *   hello -> lendSockets -> sockets arrive -> handover -> handedOver (starts no more requests) -> ended
+ *   hello -> lendSockets -> sockets arrive, socketsLent -> handover -> handedOver (starts no more requests) -> ended
  *
  * They accept until workers of this supervisor do, so a supervisor that dies in between leaves no gap.
  *
  * They count in a memory block of their own, so nothing may become active while one of them starts requests:
  * `quiet` resolves when none does any more.
  */
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -42,6 +42,8 @@ export interface OrphansOptions {
 interface Orphan {
   readonly record: WorkerRecord;
   channel: ControlChannel | null;
+  /** It has sent what it has of its sockets. */
+  lent: boolean;
   handedOver: boolean;
 }
 
@@ -56,7 +58,7 @@ export class Orphans {
     this.#orphans = new Map(
       survivors(options.stateDir).map((record) => [
         record.pid,
-        { record, channel: null, handedOver: false },
+        { record, channel: null, lent: false, handedOver: false },
       ]),
     );
   }
@@ -81,6 +83,7 @@ export class Orphans {
       channel.send({ handover: { drainTimeoutMs: this.#options.drainTimeoutMs } });
     }
     return (envelope) => {
+      if (envelope.socketsLent !== undefined) orphan.lent = true;
       if (envelope.handedOver !== undefined) orphan.handedOver = true;
     };
   }
@@ -90,7 +93,8 @@ export class Orphans {
    * socket must be open.
    */
   async takeSockets(): Promise<BoundSocket[]> {
-    const { logger } = this.#options;
+    const { logger, stateDir } = this.#options;
+    removeSocketFiles(stateDir);
     const orphans = [...this.#orphans.values()];
     if (orphans.length === 0) return [];
     const pids = orphans.map(({ record }) => record.pid);
@@ -141,7 +145,6 @@ export class Orphans {
       return [];
     }
     const socketFile = path.join(stateDir, `handover-${String(pid)}.sock`);
-    rmSync(socketFile, { force: true });
     const listener = addon.listenForDescriptors(unixSocketPath(socketFile));
     try {
       orphan.channel.send({ lendSockets: { socketPath: socketFile } });
@@ -167,7 +170,7 @@ export class Orphans {
       if (batch !== null) continue;
       if (last) break;
       // What was sent before the end is still there.
-      last = orphan.handedOver || !isAlive(orphan.record);
+      last = orphan.lent || orphan.handedOver || !isAlive(orphan.record);
       if (last) continue;
       if (performance.now() > deadline) throw new Error('they do not come in time');
       await sleep(POLL_MS);
@@ -196,6 +199,13 @@ export class Orphans {
     this.#options.logger.warn({ pid: record.pid }, 'killing a worker of an earlier supervisor');
     signal(record.pid);
     while (isAlive(record)) await sleep(POLL_MS);
+  }
+}
+
+/** What a supervisor left behind that was killed while it took sockets over. */
+function removeSocketFiles(stateDir: string): void {
+  for (const name of readdirSync(stateDir)) {
+    if (/^handover-\d+\.sock$/.test(name)) rmSync(path.join(stateDir, name), { force: true });
   }
 }
 

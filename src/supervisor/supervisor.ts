@@ -7,8 +7,7 @@
  * One publish or one birth at a time (`#exclusive`), so a worker that is born during a publish gets the revision
  * that the publish ends with. The queue opens only when no worker of an earlier supervisor starts requests.
  */
-import { createServer, type Server, type Socket } from 'node:net';
-import { rmSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -19,7 +18,7 @@ import { invalidField, messageOf } from '../core/errors.js';
 import { giveWay } from '../core/give-way.js';
 import { PREPARE_TIMEOUT_MS } from '../core/limits.js';
 import type { WorkerStatus } from '../control/control-plane.js';
-import { ControlChannel, controlSocketPath } from '../control/control-socket.js';
+import { ControlChannel } from '../control/control-socket.js';
 import type { Counters, DataPlane } from '../control/data-plane.js';
 import { deltaOf } from '../control/delta.js';
 import {
@@ -37,6 +36,7 @@ import type { Addon } from '../native/contract.js';
 import type { SharedBlock } from '../native/shared-block.js';
 import { AccessChannel, type AccessSource } from './access-channel.js';
 import { Columns } from './columns.js';
+import { ControlServer } from './control-server.js';
 import { workerCount } from './cores.js';
 import { checkListenable, openListeners, type Listeners } from './listeners.js';
 import { Orphans } from './orphans.js';
@@ -78,7 +78,7 @@ export class Supervisor implements DataPlane {
   readonly #access: AccessChannel;
   readonly #columns: Columns;
   readonly #trial: TrialEngine;
-  readonly #server: Server;
+  readonly #server: ControlServer;
   readonly #orphans: Orphans;
   readonly #slots: WorkerSlot[] = [];
   #listeners: Listeners = { addresses: [], socketsBySlot: [] };
@@ -88,6 +88,8 @@ export class Supervisor implements DataPlane {
   readonly #addresses = new Map<string, DeploymentAddresses>();
   #queue: Promise<unknown> = Promise.resolve();
   #observer: NodeJS.Timeout | null = null;
+  /** No worker of an earlier supervisor starts requests. */
+  #alone: Promise<void> = Promise.resolve();
   #stopping = false;
 
   /** Call with the state directory locked. */
@@ -113,7 +115,7 @@ export class Supervisor implements DataPlane {
       drainTimeoutMs: config.data_plane.drain_timeout_ms,
       logger,
     });
-    this.#server = createServer((socket) => {
+    this.#server = new ControlServer((socket) => {
       this.#onConnection(socket);
     });
   }
@@ -137,13 +139,7 @@ export class Supervisor implements DataPlane {
    */
   async open(): Promise<void> {
     const { config, addon } = this.#options;
-    const socketPath = controlSocketPath(config.state_dir);
-    // A daemon that was killed leaves the file behind; the lock of the directory says that it is gone.
-    rmSync(path.join(config.state_dir, path.basename(socketPath)), { force: true });
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(socketPath, resolve);
-    });
+    await this.#server.open(config.state_dir);
     await checkListenable(addon, config.data_plane.listen, this.#orphans.addresses());
     const received = await this.#orphans.takeSockets();
     const { workers } = this.#block;
@@ -152,7 +148,8 @@ export class Supervisor implements DataPlane {
   }
 
   /**
-   * Resolves when every worker serves the active revision.
+   * Resolves when every worker serves the active revision, and none of an earlier supervisor starts requests: these
+   * learn of no change any more. Call after the first publish.
    * @throws Error when they do not get there in time.
    */
   async serving(): Promise<void> {
@@ -163,6 +160,7 @@ export class Supervisor implements DataPlane {
       }
       await sleep(5);
     }
+    await this.#alone;
   }
 
   /** Lets requests in flight finish, ends the workers, closes all sockets. */
@@ -175,7 +173,7 @@ export class Supervisor implements DataPlane {
     await Promise.all(this.#slots.map((worker) => worker.drain(delayMs, timeoutMs)));
     await Promise.all([closing, this.#orphans.ended()]);
     if (this.#observer !== null) clearInterval(this.#observer);
-    await new Promise((resolve) => this.#server.close(resolve));
+    await this.#server.close();
     removeWorkerFile(this.#options.config.state_dir);
   }
 
@@ -208,6 +206,7 @@ export class Supervisor implements DataPlane {
       giveWay();
       const frames = this.#framesOf(snapshot);
       const isFirst = this.#active === null;
+      if (!isFirst) await this.#someoneThere();
       // The first revision is prepared by fresh workers too, so that one they cannot build does not stay.
       const patienceMs = isFirst ? START_TIMEOUT_MS : 0;
       const outcomes = await Promise.all(
@@ -228,7 +227,7 @@ export class Supervisor implements DataPlane {
       for (const worker of this.#slots) worker.commit(revision);
       this.#trial.follow();
       // Queued before any other change can be: until then the orphans serve what this revision serves.
-      if (isFirst) void this.#exclusive(() => this.#relieveOrphans());
+      if (isFirst) this.#alone = this.#exclusive(() => this.#relieveOrphans());
     });
   }
 
@@ -296,6 +295,12 @@ export class Supervisor implements DataPlane {
     return this.#frames;
   }
 
+  /** All may have died just now; the next processes come in less than a second as a rule. Gives up without an error. */
+  async #someoneThere(): Promise<void> {
+    if (this.#slots.some(({ connected }) => connected)) return;
+    await Promise.race(this.#slots.map((worker) => worker.joined(PREPARE_TIMEOUT_MS)));
+  }
+
   /** Ends the orphans as soon as a worker of this supervisor accepts; resolves when they start nothing more. */
   async #relieveOrphans(): Promise<void> {
     const deadline = performance.now() + START_TIMEOUT_MS;
@@ -303,7 +308,10 @@ export class Supervisor implements DataPlane {
       if (this.#stopping || performance.now() > deadline) break;
       await sleep(5);
     }
-    await this.#orphans.handOver();
+    const quiet = this.#orphans.handOver();
+    // A supervisor after this one must not ask them for sockets that they let go of.
+    this.#recordWorkers();
+    await quiet;
     void this.#orphans.ended();
   }
 

@@ -77,7 +77,7 @@ export class WorkerSlot {
   #stopping = false;
   #respawnTimer: NodeJS.Timeout | null = null;
   readonly #onEnded: (() => void)[] = [];
-  readonly #onJoined: (() => void)[] = [];
+  readonly #onJoined: ((joined: boolean) => void)[] = [];
 
   constructor(options: SlotOptions) {
     this.#options = options;
@@ -166,7 +166,7 @@ export class WorkerSlot {
   join(channel: ControlChannel): void {
     this.#disconnect();
     this.#channel = channel;
-    for (const resolve of this.#onJoined.splice(0)) resolve();
+    this.#settleJoined(true);
   }
 
   /** The connection is gone. A process that cannot be told of revisions must not serve. */
@@ -178,17 +178,17 @@ export class WorkerSlot {
 
   /**
    * Resolves with true once there is a process to speak to, with false after `timeoutMs`: the last one may have
-   * died, and more may die before one comes.
+   * died, and more may die before one comes. With false at once when none will come: a draining slot starts none.
    */
   joined(timeoutMs: number): Promise<boolean> {
-    if (this.connected || timeoutMs <= 0) return Promise.resolve(this.connected);
+    if (this.connected || this.#stopping || timeoutMs <= 0) return Promise.resolve(this.connected);
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         resolve(false);
       }, timeoutMs);
-      this.#onJoined.push(() => {
+      this.#onJoined.push((joined) => {
         clearTimeout(timer);
-        resolve(true);
+        resolve(joined);
       });
     });
   }
@@ -281,6 +281,7 @@ export class WorkerSlot {
   /** Resolves when the process has ended; it is killed when it outlives both times and a second. */
   drain(delayMs: number, timeoutMs: number): Promise<void> {
     this.#stopping = true;
+    if (!this.connected) this.#settleJoined(false);
     if (this.#respawnTimer !== null) clearTimeout(this.#respawnTimer);
     if (this.#process === null) return Promise.resolve();
     // One that does not accept yet has nothing to finish.
@@ -324,6 +325,10 @@ export class WorkerSlot {
     this.#respawnTimer = setTimeout(() => {
       this.spawn();
     }, delayMs);
+  }
+
+  #settleJoined(joined: boolean): void {
+    for (const settle of this.#onJoined.splice(0)) settle(joined);
   }
 
   #disconnect(): void {

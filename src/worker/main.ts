@@ -210,11 +210,14 @@ function setAddresses(update: DeploymentAddresses): void {
   }
 }
 
-/** To the supervisor that came after a dead one. A worker that was ending already may have no sockets left. */
-/** Goes on accepting from them: whoever asked may die before its own workers do. */
+/**
+ * To the supervisor that came after a dead one. Goes on accepting from them: whoever asked may die before its own
+ * workers do. A worker that is ending has none left, and says so, so that nobody waits for them.
+ */
 function lendSockets(socketPath: string): void {
   try {
     if (ending.accepts) sendSockets(unixSocketPath(socketPath));
+    link.send({ socketsLent: {} });
   } catch (error) {
     logger.error({ error: messageOf(error) }, 'nobody takes the sockets; serving on');
   }

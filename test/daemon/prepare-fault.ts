@@ -13,8 +13,9 @@ export const FAULT_MARK = 'faulty';
  * - refuse: the engine says that it cannot build the revision
  * - cripple: the engine gets a delta that it cannot make sense of
  * - abort: the process dies, as native code does when it finds no memory
+ * - stop: the process stops where it is, until SIGCONT
  */
-export type FaultKind = 'refuse' | 'cripple' | 'abort';
+export type FaultKind = 'refuse' | 'cripple' | 'abort' | 'stop';
 
 interface PreparingEngine {
   prepare(delta: unknown): unknown;
@@ -44,7 +45,9 @@ function withFault(Engine: EngineClass, faultFile: string): EngineClass {
       }
       const kind = readFileSync(faultFile, 'utf8') as FaultKind;
       if (kind === 'abort') process.abort();
+      if (kind === 'stop') process.kill(process.pid, 'SIGSTOP');
       if (kind === 'cripple') return super.prepare(crippled(delta));
+      if (kind === 'stop') return super.prepare(delta);
       throw new Error('injected: no memory for the table');
     }
   };

@@ -269,7 +269,7 @@ export async function startWireReplica(
 
 /** The bytes of a POST with the query token, Content-Length and `fields` (whole lines without CRLF). */
 export function post(
-  daemon: TestDaemon,
+  daemon: Pick<TestDaemon, 'queryToken'>,
   path: string,
   body: string,
   fields: readonly string[] = [],

@@ -1,0 +1,66 @@
+/**
+ * A supervisor that came after two dead ones asked workers of the first for sockets that they had let go of long ago,
+ * waited 5 s for them, and killed whoever was still finishing a stream.
+ */
+import t from 'tap';
+import {
+  deploymentsOf,
+  endpointOf,
+  startDaemon,
+  startReplica,
+  type TestDaemon,
+} from '../daemon/harness.js';
+import { post, WireClient } from '../daemon/wire.js';
+import { until, workersOf } from '../daemon/live.js';
+import { SLOWNESS } from '../daemon/slowness.js';
+
+const EVENTS = 100;
+
+t.test('a stream outlives two supervisors', { timeout: 60_000 }, async (t) => {
+  const flags = { 'data-plane-workers': '2' };
+  const first = await startDaemon(t, { flags });
+  const replica = await startReplica(t, (request, response) => {
+    request.resume();
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    let sent = 0;
+    const timer = setInterval(() => {
+      sent += 1;
+      response.write(`data: ${String(sent)}\n\n`);
+      if (sent < EVENTS) return;
+      clearInterval(timer);
+      response.end();
+    }, 100);
+  });
+  await first.admin('PATCH', '/api/2.0/pointsman/manifest', {
+    deployments: deploymentsOf({ stream: replica.url }),
+    endpoints: [endpointOf('stream', { stream: 100 })],
+  });
+  await first.settled('stream');
+  const path = '/serving-endpoints/stream/invocations';
+  const answer = new WireClient(t, first.dataPort)
+    .send(post(first, path, '{"inputs":[1]}'))
+    .answer();
+  // Handled at once, so that a failure before anybody waits is no unhandled rejection.
+  answer.catch(() => undefined);
+  await until(async () => (await workersOf(first)).some((worker) => worker.in_flight > 0));
+  const restart = async (daemon: TestDaemon): Promise<TestDaemon> => {
+    await daemon.stop('SIGKILL');
+    const listen = `127.0.0.1:${String(first.dataPort)}`;
+    const options = { stateDir: first.stateDir, flags: { ...flags, 'data-plane-listen': listen } };
+    return startDaemon(t, options);
+  };
+  const second = await restart(first);
+  // Answered when the old workers start no more requests: they have long let go of their sockets.
+  const change = await second.admin('PATCH', '/api/2.0/pointsman/manifest', {
+    endpoints: [endpointOf('other', { stream: 100 })],
+  });
+  t.equal(change.status, 200, change.text);
+  const startedAt = performance.now();
+  const third = await restart(second);
+  const tookMs = performance.now() - startedAt;
+  t.ok(tookMs < 4_000 * SLOWNESS, `the second restart took ${tookMs.toFixed(0)} ms`);
+  const { status, body } = await answer;
+  t.equal(status, 200);
+  t.equal(body.toString().split('\n').filter(Boolean).length, EVENTS, 'the stream is whole');
+  t.equal(await third.stop(), 0);
+});
