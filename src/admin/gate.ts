@@ -1,5 +1,5 @@
 /**
- * Who may call what on the admin port, decided before a body is read: the Host name (against name
+ * Who may call what on the admin port, decided before a body is read, and again when it is there: the Host name (against name
  * rebinding by web pages), the credential, and what its principal may do.
  */
 import type { FastifyRequest } from 'fastify';
