@@ -27,7 +27,7 @@ import { healthRoutes } from './routes/health.js';
 import { invocationRoutes } from './routes/invocations.js';
 import { manifestRoutes } from './routes/manifest.js';
 import { metricsRoutes } from './routes/metrics.js';
-import { oidcRoutes } from './routes/oidc.js';
+import { isWrongTokenMethod, oidcRoutes, refuseTokenMethod } from './routes/oidc.js';
 import { permissionRoutes } from './routes/permissions.js';
 import { scimRoutes } from './routes/scim.js';
 import { servingEndpointRoutes } from './routes/serving-endpoints.js';
@@ -86,8 +86,10 @@ export function createAdminApp(
     setCommonFields(request, reply);
     // Unknown paths say so only to who may look around, except the discovery documents that every
     // SDK asks for without a credential: they are a plain 404 until they exist.
-    if (request.is404 && request.url.startsWith('/.well-known/')) return;
+    if (request.is404 && request.url.startsWith('/.well-known/')) return undefined;
+    if (options.oidc !== undefined && isWrongTokenMethod(request)) return refuseTokenMethod(reply);
     await admit(request, options);
+    return undefined;
   });
   app.addHook('preValidation', async (request) => {
     // A body may come long after its head: who has lost the right meanwhile changes nothing.
