@@ -2,8 +2,8 @@
  * The admin port: one fastify application. It owns HTTP alone: who may call, how bodies are read,
  * how errors look, which paths exist. What a call means belongs to the control plane.
  *
- * Life of a call: onRequest (ids, security fields, gate) -> body parser -> route -> control plane
- * -> answer; every failure leaves through errors.ts.
+ * Life of a call: onRequest (ids, security fields, gate) -> body parser -> gate again -> route
+ * -> control plane -> answer; every failure leaves through errors.ts.
  */
 import { randomUUID } from 'node:crypto';
 import Fastify, {
@@ -27,7 +27,7 @@ import { healthRoutes } from './routes/health.js';
 import { invocationRoutes } from './routes/invocations.js';
 import { manifestRoutes } from './routes/manifest.js';
 import { metricsRoutes } from './routes/metrics.js';
-import { oidcRoutes } from './routes/oidc.js';
+import { isWrongTokenMethod, oidcRoutes, refuseTokenMethod } from './routes/oidc.js';
 import { permissionRoutes } from './routes/permissions.js';
 import { scimRoutes } from './routes/scim.js';
 import { servingEndpointRoutes } from './routes/serving-endpoints.js';
@@ -48,6 +48,12 @@ const REVISION_FIELD = 'x-pointsman-revision';
 const PATH_SEGMENT_CHARS_MAX = 16 * NAME_CHARS_MAX;
 
 /**
+ * From a request's first byte to its last; how long the answer takes does not count. Node's own default, which fastify
+ * switches off. No shorter: the body of a relayed invocation is read as its replica takes it.
+ */
+const REQUEST_TIMEOUT_MS = 300_000;
+
+/**
  * The admin port's application, complete but not listening. Closing it closes its outgoing
  * connections. `routes` is filled with what the application takes.
  */
@@ -61,6 +67,7 @@ export function createAdminApp(
     childLoggerFactory: (logger) => logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: ADMIN_BODY_BYTES_MAX,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     genReqId: () => randomUUID(),
     requestIdHeader: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: PATH_SEGMENT_CHARS_MAX },
@@ -79,8 +86,14 @@ export function createAdminApp(
     setCommonFields(request, reply);
     // Unknown paths say so only to who may look around, except the discovery documents that every
     // SDK asks for without a credential: they are a plain 404 until they exist.
-    if (request.is404 && request.url.startsWith('/.well-known/')) return;
+    if (request.is404 && request.url.startsWith('/.well-known/')) return undefined;
+    if (options.oidc !== undefined && isWrongTokenMethod(request)) return refuseTokenMethod(reply);
     await admit(request, options);
+    return undefined;
+  });
+  app.addHook('preValidation', async (request) => {
+    // A body may come long after its head: who has lost the right meanwhile changes nothing.
+    if (mayHaveBody(request)) await admit(request, options);
   });
   app.addHook('onSend', (_request, reply, payload, done) => {
     // Here, so that the answer to a change carries the revision that it made.
@@ -98,6 +111,11 @@ export function createAdminApp(
     throw routes.missing(request.method, request.url);
   });
   return app;
+}
+
+/** Those of fastify's methods whose body is waited for. */
+function mayHaveBody({ method, is404 }: FastifyRequest): boolean {
+  return method !== 'GET' && method !== 'HEAD' && !is404;
 }
 
 /** A call is a millisecond of work or two. */

@@ -16,8 +16,7 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   const answer = known ?? unexpected(request.id);
   if (answer.allow !== null) reply.header('allow', answer.allow);
   if (answer.retryAfterS !== null) reply.header('retry-after', String(answer.retryAfterS));
-  if (answer.code === 'UNAUTHENTICATED')
-    reply.header('www-authenticate', 'Bearer realm="pointsman"');
+  if (answer.challenge !== null) reply.header('www-authenticate', answer.challenge);
   reply
     .code(answer.status)
     .header('x-pointsman-error', answer.code)

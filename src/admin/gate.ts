@@ -1,9 +1,14 @@
 /**
- * Who may call what on the admin port, decided before a body is read: the Host name (against name
+ * Who may call what on the admin port, decided before a body is read, and again when it is there: the Host name (against name
  * rebinding by web pages), the credential, and what its principal may do.
  */
 import type { FastifyRequest } from 'fastify';
 import type { Caller } from '../auth/authenticator.js';
+import {
+  INSUFFICIENT_SCOPE_CHALLENGE,
+  INVALID_TOKEN_CHALLENGE,
+  MISSING_TOKEN_CHALLENGE,
+} from '../auth/bearer.js';
 import type { PermissionLevel, Principal } from '../auth/principal.js';
 import { isAdmin, isQueryToken, mayCreateEndpoints } from '../auth/stored-identities.js';
 import { isLoopback } from '../config/listen-address.js';
@@ -33,6 +38,7 @@ export async function admit(request: FastifyRequest, options: GateOptions): Prom
     throw new PointsmanError(
       'UNAUTHENTICATED',
       'A credential is needed: Authorization: Bearer <token>, or Basic with user "token"',
+      { challenge: challengeOf(request) },
     );
   }
   request.principal = caller.principal;
@@ -46,8 +52,10 @@ function authorize(request: FastifyRequest, caller: Caller, options: GateOptions
   // The data port judges an invocation again, and these tokens and this principal by itself.
   if (access === 'invocation' && (limitedTo !== null || isQueryToken(principal))) return;
   if (limitedTo !== null) {
-    throw denied(
+    throw new PointsmanError(
+      'PERMISSION_DENIED',
       'This token is limited to queries of endpoints; ask for one without authorization_details',
+      { challenge: INSUFFICIENT_SCOPE_CHALLENGE },
     );
   }
   if (isQueryToken(principal)) {
@@ -89,6 +97,11 @@ function checkLevel(
 function checkEntitlement(principal: Principal): void {
   if (mayCreateEndpoints(principal)) return;
   throw denied(`${principal.name} needs the entitlement create-endpoints for this call`);
+}
+
+/** An empty field is none, as on the data port. */
+function challengeOf({ headers }: FastifyRequest): string {
+  return (headers.authorization ?? '') === '' ? MISSING_TOKEN_CHALLENGE : INVALID_TOKEN_CHALLENGE;
 }
 
 function denied(message: string): PointsmanError {

@@ -10,6 +10,7 @@ import type { Access, AccessCredential, AccessPrincipal } from '../control/messa
 import type { Clock } from '../core/clock.js';
 import type { TokenTerms } from '../native/contract.js';
 import { BUILTIN_IDS } from '../store/identity-tables.js';
+import { isReserved } from './identity-book.js';
 import type { Trust, Verified } from './trust.js';
 
 /** How long a verdict waits for a change that is on its way. */
@@ -31,12 +32,12 @@ export interface AccessBookOptions {
 export class AccessBook {
   readonly #options: AccessBookOptions;
   readonly #principals = new Map<number, AccessPrincipal>();
-  /** Of users and service principals, and of groups. */
+  /** Of users and service principals, by name in lower case: two that differ in case only cannot be made. */
   readonly #callersByName = new Map<string, number>();
   readonly #groupsByName = new Map<string, number>();
   readonly #credentials = new Map<string, AccessCredential>();
   readonly #byHash = new Map<string, AccessCredential>();
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
   #epoch = -1;
   #version = -1;
   #trust = NO_TRUST;
@@ -66,7 +67,7 @@ export class AccessBook {
     if (access.version === 0) return;
     this.#epoch = access.epoch;
     this.#version = access.version;
-    for (const wake of this.#waiting.splice(0)) wake();
+    for (const wake of this.#waiting) wake();
   }
 
   /** Resolves to false when the change that is on its way does not come in time. */
@@ -84,12 +85,19 @@ export class AccessBook {
   /** Resolves at the next change, or after the time. */
   #nextChange(waitMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(waitMs, resolve);
-      this.#waiting.push(() => {
+      const wake = (): void => {
         cancel();
+        this.#waiting.delete(wake);
         resolve();
-      });
+      };
+      const cancel = this.#options.clock.after(waitMs, wake);
+      this.#waiting.add(wake);
     });
+  }
+
+  /** Verdicts that wait for a change. */
+  get waiting(): number {
+    return this.#waiting.size;
   }
 
   /** Id of the active principal; null: there is none. */
@@ -103,17 +111,22 @@ export class AccessBook {
    * issuer speaks for them.
    */
   callerNamed(name: string): number | null {
-    const id = this.#callersByName.get(name);
-    return id === undefined || isLocalTokenUser(id) ? null : this.activeCaller(id);
+    const id = this.#callersByName.get(name.toLowerCase());
+    if (id === undefined || isLocalTokenUser(id)) return null;
+    return this.#principals.get(id)?.name === name ? this.activeCaller(id) : null;
   }
 
-  /** Resolves to the caller of this name, waiting for one that is being made. */
-  async callerComing(name: string): Promise<number | null> {
+  /** No user of this name can be made: there is one already, if only an inactive one, or nobody may have it. */
+  isTaken(name: string): boolean {
+    return this.#callersByName.has(name.toLowerCase()) || isReserved(name);
+  }
+
+  /** Resolves when the name is taken, or after the time. */
+  async callerComing(name: string): Promise<void> {
     const deadlineMs = this.#options.clock.nowMs() + CATCH_UP_MS;
-    for (;;) {
-      const id = this.callerNamed(name);
+    while (!this.isTaken(name)) {
       const leftMs = deadlineMs - this.#options.clock.nowMs();
-      if (id !== null || leftMs <= 0) return id;
+      if (leftMs <= 0) return;
       await this.#nextChange(leftMs);
     }
   }
@@ -166,7 +179,7 @@ export class AccessBook {
   #setPrincipal(principal: AccessPrincipal): void {
     this.#forgetName(principal.id);
     this.#principals.set(principal.id, principal);
-    this.#namesOf(principal).set(principal.name, principal.id);
+    this.#namesOf(principal).set(keyOf(principal), principal.id);
   }
 
   #removePrincipal(id: number): void {
@@ -182,7 +195,7 @@ export class AccessBook {
     if (before === undefined) return;
     const names = this.#namesOf(before);
     // Another one may have taken the name already.
-    if (names.get(before.name) === id) names.delete(before.name);
+    if (names.get(keyOf(before)) === id) names.delete(keyOf(before));
   }
 
   #namesOf({ isGroup }: AccessPrincipal): Map<string, number> {
@@ -217,6 +230,11 @@ export class AccessBook {
     this.#epoch = -1;
     this.#version = -1;
   }
+}
+
+/** Groups are found letter by letter. */
+function keyOf({ isGroup, name }: AccessPrincipal): string {
+  return isGroup ? name : name.toLowerCase();
 }
 
 function isLocalTokenUser(id: number): boolean {

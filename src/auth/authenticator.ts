@@ -46,18 +46,24 @@ export class Authenticator {
     if (authorization === undefined) return null;
     const known = this.#known(authorization);
     if (known !== null) return known;
+    // Before the throttle: a good token is never held up, and the verifier has bounds of its own against floods.
+    const signed = await this.#signed(authorization);
+    if (signed === null) this.#countFailure(authorization, address);
+    return signed;
+  }
+
+  #countFailure(authorization: string, address: string): void {
     const { throttle } = this.#options;
     const retryAfterS = throttle.retryAfterS(address);
-    if (retryAfterS !== null) {
-      throw new PointsmanError(
-        'REQUEST_LIMIT_EXCEEDED',
-        'Too many bad credentials came from this address; try again later',
-        { retryAfterS },
-      );
+    if (retryAfterS === null) {
+      throttle.failed(address, authorization);
+      return;
     }
-    const signed = await this.#signed(authorization);
-    if (signed === null) throttle.failed(address, authorization);
-    return signed;
+    throw new PointsmanError(
+      'REQUEST_LIMIT_EXCEEDED',
+      'Too many bad credentials came from this address; try again later',
+      { retryAfterS },
+    );
   }
 
   /** Tokens that cost a look-up. */

@@ -20,7 +20,8 @@ export function parseForm(
   const type = (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase();
   if (type !== FORM_TYPE) throw invalidRequest(`Content-Type: must be ${FORM_TYPE}`);
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1');
-  const parts = text.split('&', PARAMETERS_MAX + 1).filter((part) => part !== '');
+  // Split whole, which the size of the body bounds: empty parts count for nothing, and nothing behind them is overlooked.
+  const parts = text.split('&').filter((part) => part !== '');
   if (parts.length > PARAMETERS_MAX) throw invalidRequest('too many parameters');
   const seen = new Set<string>();
   const parameters = new Map<string, string>();

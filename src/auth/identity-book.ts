@@ -31,6 +31,10 @@ export const PRINCIPALS_MAX = 100_000;
 /** Name under which the daemon itself changes things; nobody else may have it. */
 const RESERVED_NAME = 'pointsman';
 
+export function isReserved(name: string): boolean {
+  return name.toLowerCase() === RESERVED_NAME;
+}
+
 export interface Email {
   readonly value: string;
   readonly type?: string;
@@ -298,7 +302,7 @@ export class IdentityBook implements Directory {
 
   #checkName(kind: PrincipalKind, name: string, own: PrincipalRecord | null): void {
     const field = NAME_FIELDS[kind];
-    if (name.toLowerCase() === RESERVED_NAME) throw invalidField(field, `${name} is reserved`);
+    if (isReserved(name)) throw invalidField(field, `${name} is reserved`);
     const other = this.#byName.get(keyOf(kind, name));
     if (other === undefined || other.id === own?.id) return;
     throw new PointsmanError(

@@ -1,6 +1,6 @@
 /**
  * Slows down who guesses credentials. Every address has a budget that failed logins use up and time
- * fills again; with an empty budget further bad credentials are answered 429 without a look at them.
+ * fills again; with an empty budget further bad credentials are answered 429.
  * Good credentials are never held up by it: behind one address there may be others, and a secret of
  * 256 bits is not guessed anyway. The same bad credential again is a client with an old token, no
  * guess, and costs little.

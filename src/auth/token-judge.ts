@@ -36,8 +36,8 @@ export interface TokenJudgeOptions {
   readonly verifier: Pick<RememberingVerifier, 'verify'>;
   /** Id of the endpoint of this name; null: there is none. */
   readonly endpointId: (name: string) => string | null;
-  /** A verified token of an issuer that makes users names one that does not exist. */
-  readonly wantUser: (name: string, issuer: string) => void;
+  /** A verified token of an issuer that makes users names one that does not exist. False: it cannot be asked for now. */
+  readonly wantUser: (name: string, issuer: string) => boolean;
 }
 
 const BAD: Verdict = { kind: 'bad' };
@@ -101,7 +101,7 @@ export class TokenJudge {
     const caller = own
       ? book.activeCaller(Number(principalId))
       : book.callerNamed(verified.principal);
-    if (caller === null) return BAD;
+    if (caller === null) return mayBeMade(verified, book) ? BUSY : BAD;
     const credential = credentialId === '' ? null : book.credential(credentialId);
     if (credentialId !== '' && credential?.principal !== caller) return BAD;
     const endsAtS = secondsOf(credential?.expiresAtMs ?? 0);
@@ -122,12 +122,17 @@ export class TokenJudge {
     return { kind: 'good', terms, epoch: book.epoch, expiresAtS: Math.floor(expiresAtS) };
   }
 
-  async #makeUser({ kind, autoCreate, principal, issuer }: Verified): Promise<void> {
+  async #makeUser(verified: Verified): Promise<void> {
     const { book, wantUser } = this.#options;
-    if (kind === 'own' || !autoCreate || book.callerNamed(principal) !== null) return;
-    wantUser(principal, issuer);
-    await book.callerComing(principal);
+    const { principal, issuer } = verified;
+    if (!mayBeMade(verified, book)) return;
+    if (wantUser(principal, issuer)) await book.callerComing(principal);
   }
+}
+
+/** The token is good, and only its user is not there yet. */
+function mayBeMade({ kind, autoCreate, principal }: Verified, book: AccessBook): boolean {
+  return kind === 'external' && autoCreate && !book.isTaken(principal);
 }
 
 /** The second in which it ends counts as over. */

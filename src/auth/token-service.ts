@@ -178,7 +178,14 @@ export class TokenService {
     if (client !== null && client.principal.id !== known.principal.id) {
       throw invalidGrant('assertion: was not issued to this client');
     }
-    return granteeOf(known, { detailsNeeded: true });
+    return granteeOf(known, { detailsNeeded: true, expiresAtMs: this.#endOf(known, answer.exp) });
+  }
+
+  /** What is given for an assertion ends with it: else one could be renewed for ever. In whole seconds, as tokens have it. */
+  #endOf({ expiresAtMs }: KnownCredential, expS: number): number {
+    const endMs = Math.min(expiresAtMs ?? Infinity, Math.floor(expS) * 1_000);
+    if (endMs > this.#options.clock.nowMs()) return endMs;
+    throw invalidGrant('assertion: expired');
   }
 
   #byExchange(form: Form, credentials: ClientCredentials | null): Grantee {

@@ -7,7 +7,7 @@ import type { Draft } from './content.js';
 import { endpointDraft } from './content.js';
 import type { ChangeOptions } from './control-plane.js';
 import { grantsOf, type GrantRecord } from './grants.js';
-import { sameJson } from './json.js';
+import { canonicalJson, checkIfMatch, hashTag, sameJson } from './json.js';
 import type { Content, EndpointRecord } from './records.js';
 
 export interface EndpointGrants {
@@ -47,7 +47,7 @@ export class GrantBook {
 
   /**
    * @param next the grants after the change, of those before it.
-   * @throws PointsmanError RESOURCE_DOES_NOT_EXIST
+   * @throws PointsmanError RESOURCE_DOES_NOT_EXIST, RESOURCE_CONFLICT
    */
   change(
     endpoint: string,
@@ -59,6 +59,8 @@ export class GrantBook {
       if (record === null) {
         throw new PointsmanError('RESOURCE_DOES_NOT_EXIST', `Endpoint ${endpoint} does not exist.`);
       }
+      const etag = grantsEtag(viewOf(record));
+      checkIfMatch(options.ifMatch, etag, `The permissions of endpoint ${record.name}`);
       const grants = next(grantsOf(record));
       if (sameJson(grants, grantsOf(record))) return viewOf(record);
       const changed = { ...record, grants };
@@ -93,6 +95,11 @@ export class GrantBook {
     }
     return byId.get(endpoint) ?? endpoints.get(endpoint) ?? null;
   }
+}
+
+/** Other than the endpoint's own: neither changes with the other. */
+export function grantsEtag({ id, grants }: EndpointGrants): string {
+  return hashTag(canonicalJson({ id, grants }));
 }
 
 function viewOf(record: EndpointRecord): EndpointGrants {

@@ -187,7 +187,7 @@ export class Door {
     const fail = (error: PointsmanError, close: boolean): void => {
       this.countRefusal(error.code);
       finish(() => {
-        endWithError(response, head.method, ids, error, close, errorBody(head.path, error));
+        endWithError(response, head.method, ids, error, close, errorForm(head.path, error));
       });
     };
     readSmallBody(response, (body) => {
@@ -232,7 +232,7 @@ export class Door {
     this.countRefusal(refusal.code);
     if (head.refusal !== '') head.close = true;
     answerWhenRead(response, head, (close) => {
-      endWithError(response, head.method, ids, refusal, close, errorBody(head.path, refusal));
+      endWithError(response, head.method, ids, refusal, close, errorForm(head.path, refusal));
     });
   }
 
@@ -255,6 +255,13 @@ function noSupervisor(): PointsmanError {
   return new PointsmanError('TEMPORARILY_UNAVAILABLE', 'The control plane is not known yet');
 }
 
+/** What the path of a request makes of an error. */
+interface ErrorForm {
+  readonly body: object;
+  /** Beside those of every error. */
+  readonly fields: string;
+}
+
 /** Ends a response that nothing was written to with the error's JSON. Call corked. */
 export function endWithError(
   response: HttpResponse,
@@ -262,14 +269,14 @@ export function endWithError(
   ids: AnswerIds,
   error: PointsmanError,
   close: boolean,
-  content: object = error.toBody(),
+  form: ErrorForm = { body: error.toBody(), fields: '' },
 ): void {
   let fields = `content-type: application/json\r\nx-pointsman-error: ${error.code}\r\n`;
   if (error.retryAfterS !== null) fields += `retry-after: ${String(error.retryAfterS)}\r\n`;
   if (error.allow !== null) fields += `allow: ${error.allow}\r\n`;
   if (error.challenge !== null) fields += `www-authenticate: ${error.challenge}\r\n`;
-  beginAnswer(response, error.status, fields, ids);
-  const body = JSON.stringify(content);
+  beginAnswer(response, error.status, fields + form.fields, ids);
+  const body = JSON.stringify(form.body);
   if (method === 'HEAD') endBodiless(response, Buffer.byteLength(body), close);
   else response.end(body, close);
 }
@@ -306,11 +313,12 @@ function relayedTooLarge(): PointsmanError {
 }
 
 /** What an OAuth client reads has the form of RFC 6749, 5.2, whoever refuses. */
-function errorBody(path: string, error: PointsmanError): object {
-  if (path !== TOKEN_PATH) return error.toBody();
+function errorForm(path: string, error: PointsmanError): ErrorForm {
+  if (path !== TOKEN_PATH) return { body: error.toBody(), fields: '' };
   const isFault = error.status < 500 && error.status !== 429;
   const code = isFault ? 'invalid_request' : 'temporarily_unavailable';
-  return new OAuthError(code, error.message, error.status).toBody();
+  const fields = 'cache-control: no-store\r\npragma: no-cache\r\n';
+  return { body: new OAuthError(code, error.message, error.status).toBody(), fields };
 }
 
 /**

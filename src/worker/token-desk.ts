@@ -67,9 +67,7 @@ export class TokenDesk implements TrustSource {
       clock: systemClock,
       verifier: this.#verifier,
       endpointId: this.#options.endpointId,
-      wantUser: (name, issuer) => {
-        this.#wantUser(name, issuer);
-      },
+      wantUser: (name, issuer) => this.#wantUser(name, issuer),
     });
   }
 
@@ -103,10 +101,13 @@ export class TokenDesk implements TrustSource {
     return this.#refreshes.refresh(issuer);
   }
 
-  #wantUser(name: string, issuer: string): void {
-    if (this.#wanted.has(name) || this.#wanted.size >= WANTED_USERS_MAX) return;
+  /** False: too many are asked for. */
+  #wantUser(name: string, issuer: string): boolean {
+    if (this.#wanted.has(name)) return true;
+    if (this.#wanted.size >= WANTED_USERS_MAX) return false;
     this.#wanted.add(name);
     this.#options.send({ wantedUser: { name, issuer } });
+    return true;
   }
 
   #poolOnce(): VerifierPool {

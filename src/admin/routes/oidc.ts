@@ -63,6 +63,17 @@ export function oidcRoutes(app: FastifyInstance, services: OidcServices): void {
   });
 }
 
+/** Another method than POST at the token endpoint. */
+export function isWrongTokenMethod({ is404, url }: FastifyRequest): boolean {
+  return is404 && url.split('?', 1)[0]?.replace(/\/$/, '') === OIDC_PATHS.token;
+}
+
+/** As the data port answers it: no credential is needed to learn it. */
+export function refuseTokenMethod(reply: FastifyReply): FastifyReply {
+  reply.header('allow', 'POST');
+  return sendRefusal(reply, new OAuthError('invalid_request', 'This path takes POST', 405));
+}
+
 /** Failures before the token service: a body that is too large, cut off, or of no readable type. */
 function sendOAuthError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const { statusCode = 500 } = error as { statusCode?: number };
@@ -73,8 +84,12 @@ function sendOAuthError(error: unknown, request: FastifyRequest, reply: FastifyR
   const refusal = fault
     ? new OAuthError('invalid_request', 'the request cannot be read', status)
     : new OAuthError('temporarily_unavailable', 'the request failed, try again later', 503, 1);
+  sendRefusal(reply, refusal);
+}
+
+function sendRefusal(reply: FastifyReply, refusal: OAuthError): FastifyReply {
   if (refusal.retryAfterS > 0) reply.header('retry-after', String(refusal.retryAfterS));
-  reply
+  return reply
     .code(refusal.status)
     .headers({ 'cache-control': 'no-store', pragma: 'no-cache' })
     .send(refusal.toBody());

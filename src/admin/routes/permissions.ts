@@ -1,9 +1,9 @@
 /** Permissions on a serving endpoint (reference/databricks-serving-api.md, section 10). */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { IdentityBook } from '../../auth/identity-book.js';
 import { ADMINS } from '../../auth/identity-book.js';
 import type { ControlPlane, JsonObject } from '../../control/control-plane.js';
-import type { EndpointGrants } from '../../control/grant-book.js';
+import { grantsEtag, type EndpointGrants } from '../../control/grant-book.js';
 import {
   GRANTS_MAX,
   parseGrants,
@@ -13,7 +13,7 @@ import {
 } from '../../control/grants.js';
 import { Fields } from '../../control/input.js';
 import { invalidField, PointsmanError } from '../../core/errors.js';
-import { changeOptions, pathParam, requireBody } from '../context.js';
+import { changeOptions, pathParam, requireBody, sendTagged } from '../context.js';
 
 const PATH = '/api/2.0/permissions/serving-endpoints/:id';
 
@@ -30,10 +30,12 @@ export function permissionRoutes(
 ): void {
   const manage = { config: { access: 'CAN_MANAGE' } } as const;
 
-  app.get(PATH, manage, (request) => {
-    const id = pathParam(request, 'id');
-    return viewPermissions(existing(control, id), book);
-  });
+  const show = (reply: FastifyReply, shown: EndpointGrants): JsonObject =>
+    sendTagged(reply, { value: viewPermissions(shown, book), etag: grantsEtag(shown) });
+
+  app.get(PATH, manage, (request, reply) =>
+    show(reply, existing(control, pathParam(request, 'id'))),
+  );
 
   app.get(`${PATH}/permissionLevels`, { config: { access: 'CAN_VIEW' } }, (request) => {
     existing(control, pathParam(request, 'id'));
@@ -45,22 +47,22 @@ export function permissionRoutes(
     };
   });
 
-  app.put(PATH, manage, async (request) => {
+  app.put(PATH, manage, async (request, reply) => {
     const wanted = parseGrants(new Fields(requireBody(request), ''), book) ?? [];
     const id = pathParam(request, 'id');
     const changed = await control.grants.change(id, () => wanted, changeOptions(request));
-    return viewPermissions(changed, book);
+    return show(reply, changed);
   });
 
-  app.patch(PATH, manage, async (request) => {
+  app.patch(PATH, manage, async (request, reply) => {
     const id = pathParam(request, 'id');
     // One SDK sends no body with any PATCH, whatever its caller asked for.
     const given =
       request.body === undefined ? null : parseGrants(new Fields(request.body, ''), book);
-    if (given === null) return viewPermissions(existing(control, id), book);
+    if (given === null) return show(reply, existing(control, id));
     const merge = (grants: readonly GrantRecord[]) => merged(grants, given, book);
     const changed = await control.grants.change(id, merge, changeOptions(request));
-    return viewPermissions(changed, book);
+    return show(reply, changed);
   });
 }
 

@@ -2,11 +2,12 @@
  * Users, service principals and groups (`/api/2.0/preview/scim/v2`), and who the caller is. Every
  * call but `Me` is an admin's.
  */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { IdentityBook, PrincipalRecord } from '../../auth/identity-book.js';
 import type { Json, JsonObject } from '../../control/control-plane.js';
+import { canonicalJson, checkIfMatch, hashTag } from '../../control/json.js';
 import { invalidField, PointsmanError } from '../../core/errors.js';
-import { pathParam, queryText, requireBody } from '../context.js';
+import { changeOptions, pathParam, queryText, requireBody, sendTagged } from '../context.js';
 import { parseFilter } from '../scim/filter.js';
 import { patchedResource } from '../scim/patch.js';
 import {
@@ -42,34 +43,58 @@ function resourceRoutes(app: FastifyInstance, book: IdentityBook, type: Resource
 
   app.get(path, (request) => listOf(request, book, type));
 
-  app.post(path, (request) => {
+  const show = (reply: FastifyReply, record: PrincipalRecord): JsonObject => {
+    const value = viewResource(record, book);
+    return sendTagged(reply, { value, etag: etagOfView(value) });
+  };
+
+  app.post(path, (request, reply) => {
     const draft = parseResource(type, requireBody(request), null);
-    return viewResource(book.create(type.kind, draft), book);
+    return show(reply, book.create(type.kind, draft));
   });
 
-  app.get(`${path}/:id`, (request) =>
-    selected(viewResource(recordOf(request, book, type), book), request),
+  app.get(`${path}/:id`, (request, reply) =>
+    selected(show(reply, recordOf(request, book, type)), request),
   );
 
-  app.put(`${path}/:id`, (request) => {
-    const before = recordOf(request, book, type);
+  app.put(`${path}/:id`, (request, reply) => {
+    const before = unchangedRecord(request, book, type);
     const draft = parseResource(type, requireBody(request), before);
-    return viewResource(book.update(before.id, draft), book);
+    return show(reply, book.update(before.id, draft));
   });
 
-  app.patch(`${path}/:id`, (request) => {
-    const before = recordOf(request, book, type);
-    const shown = viewResource(before, book);
+  app.patch(`${path}/:id`, (request, reply) => {
+    const before = unchangedRecord(request, book, type);
     // One SDK sends no body with any PATCH, whatever its caller asked for.
-    if (request.body === undefined) return shown;
-    const draft = parseResource(type, patchedResource(shown, request.body), before);
-    return viewResource(book.update(before.id, draft), book);
+    if (request.body === undefined) return show(reply, before);
+    const patched = patchedResource(viewResource(before, book), request.body);
+    return show(reply, book.update(before.id, parseResource(type, patched, before)));
   });
 
   app.delete(`${path}/:id`, (request) => {
-    book.delete(recordOf(request, book, type).id);
+    book.delete(unchangedRecord(request, book, type).id);
     return {};
   });
+}
+
+/** The record that is to change, held to `If-Match`. Nothing waits between this and the change. */
+function unchangedRecord(
+  request: FastifyRequest,
+  book: IdentityBook,
+  type: ResourceType,
+): PrincipalRecord {
+  const record = recordOf(request, book, type);
+  const { ifMatch } = changeOptions(request);
+  if (ifMatch !== undefined) {
+    const etag = etagOfView(viewResource(record, book));
+    checkIfMatch(ifMatch, etag, `${type.plural}/${record.id}`);
+  }
+  return record;
+}
+
+/** Of all that is shown, memberships included. */
+function etagOfView(view: JsonObject): string {
+  return hashTag(canonicalJson(view));
 }
 
 function recordOf(

@@ -91,7 +91,8 @@ function typeOf(kind: PrincipalKind): ResourceType {
 }
 
 /**
- * A whole resource -> what is kept of it. A name that is left out stays as it was.
+ * A whole resource -> what is kept of it. A name that is left out stays as it was, and so does `active`: a client that
+ * does not speak of it must not let somebody in again.
  * @param before null when the resource is made.
  * @throws PointsmanError INVALID_PARAMETER_VALUE naming the attribute.
  */
@@ -117,7 +118,7 @@ export function parseResource(
     profile: {
       ...profile,
       displayName: optionalText(fields, 'displayName'),
-      active: fields.boolean('active') ?? true,
+      active: fields.boolean('active') ?? before?.profile.active ?? true,
       emails: emailsOf(fields),
       givenName: person === null ? '' : optionalText(person, 'givenName'),
       familyName: person === null ? '' : optionalText(person, 'familyName'),

@@ -53,7 +53,7 @@ class Pair {
         },
       },
       endpointId: (name) => (name === 'm1' ? 'id-of-m1' : null),
-      wantUser: (name) => this.wanted.push(name),
+      wantUser: (name) => this.wanted.push(name) > 0,
     });
     this.greet();
   }
