@@ -5,8 +5,8 @@
 // wait. The price is a rule for watchers: who leaves a readable descriptor before it said EAGAIN or
 // gave less than it was asked for calls `readAgain`, and who wants kWritable has been told EAGAIN
 // before. What is wanted anew is reported once without being asked of the kernel, so a watcher
-// must be able to find nothing. A hang-up and urgent data are reported until a read has come to them,
-// because they lie behind what came before.
+// must be able to find nothing. A hang-up and urgent data are reported until a read has come to
+// them, because they lie behind what came before.
 //
 // Watches that want kFirst (those of idle connections) hear of their events before all others of
 // the same wait. Thread: the loop's. Owns its watches; descriptors are the callers'.
