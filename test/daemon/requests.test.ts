@@ -113,7 +113,9 @@ async function checkHeads(t: Test, setting: Setting): Promise<void> {
     'RFC 9112 asks for request lines of 8,000',
   );
   const refused = await ask(t, setting, long(100_000));
-  t.ok([414, 431].includes(refused.status), String(refused.status));
+  // uWebSockets.js takes a line that a read cuts at the wrong place for one of another protocol.
+  const statuses = setting.mode === 'js' ? [414, 431, 505] : [414, 431];
+  t.ok(statuses.includes(refused.status), String(refused.status));
 }
 
 async function checkExpectations(t: Test, setting: Setting): Promise<void> {
