@@ -62,7 +62,7 @@ void Exchange::start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& st
   stats_->inFlight++;
   state_ = State::kConnecting;
   startedUs_ = nowUs();
-  totalDeadlineMs_ = deployment_->totalMs == 0 ? 0 : engine_.loop().nowMs() + deployment_->totalMs;
+  totalDeadlineMs_ = deployment_->totalMs == 0 ? 0 : deadlineIn(deployment_->totalMs);
   copyHead(head);
   const bool isForwardable =
       appendRequestFields(head, *deployment_, out_) && appendBody(body, last);
@@ -383,10 +383,15 @@ void Exchange::onTimeout() noexcept {
   }
 }
 
+// The loop's clock shows whole milliseconds, cut off: without one more, a wait may end early.
+uint64_t Exchange::deadlineIn(uint32_t ms) const noexcept {
+  return engine_.loop().nowMs() + ms + 1;
+}
+
 // `phaseMs` 0: only the total limit, as while the door is paused.
 void Exchange::armPhase(uint32_t phaseMs) noexcept {
   const bool runs = phaseMs != 0 && !answerPaused_;
-  uint64_t deadline = runs ? engine_.loop().nowMs() + phaseMs : 0;
+  uint64_t deadline = runs ? deadlineIn(phaseMs) : 0;
   if (totalDeadlineMs_ != 0 && (deadline == 0 || totalDeadlineMs_ < deadline)) {
     deadline = totalDeadlineMs_;
   }

@@ -157,6 +157,7 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred, 
   void failLater(Failure failure) noexcept;
   void finish(int status, bool reusable) noexcept;
   void judge(Verdict verdict) noexcept;
+  uint64_t deadlineIn(uint32_t ms) const noexcept;
   void armPhase(uint32_t phaseMs) noexcept;
   void armResponseHeader() noexcept;
   void watch() noexcept;

@@ -12,6 +12,8 @@ import { ok, startWireReplica, valuesOf, type WireRequest } from './wire.js';
 
 /** What the timer wheel and a busy event loop may add to a timeout. */
 const LATE_MS_MAX = 100;
+/** A wait begins when the worker collected the event: on a busy machine, while it still handed out what came before. */
+const EARLY_MS_MAX = 20;
 
 t.test('one of two is killed, and comes back', async (t) => {
   const size = 16;
@@ -58,7 +60,8 @@ t.test('one of two hangs, and goes on', async (t) => {
   t.same(statusesOf(failed), [504]);
   t.ok(failed.length <= size, `${String(failed.length)} of ${String(size)} callers waited once`);
   const waits = failed.map(({ tookMs }) => tookMs).sort((one, other) => one - other);
-  t.ok((waits[0] ?? 0) >= headerMs, 'not before the timeout');
+  const quickest = waits[0] ?? 0;
+  t.ok(quickest >= headerMs - EARLY_MS_MAX, `not before: ${quickest.toFixed(1)} ms`);
   const slowest = waits.at(-1) ?? 0;
   t.ok(slowest <= headerMs + LATE_MS_MAX, `after ${slowest.toFixed(0)} of ${String(headerMs)} ms`);
   const before = servedBy(crowd.outcomes, 'a');
@@ -88,7 +91,7 @@ t.test('one of two swallows connections', async (t) => {
   t.same(crowd.failures().slice(0, 3), [], 'no client notices');
   t.equal(servedBy(outcomes, 'b'), outcomes.length);
   const slowest = Math.max(...outcomes.map(({ tookMs }) => tookMs));
-  t.ok(slowest >= connectMs, 'some had to wait for it');
+  t.ok(slowest >= connectMs - EARLY_MS_MAX, 'some had to wait for it');
   t.ok(slowest <= connectMs + LATE_MS_MAX, `${slowest.toFixed(0)} of ${String(connectMs)} ms`);
 });
 
