@@ -5,8 +5,10 @@
  *
  * One daemon with one worker on a core of its own; load, crowd, replica and supervisor on another. For each crowd in turn:
  * plain requests at a fixed rate (open loop, every answer checked) without the crowd and with it, `rounds` times, medians of
- * both; then the crowd goes and descriptors and memory are looked at. About six minutes. Exit code 1 when p99 more than
- * doubles, an answer is wrong or missing, the crowd is not treated as documented, or something is not given back.
+ * both; then the crowd goes and descriptors and memory are looked at. Those that leave make the replica write on the core
+ * that load and replica share, so they are held to a third figure: the same crowd at the replica itself, past the proxy.
+ * About seven minutes. Exit code 1 when p99 more than doubles, an answer is wrong or missing, the crowd is not treated as
+ * documented, or something is not given back.
  * When `late` (how late the generator was by itself) is near p99, the machine is too busy to say anything.
  */
 import { writeFileSync } from 'node:fs';
@@ -33,12 +35,17 @@ const DESCRIPTORS_SLACK = 3;
 /** What allocators, garbage collection and the engine keep for the next crowd. */
 const KEPT_MIB_MAX = 32;
 const SETTLE_MS_MAX = 20_000;
+/** For the crowd to come to its state: 200 large answers fill 1 GB of buffers of the kernel, on the load's core. */
+const ARRIVE_MS = 1_000;
 /** Beyond a measurement, for the crowd to outlast it. */
 const OUTLAST_MS = 1_000;
 const CONNECTIONS = 16;
 const WARM_UP_SECONDS = 3;
 
-/** `kibMax`: bound of memory per connection, of our own process. `check` answers what is wrong with the crowd's own figures. */
+/**
+ * `kibMax`: bound of memory per connection, of our own process. `isBusy`: the crowd itself keeps the load's core busy.
+ * `check` answers what is wrong with the crowd's own figures.
+ */
 const CROWDS = {
   'slow-heads': {
     what: '500 heads of a byte a second',
@@ -71,6 +78,7 @@ const CROWDS = {
     total: ABORTS,
     // Enough to be in the middle of; more would keep the replica busy on the load's core.
     endpoint: 'medium',
+    isBusy: true,
     kibMax: 256,
     check: ({ left }) => (left < ABORTS ? `only ${left} came to leave` : null),
   },
@@ -99,11 +107,12 @@ await runMain(async () => {
     const [line] = await replica.prints(/\{"ports":.*\}/);
     const [small, medium, large] = JSON.parse(line).ports;
     await daemon.start(1);
-    await configure(daemon, { small, medium, large });
+    const ports = { small, medium, large };
+    await configure(daemon, ports);
     const [{ pid }] = await daemon.workers();
     pin(daemon.pid, cores.support);
     pin(pid, cores.proxy);
-    const setting = { daemon, pid, programs, cores, options, say };
+    const setting = { daemon, pid, programs, cores, options, say, ports };
     await generate(setting, WARM_UP_SECONDS);
     for (const name of options.only) rows.push(await measure(setting, name));
   } finally {
@@ -184,17 +193,19 @@ async function generate({ daemon, programs, cores, options }, seconds) {
   return JSON.parse(await runOn(cores.load, programs.generator, args, seconds * 1_000 + 30_000));
 }
 
-/** Plain requests while the crowd is there; answers what both say. */
-async function besideCrowd(setting, crowd) {
-  const { daemon, programs, cores, options } = setting;
-  const durationMs = options.seconds * 1_000 + OUTLAST_MS;
-  const args = clientArgs(daemon, crowd.endpoint ?? 'large', {
+/** Plain requests while the crowd is there, or, `isPast`, at the replica itself; answers what both say. */
+async function besideCrowd(setting, crowd, isPast = false) {
+  const { daemon, programs, cores, options, ports } = setting;
+  const endpoint = crowd.endpoint ?? 'large';
+  const args = clientArgs(daemon, endpoint, {
+    ...(isPast ? { port: ports[endpoint] } : {}),
     connections: crowd.connections,
-    'duration-ms': durationMs,
+    'duration-ms': ARRIVE_MS + options.seconds * 1_000 + OUTLAST_MS,
     ...(crowd.total === undefined ? {} : { rate: Math.ceil(crowd.total / options.seconds) }),
   });
   const guests = start('the crowd', programs.crowd, [crowd.kind, ...args], { cores: cores.load });
   await guests.prints(/ready/);
+  await delay(ARRIVE_MS);
   const load = await generate(setting, options.seconds);
   const [line] = await guests.prints(/\{"opened".*\}/);
   return { load, crowd: JSON.parse(line) };
@@ -206,11 +217,13 @@ async function measure(setting, name) {
   await settled(pid, 0);
   const before = figuresOf(pid);
   const alone = [];
+  const past = [];
   const beside = [];
   const wrong = [];
   let peakMiB = 0;
   for (let round = 1; round <= options.rounds; round += 1) {
     alone.push(await generate(setting, options.seconds));
+    if (crowd.isBusy) past.push((await besideCrowd(setting, crowd, true)).load);
     // From here on VmHWM is the most of this round.
     writeFileSync(`/proc/${pid}/clear_refs`, '5');
     const found = await besideCrowd(setting, crowd);
@@ -218,26 +231,33 @@ async function measure(setting, name) {
     beside.push(found.load);
     const complaint = crowd.check(found.crowd);
     if (complaint !== null) wrong.push(complaint);
-    const [one, other] = [alone, beside].map((runs) => runs.at(-1).latency_us.p99.toFixed(0));
-    say(`${name} ${round}/${options.rounds}: p99 ${one} µs alone, ${other} µs beside them`);
+    const [one, control, other] = [alone, past, beside].map((runs) => usOf(runs.at(-1)));
+    const third = crowd.isBusy ? `, ${control} with them at the replica` : '';
+    say(`${name} ${round}/${options.rounds}: p99 ${one} µs alone${third}, ${other} beside them`);
     await settled(pid, before.descriptors + DESCRIPTORS_SLACK);
   }
   const after = figuresOf(pid);
-  const p99 = (runs) => median(runs.map(({ latency_us: { p99: value } }) => value));
+  const runs = [...alone, ...past, ...beside];
+  const p99 = (those) => median(those.map(({ latency_us: { p99: value } }) => value));
   const row = {
     crowd: name,
     what: crowd.what,
     p99_alone_us: p99(alone),
+    p99_past_us: crowd.isBusy ? p99(past) : null,
     p99_beside_us: p99(beside),
     late_p99_us: median(beside.map(({ late_us: late }) => late.p99)),
-    answers: [...alone, ...beside].reduce((sum, { answers }) => sum + answers, 0),
-    wrong_answers: [...alone, ...beside].reduce((sum, { failures }) => sum + failures, 0),
+    answers: runs.reduce((sum, { answers }) => sum + answers, 0),
+    wrong_answers: runs.reduce((sum, { failures }) => sum + failures, 0),
     rss_mib: { before: before.residentMiB, peak: peakMiB, after: after.residentMiB },
     descriptors: { before: before.descriptors, after: after.descriptors },
   };
-  row.ratio = row.p99_beside_us / row.p99_alone_us;
+  row.ratio = row.p99_beside_us / (row.p99_past_us ?? row.p99_alone_us);
   row.wrong = [...wrong, ...judge(row, crowd)];
   return row;
+}
+
+function usOf(run) {
+  return run?.latency_us.p99.toFixed(0);
 }
 
 function judge({ ratio, wrong_answers: answers, rss_mib: rss, descriptors }, crowd) {
@@ -276,6 +296,7 @@ function print({ commit, machine, background, rows }) {
   );
   const head = [
     'p99 alone',
+    'past',
     'beside',
     'ratio',
     'late',
@@ -284,20 +305,24 @@ function print({ commit, machine, background, rows }) {
     'RSS MiB',
     'descriptors',
   ];
-  const widths = [11, 9, 7, 7, 9, 7, 18, 13];
+  const widths = [11, 9, 9, 7, 7, 9, 7, 18, 13];
   const line = (cells) => cells.map((cell, at) => String(cell).padStart(widths[at])).join('');
   console.log(`${''.padEnd(34)}${line(head)}`);
   for (const row of rows) {
     const { before, peak, after } = row.rss_mib;
     const cells = [
-      ...[row.p99_alone_us, row.p99_beside_us].map((us) => `${us.toFixed(0)} µs`),
+      ...[row.p99_alone_us, row.p99_past_us, row.p99_beside_us].map((us) =>
+        us === null ? '' : `${us.toFixed(0)} µs`,
+      ),
       ...[row.ratio.toFixed(2), row.late_p99_us.toFixed(0), row.answers, row.wrong_answers],
       [before, peak, after].map((mib) => mib.toFixed(0)).join(' / '),
       `${row.descriptors.before} / ${row.descriptors.after}`,
     ];
     console.log(`${row.what.padEnd(34)}${line(cells)}`);
   }
-  console.log('\nRSS before / peak / after; descriptors before / after');
+  console.log(
+    '\npast: with the crowd at the replica itself; RSS before / peak / after; descriptors before / after',
+  );
   for (const { crowd, wrong } of rows) {
     for (const text of wrong) console.log(`WRONG: ${crowd}: ${text}`);
   }
