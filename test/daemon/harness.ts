@@ -247,6 +247,22 @@ export function startNamedReplica(t: Test, name: string): Promise<{ url: string;
   });
 }
 
+/** A replica that answers with `events` server-sent events, one per 100 ms. */
+export function startStreamReplica(t: Test, events: number): ReturnType<typeof startReplica> {
+  return startReplica(t, (request, response) => {
+    request.resume();
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    let sent = 0;
+    const timer = setInterval(() => {
+      sent += 1;
+      response.write(`data: ${String(sent)}\n\n`);
+      if (sent < events) return;
+      clearInterval(timer);
+      response.end();
+    }, 100);
+  });
+}
+
 /** Deployments named as their entities, version 1: what a manifest's `deployments` takes. */
 export function deploymentsOf(urls: Readonly<Record<string, string>>): unknown[] {
   return Object.entries(urls).map(([name, url]) => ({

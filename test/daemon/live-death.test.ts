@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import t from 'tap';
 import {
   startDaemon,
-  startReplica,
+  startStreamReplica,
   deploymentsOf,
   endpointOf,
   type TestDaemon,
@@ -114,18 +114,7 @@ t.test('two native crashes degrade the slot, and only it', async (t) => {
 t.test('a worker that is stopped for 5 s during a change', async (t) => {
   const daemon = await startDaemon(t, { flags: FOUR_WORKERS });
   const chunks = 70;
-  const replica = await startReplica(t, (request, response) => {
-    request.resume();
-    response.writeHead(200, { 'content-type': 'text/event-stream' });
-    let sent = 0;
-    const timer = setInterval(() => {
-      sent += 1;
-      response.write(`data: ${String(sent)}\n\n`);
-      if (sent < chunks) return;
-      clearInterval(timer);
-      response.end();
-    }, 100);
-  });
+  const replica = await startStreamReplica(t, chunks);
   await daemon.admin('PATCH', '/api/2.0/pointsman/manifest', {
     deployments: deploymentsOf({ stream: replica.url }),
     endpoints: [endpointOf('stream', { stream: 100 })],

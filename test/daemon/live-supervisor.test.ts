@@ -7,6 +7,7 @@ import {
   runCommand,
   startDaemon,
   startReplica,
+  startStreamReplica,
   temporaryDirectory,
   type TestDaemon,
 } from './harness.js';
@@ -33,18 +34,7 @@ async function configureLong(t: Test, daemon: TestDaemon): Promise<void> {
     request.resume();
     setTimeout(() => response.end('{"served":"slow"}'), 2_000);
   });
-  const stream = await startReplica(t, (request, response) => {
-    request.resume();
-    response.writeHead(200, { 'content-type': 'text/event-stream' });
-    let sent = 0;
-    const timer = setInterval(() => {
-      sent += 1;
-      response.write(`data: ${String(sent)}\n\n`);
-      if (sent < CHUNKS) return;
-      clearInterval(timer);
-      response.end();
-    }, 100);
-  });
+  const stream = await startStreamReplica(t, CHUNKS);
   const answer = await daemon.admin('PATCH', '/api/2.0/pointsman/manifest', {
     deployments: deploymentsOf({ slow: slow.url, stream: stream.url }),
     endpoints: [endpointOf('slow', { slow: 100 }), endpointOf('stream', { stream: 100 })],

@@ -7,7 +7,7 @@ import {
   deploymentsOf,
   endpointOf,
   startDaemon,
-  startReplica,
+  startStreamReplica,
   type TestDaemon,
 } from '../daemon/harness.js';
 import { post, WireClient } from '../daemon/wire.js';
@@ -19,18 +19,7 @@ const EVENTS = 100;
 t.test('a stream outlives two supervisors', { timeout: 60_000 }, async (t) => {
   const flags = { 'data-plane-workers': '2' };
   const first = await startDaemon(t, { flags });
-  const replica = await startReplica(t, (request, response) => {
-    request.resume();
-    response.writeHead(200, { 'content-type': 'text/event-stream' });
-    let sent = 0;
-    const timer = setInterval(() => {
-      sent += 1;
-      response.write(`data: ${String(sent)}\n\n`);
-      if (sent < EVENTS) return;
-      clearInterval(timer);
-      response.end();
-    }, 100);
-  });
+  const replica = await startStreamReplica(t, EVENTS);
   await first.admin('PATCH', '/api/2.0/pointsman/manifest', {
     deployments: deploymentsOf({ stream: replica.url }),
     endpoints: [endpointOf('stream', { stream: 100 })],

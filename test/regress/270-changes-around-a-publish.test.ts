@@ -2,47 +2,18 @@
  * What happens to a deployment or an endpoint while a revision is being published: a list of addresses from before went out behind
  * the revision that replaced it, and records that a failed revert still owed made every later change of the same endpoint fail.
  */
-import t, { type Test } from 'tap';
-import type { JsonObject } from '../../src/control/control-plane.js';
+import t from 'tap';
 import { Store } from '../../src/store/store.js';
 import {
   deployment,
   MIA,
-  startControl,
+  split,
+  startReady,
   startReplica,
   tempDir,
+  TWO_VERSIONS,
   until,
 } from '../unit/control/harness.js';
-
-const SERVES = [
-  ['c.s.m', '1'],
-  ['c.s.m', '2'],
-] as const;
-
-function split(a: number): JsonObject {
-  return {
-    served_entities: SERVES.map(([entity_name, entity_version]) => ({
-      name: `v${entity_version}`,
-      entity_name,
-      entity_version,
-    })),
-    traffic_config: {
-      routes: [
-        { served_entity_name: 'v1', traffic_percentage: a },
-        { served_entity_name: 'v2', traffic_percentage: 100 - a },
-      ],
-    },
-  };
-}
-
-async function startReady(t: Test, options: Parameters<typeof startControl>[1] = {}) {
-  const harness = await startControl(t, options);
-  const replica = await startReplica(t);
-  await harness.control.putDeployment('m', deployment('m', SERVES, [replica.url]), MIA);
-  await until(() => harness.control.listDeployments()[0]?.state === 'READY', 'ready');
-  await harness.control.createEndpoint({ name: 'e', config: split(90) }, MIA);
-  return { ...harness, replica };
-}
 
 t.test('no list of addresses of before behind a revision', async (t) => {
   const { control, dataPlane, replica } = await startReady(t);
@@ -54,7 +25,7 @@ t.test('no list of addresses of before behind a revision', async (t) => {
     // The one that says so, and one behind it, so that the change has been told.
     await until(() => replica.paths.length > probed + 2, 'probed');
   };
-  await control.putDeployment('m', deployment('m', SERVES, [replica.url, other.url]), MIA);
+  await control.putDeployment('m', deployment('m', TWO_VERSIONS, [replica.url, other.url]), MIA);
   t.not(dataPlane.updates.length, 0, 'the change is told');
   for (const { addresses } of dataPlane.updates)
     t.equal(addresses.length, 2, 'of the new replicas');

@@ -321,3 +321,35 @@ export async function expectRefusal(
     t.match((error as Error).message, message);
   }
 }
+
+/** Versions 1 and 2 of a model, the split of `e` between them. */
+export const TWO_VERSIONS = [
+  ['c.s.m', '1'],
+  ['c.s.m', '2'],
+] as const;
+
+export function split(a: number): JsonObject {
+  return {
+    served_entities: TWO_VERSIONS.map(([entity_name, entity_version]) => ({
+      name: `v${entity_version}`,
+      entity_name,
+      entity_version,
+    })),
+    traffic_config: {
+      routes: [
+        { served_entity_name: 'v1', traffic_percentage: a },
+        { served_entity_name: 'v2', traffic_percentage: 100 - a },
+      ],
+    },
+  };
+}
+
+/** A ready deployment `m` that serves both versions, and the endpoint `e` with a split of 90 to 10. */
+export async function startReady(t: Test, options: Parameters<typeof startControl>[1] = {}) {
+  const harness = await startControl(t, options);
+  const replica = await startReplica(t);
+  await harness.control.putDeployment('m', deployment('m', TWO_VERSIONS, [replica.url]), MIA);
+  await until(() => harness.control.listDeployments()[0]?.state === 'READY', 'ready');
+  await harness.control.createEndpoint({ name: 'e', config: split(90) }, MIA);
+  return { ...harness, replica };
+}

@@ -1,5 +1,5 @@
 /** What owners do to updates: roll back, cancel, replace. */
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { PointsmanError } from '../../../src/core/errors.js';
 import type { JsonObject } from '../../../src/control/control-plane.js';
 import { CONFIGS_KEPT } from '../../../src/store/store.js';
@@ -8,7 +8,9 @@ import {
   expectRefusal,
   fingerprint,
   MIA,
+  split,
   startControl,
+  startReady,
   startReplica,
   tempDir,
   until,
@@ -19,36 +21,6 @@ const PREEMPT = { ...MIA, preempt: true };
 
 function config(version: string): JsonObject {
   return { served_entities: [{ name: 'a', entity_name: 'c.s.m', entity_version: version }] };
-}
-
-function split(a: number): JsonObject {
-  return {
-    served_entities: ['1', '2'].map((version) => ({
-      name: `v${version}`,
-      entity_name: 'c.s.m',
-      entity_version: version,
-    })),
-    traffic_config: {
-      routes: [
-        { served_entity_name: 'v1', traffic_percentage: a },
-        { served_entity_name: 'v2', traffic_percentage: 100 - a },
-      ],
-    },
-  };
-}
-
-/** Versions 1 and 2 are served, 9 is not. */
-async function startReady(t: Test, options: Parameters<typeof startControl>[1] = {}) {
-  const harness = await startControl(t, options);
-  const replica = await startReplica(t);
-  const both = [
-    ['c.s.m', '1'],
-    ['c.s.m', '2'],
-  ] as const;
-  await harness.control.putDeployment('m', deployment('m', both, [replica.url]), MIA);
-  await until(() => harness.control.listDeployments()[0]?.state === 'READY', 'ready');
-  await harness.control.createEndpoint({ name: 'e', config: split(90) }, MIA);
-  return { ...harness, replica };
 }
 
 t.test('a rollback accepts an earlier config as a new version', async (t) => {
