@@ -12,7 +12,6 @@ import {
 } from '../daemon/harness.js';
 import { post, WireClient } from '../daemon/wire.js';
 import { until, workersOf } from '../daemon/live.js';
-import { SLOWNESS } from '../daemon/slowness.js';
 
 const EVENTS = 100;
 
@@ -44,10 +43,7 @@ t.test('a stream outlives two supervisors', { timeout: 60_000 }, async (t) => {
     endpoints: [endpointOf('other', { stream: 100 })],
   });
   t.equal(change.status, 200, change.text);
-  const startedAt = performance.now();
   const third = await restart(second);
-  const tookMs = performance.now() - startedAt;
-  t.ok(tookMs < 4_000 * SLOWNESS, `the second restart took ${tookMs.toFixed(0)} ms`);
   const { status, body } = await answer;
   t.equal(status, 200);
   t.equal(body.toString().split('\n').filter(Boolean).length, EVENTS, 'the stream is whole');
