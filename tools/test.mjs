@@ -43,16 +43,28 @@ await runMain(async () => {
     .filter((file) => file.startsWith(path.join(folder, 'vectors')) === vectors)
     .filter((file) => words.length === 0 || words.some((word) => file.includes(word)));
   if (files.length === 0) throw new SetupError('no test file matches');
-  say(`running ${String(files.length)} test files`);
+  // What times in milliseconds has the machine to itself.
+  const timed = files.filter((file) => file.endsWith('.timed.test.js'));
+  const others = files.filter((file) => !timed.includes(file));
+  const failures = [];
+  await runFiles(others, 2).catch((error) => failures.push(error));
+  await runFiles(timed, 1).catch((error) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
+  process.stdout.write(`${String(files.length)} passed, 0 failed\n`);
+});
+
+/** `jobs`: how many of them run at a time. */
+async function runFiles(files, jobs) {
+  if (files.length === 0) return;
+  say(`running ${String(files.length)} test files, ${String(jobs)} at a time`);
   await run(process.execPath, [
     'node_modules/.bin/tap',
     'run',
     '--disable-coverage',
     '--allow-empty-coverage',
-    '--jobs=2',
+    `--jobs=${String(jobs)}`,
     '--timeout=120',
     '--reporter=base',
     ...files,
   ]);
-  process.stdout.write(`${String(files.length)} passed, 0 failed\n`);
-});
+}
