@@ -7,7 +7,7 @@
  * may still serve, are asked to end.
  */
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -22,7 +22,7 @@ import type { Config } from '../config/config.js';
 import { formatListenAddress, isLoopback, type ListenAddress } from '../config/listen-address.js';
 import { STATE_FILES } from '../config/state-files.js';
 import { createControlPlane, type RunningControlPlane } from '../control/create-control-plane.js';
-import { relaySocketPath } from '../control/relay-socket.js';
+import { relayedMethods, relaySocketPath } from '../control/relay-socket.js';
 import { systemClock } from '../core/clock.js';
 import { invalidField, messageOf, PointsmanError } from '../core/errors.js';
 import { loadAddon } from '../native/addon.js';
@@ -307,7 +307,9 @@ async function listenAdmin(
   wanted: readonly ListenAddress[],
 ): Promise<AdminListeners> {
   await app.ready();
-  const servers = wanted.map((_address, index) => (index === 0 ? app.server : copyOf(app)));
+  const servers = wanted.map((_address, index) =>
+    index === 0 ? app.server : copyOf(app, () => true),
+  );
   const addresses: ListenAddress[] = [];
   for (const [index, server] of servers.entries()) {
     const address = wanted[index];
@@ -336,7 +338,7 @@ async function listenForWorkers(
   relayed: RelayedCalls,
   stateDir: string,
 ): Promise<{ close(): Promise<void> }> {
-  const server = copyOf(app);
+  const server = copyOf(app, isRelayed);
   server.on('connection', (socket) => {
     relayed.add(socket);
   });
@@ -360,9 +362,16 @@ async function listenForWorkers(
   };
 }
 
-function copyOf(app: FastifyInstance): Server {
+/** Whoever speaks on that socket: no more of the application than the data port has. */
+function isRelayed({ method = '', url = '' }: IncomingMessage): boolean {
+  const [path = ''] = url.split('?', 1);
+  return relayedMethods(path)?.split(', ').includes(method) ?? false;
+}
+
+function copyOf(app: FastifyInstance, takes: (request: IncomingMessage) => boolean): Server {
   const server = createServer((request, response) => {
-    app.routing(request, response);
+    if (takes(request)) app.routing(request, response);
+    else response.writeHead(404, { connection: 'close' }).end();
   });
   for (const listener of app.server.listeners('clientError')) {
     server.on('clientError', listener as Parameters<Server['on']>[1]);

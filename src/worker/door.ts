@@ -19,12 +19,8 @@ import { parseInvocationPath } from './invocation-path.js';
 import { refusalError } from './refusals.js';
 import { Relay } from './relay.js';
 import { readHead, type RequestHead } from './request-head.js';
-import {
-  RELAYED_BODY_BYTES_MAX,
-  relayedMethods,
-  TOKEN_PATH,
-  type SupervisorRelay,
-} from './supervisor-relay.js';
+import { relayedMethods, TOKEN_PATH } from '../control/relay-socket.js';
+import { RELAYED_BODY_BYTES_MAX, type SupervisorRelay } from './supervisor-relay.js';
 import type { TokenDesk } from './token-desk.js';
 import type { HttpRequest, HttpResponse } from './uws.js';
 

@@ -20,19 +20,6 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 const TIMEOUT_MS = 10_000;
 const RETRY_AFTER_S = 1;
 
-const ENDPOINTS = '/api/2.0/serving-endpoints';
-const ENDPOINT = /^\/api\/2\.0\/serving-endpoints\/[A-Za-z0-9_-]{1,128}$/;
-export const TOKEN_PATH = '/oidc/v1/token';
-const READ = 'GET, HEAD';
-const METHODS: ReadonlyMap<string, string> = new Map([
-  ['/.well-known/databricks-config', READ],
-  ['/oidc/.well-known/oauth-authorization-server', READ],
-  ['/oidc/jwks.json', READ],
-  [TOKEN_PATH, 'POST'],
-  ['/api/2.0/preview/scim/v2/Me', READ],
-  [ENDPOINTS, READ],
-]);
-
 /** Fields of an answer that the client gets; ids and framing are the worker's own. */
 const ANSWER_FIELDS = [
   'content-type',
@@ -53,11 +40,6 @@ export interface RelayedAnswer {
   readonly fields: string;
   readonly contentLength: number;
   readonly body: Buffer;
-}
-
-/** Methods that the path takes; null: it is not relayed. */
-export function relayedMethods(path: string): string | null {
-  return METHODS.get(path) ?? (ENDPOINT.test(path) ? READ : null);
 }
 
 export class SupervisorRelay {
@@ -119,7 +101,9 @@ export class SupervisorRelay {
           resolve({ status, fields: fieldsOf(headers), contentLength, body });
         });
       });
-      call.end(form);
+      // Node frames the body of a GET in no way: its bytes would be the next request on this connection.
+      if (head.method === 'POST') call.end(form);
+      else call.end();
     });
   }
 }
