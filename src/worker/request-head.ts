@@ -70,7 +70,7 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
     switch (name) {
       case 'authorization':
         if (head.authorization !== undefined) head.refusal = 'more than one Authorization';
-        head.authorization = value;
+        head.authorization = bytesOf(value);
         break;
       case 'host':
         hosts += 1;
@@ -90,7 +90,7 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
         if (/(?:^|[,\s])close(?:$|[,\s])/i.test(value)) head.close = true;
         break;
       case 'content-type':
-        head.contentType = value;
+        head.contentType = bytesOf(value);
         break;
       case 'x-request-id':
         head.requestId = value;
@@ -103,17 +103,21 @@ export function readHead(request: HttpRequest, guarded: boolean): RequestHead {
         break;
     }
   });
-  head.fields =
-    allFields || (NON_ASCII.test(fields) ? Buffer.from(fields).toString('latin1') : fields);
+  head.fields = allFields || bytesOf(fields);
   if (hosts !== 1) head.refusal = 'exactly one Host is needed';
   if (lengths > 1) head.refusal = 'more than one Content-Length';
   if (encodings > 1) head.refusal = 'more than one Transfer-Encoding';
   if (lengths > 0 && encodings > 0) head.refusal = 'Content-Length and Transfer-Encoding together';
   if (!METHOD.test(head.method)) head.refusal = 'the method is not one of HTTP';
-  if (!TARGET.test(head.path))
+  if (!TARGET.test(head.path) || (head.query !== '' && !TARGET.test(head.query)))
     head.refusal = 'the request target has a character that none may have';
   if (encodings > 0) head.contentLength = -1;
   return head;
+}
+
+/** What was read as UTF-8, a character per byte again. */
+function bytesOf(text: string): string {
+  return NON_ASCII.test(text) ? Buffer.from(text).toString('latin1') : text;
 }
 
 /** uWebSockets.js answers undefined without a '?', whatever its type declarations say. */
