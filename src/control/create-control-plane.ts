@@ -102,6 +102,10 @@ class StoredControlPlane implements RunningControlPlane {
         this.#committer.addressesChanged(deployment);
         this.#updates.queueActivation();
       },
+      hostMemory: store.hosts,
+      onFault: (problem) => {
+        logger.warn({ problem }, 'host names of replicas');
+      },
     });
     this.#committer = new Committer({ store, dataPlane, prober: this.#prober, logger });
     const host: UpdateHost & GrantHost = {
@@ -129,6 +133,7 @@ class StoredControlPlane implements RunningControlPlane {
       await this.#prober.prepare(this.#content.deployments.values());
       await this.#committer.publishStored(this.#options.clock.nowMs());
       for (const record of this.#content.deployments.values()) this.#prober.watch(record);
+      this.#prober.forgetUnusedHosts();
       this.#updates.resume();
     });
     this.#updates.queueActivation();

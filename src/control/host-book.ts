@@ -1,16 +1,27 @@
 /**
  * Addresses of replicas' host names. Every name in use is resolved again each RESOLVE_INTERVAL_MS;
  * a failed or empty answer keeps the last good set, so that a resolver's hiccup takes nothing out
- * of service. Addresses that no replica may have count as not answered.
+ * of service, and a daemon that starts during one serves with the set that was stored.
+ * Addresses that no replica may have count as not answered.
  */
 import { lookup } from 'node:dns/promises';
 import type { Clock } from '../core/clock.js';
+import { messageOf } from '../core/errors.js';
 import { ADDRESSES_PER_REPLICA_MAX, RESOLVE_INTERVAL_MS } from '../core/limits.js';
 import { isRefusedAddress } from '../core/refused-addresses.js';
 import { Slots } from './slots.js';
 
 /** Answers with IP literals. May reject. */
 export type Resolve = (host: string) => Promise<string[]>;
+
+/** Where the last good sets outlive the daemon; none, the name is forgotten. `write` may throw. */
+export interface HostMemory {
+  all(): ReadonlyMap<string, readonly string[]>;
+  write(changes: ReadonlyMap<string, readonly string[]>): void;
+}
+
+/** Sets that change within this time are stored in one transaction. */
+const STORE_DELAY_MS = 1_000;
 
 /** getaddrinfo blocks one of libuv's four threads; half of them stay free for everything else. */
 const LOOKUPS_IN_FLIGHT_MAX = 2;
@@ -34,16 +45,23 @@ export interface HostBookOptions {
   readonly resolve: Resolve;
   /** The set of addresses of a name changed, or its first look-up failed. */
   readonly onChange: (host: string) => void;
+  readonly memory: HostMemory;
+  readonly onFault: (problem: string) => void;
 }
 
 export class HostBook {
   readonly #options: HostBookOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #slots = new Slots(LOOKUPS_IN_FLIGHT_MAX);
+  /** As stored, or as it will be when `#unstored` has been written. */
+  readonly #remembered: Map<string, readonly string[]>;
+  readonly #unstored = new Set<string>();
+  #cancelStore: () => void = () => undefined;
   #stopped = false;
 
   constructor(options: HostBookOptions) {
     this.#options = options;
+    this.#remembered = new Map(options.memory.all());
   }
 
   /** The last good set; empty when the name never resolved. */
@@ -86,6 +104,11 @@ export class HostBook {
     cancel();
   }
 
+  /** Forgets stored names that nobody uses; to be called once, when all users of before the start are back. */
+  forgetUnused(): void {
+    for (const host of this.#remembered.keys()) if (!this.#entries.has(host)) this.#forget(host);
+  }
+
   /** Forgets names that were prepared for a change that did not happen. */
   prune(): void {
     for (const [host, entry] of this.#entries) if (entry.users <= 0) this.#drop(host, entry);
@@ -93,14 +116,16 @@ export class HostBook {
 
   stop(): void {
     this.#stopped = true;
-    for (const [host, entry] of this.#entries) this.#drop(host, entry);
+    for (const entry of this.#entries.values()) entry.cancel();
+    this.#entries.clear();
+    this.#store();
   }
 
   #entry(host: string): Entry {
     const known = this.#entries.get(host);
     if (known !== undefined) return known;
     const entry: Entry = {
-      addresses: [],
+      addresses: (this.#remembered.get(host) ?? []).filter(isUsable),
       failed: false,
       refused: false,
       users: 0,
@@ -115,10 +140,40 @@ export class HostBook {
   #drop(host: string, entry: Entry): void {
     entry.cancel();
     this.#entries.delete(host);
+    this.#forget(host);
+  }
+
+  #forget(host: string): void {
+    if (this.#remembered.delete(host)) this.#storeSoon(host);
+  }
+
+  #storeSoon(host: string): void {
+    if (this.#unstored.size === 0) {
+      this.#cancelStore = this.#options.clock.after(STORE_DELAY_MS, () => {
+        this.#store();
+      });
+    }
+    this.#unstored.add(host);
+  }
+
+  #store(): void {
+    this.#cancelStore();
+    if (this.#unstored.size === 0) return;
+    const changes = [...this.#unstored].map(
+      (host) => [host, this.#remembered.get(host) ?? []] as const,
+    );
+    this.#unstored.clear();
+    try {
+      this.#options.memory.write(new Map(changes));
+    } catch (error) {
+      this.#options.onFault(`addresses of host names are not stored: ${messageOf(error)}`);
+    }
   }
 
   async #lookUp(host: string, entry: Entry): Promise<void> {
     const found = await this.#slots.run(async () => {
+      // Others wait for the slot; a change that was refused left many names behind, maybe.
+      if (this.#entries.get(host) !== entry) return [];
       try {
         return await this.#options.resolve(host);
       } catch {
@@ -127,16 +182,24 @@ export class HostBook {
       }
     });
     if (this.#stopped || this.#entries.get(host) !== entry) return;
-    const usable = found.filter((address) => !isRefusedAddress(address));
+    const usable = found.filter(isUsable);
     const next = [...new Set(usable)].sort().slice(0, ADDRESSES_PER_REPLICA_MAX);
     entry.refused = found.length > 0 && usable.length === 0;
     const firstFailure = next.length === 0 && !entry.failed;
     const changed = next.length > 0 && next.join() !== entry.addresses.join();
     entry.failed = next.length === 0;
-    if (changed) entry.addresses = next;
+    if (changed) {
+      entry.addresses = next;
+      this.#remembered.set(host, next);
+      this.#storeSoon(host);
+    }
     if (changed || firstFailure) this.#options.onChange(host);
     entry.cancel = this.#options.clock.after(RESOLVE_INTERVAL_MS, () => {
       void this.#lookUp(host, entry);
     });
   }
+}
+
+function isUsable(address: string): boolean {
+  return !isRefusedAddress(address);
 }

@@ -11,7 +11,7 @@ import type { DeploymentInput } from '../config/manifest.js';
 import { isRefusedAddress } from '../core/refused-addresses.js';
 import { AddressHealth } from './address-health.js';
 import type { ProbedAddress } from './control-plane.js';
-import { HostBook, type Resolve } from './host-book.js';
+import { HostBook, type HostMemory, type Resolve } from './host-book.js';
 import type { Address } from './messages.js';
 import type { Probe, ProbeTarget } from './probe.js';
 import type { DeploymentRecord } from './records.js';
@@ -47,6 +47,8 @@ export interface ProberOptions {
   readonly probe: Probe;
   /** The addresses of a deployment, or the health of one, changed. */
   readonly onChange: (deployment: string) => void;
+  readonly hostMemory: HostMemory;
+  readonly onFault: (problem: string) => void;
 }
 
 /** An address as it is known here; where it is counted is decided when a snapshot is compiled. */
@@ -87,10 +89,12 @@ export class Prober {
 
   constructor(options: ProberOptions) {
     this.#options = options;
-    const { clock, resolve } = options;
+    const { clock, resolve, hostMemory, onFault } = options;
     this.#hosts = new HostBook({
       clock,
       resolve,
+      memory: hostMemory,
+      onFault,
       onChange: (host) => {
         this.#hostChanged(host);
       },
@@ -122,6 +126,8 @@ export class Prober {
     this.#watched.set(name, watched);
     if (probesAnew) this.#forget(watched);
     this.#syncAddresses(name, watched);
+    // A name may have been answered since the snapshot was compiled, when nobody listened.
+    if (before === undefined && hosts.length > 0) this.#options.onChange(name);
   }
 
   unwatch(name: string): void {
@@ -130,6 +136,11 @@ export class Prober {
     this.#watched.delete(name);
     this.#forget(watched);
     for (const host of watched.hosts) this.#hosts.release(host);
+  }
+
+  /** Forgets host names of before the start that nobody uses; to be called once all deployments are watched. */
+  forgetUnusedHosts(): void {
+    this.#hosts.forgetUnused();
   }
 
   /** Ends what `prepare` began for changes that were refused. */

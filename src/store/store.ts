@@ -10,6 +10,7 @@
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { HOST_SCHEMA, HostTable } from './host-table.js';
 import { IDENTITY_SCHEMA, IdentityTables } from './identity-tables.js';
 import { SealedValues } from './sealed-values.js';
 
@@ -139,10 +140,12 @@ const MIGRATIONS: readonly string[] = [
     FROM records WHERE kind = 'endpoint' AND json ->> '$.active' IS NOT NULL;
   `,
   IDENTITY_SCHEMA,
+  HOST_SCHEMA,
 ];
 
 export class Store {
   readonly identities: IdentityTables;
+  readonly hosts: HostTable;
   readonly sealedValues: SealedValues;
   readonly #db: Database.Database;
   readonly #selectRecords: Database.Statement<[RecordKind], StoredRecord>;
@@ -156,6 +159,7 @@ export class Store {
   private constructor(db: Database.Database) {
     this.#db = db;
     this.identities = new IdentityTables(db);
+    this.hosts = new HostTable(db);
     this.sealedValues = new SealedValues(db);
     this.#selectRecords = db.prepare('SELECT name, json FROM records WHERE kind = ? ORDER BY name');
     this.#selectOne = db.prepare('SELECT json FROM records WHERE kind = ? AND name = ?');

@@ -9,6 +9,7 @@ import type { JsonObject } from '../../../src/control/control-plane.js';
 import { toDeploymentRecord } from '../../../src/control/deployment-input.js';
 import { probeAddress } from '../../../src/control/probe.js';
 import { Prober } from '../../../src/control/probes.js';
+import { Store } from '../../../src/store/store.js';
 import { ManualClock, startReplica, tempDir, until } from './harness.js';
 
 function record(urls: readonly (string | JsonObject)[], extra: JsonObject = {}) {
@@ -21,7 +22,11 @@ function record(urls: readonly (string | JsonObject)[], extra: JsonObject = {}) 
   return toDeploymentRecord(validateDeployment(body), '');
 }
 
-function startProber(t: Test, resolve = (host: string) => Promise.resolve([host])) {
+function startProber(
+  t: Test,
+  resolve = (host: string) => Promise.resolve([host]),
+  store = Store.open(tempDir(t)),
+) {
   const clock = new ManualClock();
   const changes: string[] = [];
   const prober = new Prober({
@@ -29,6 +34,10 @@ function startProber(t: Test, resolve = (host: string) => Promise.resolve([host]
     resolve,
     probe: probeAddress,
     onChange: (name) => changes.push(name),
+    hostMemory: store.hosts,
+    onFault: (problem) => {
+      t.fail(problem);
+    },
   });
   t.teardown(() => prober.stop());
   return { prober, clock, changes };
