@@ -154,7 +154,7 @@ t.test('an address that workers eject shows it, unless its probe finds it down',
   t.match(address(), { ejected_workers: 2 });
 });
 
-t.test('10,000 endpoints: one look costs less than 60 ms', async (t) => {
+t.test('10,000 endpoints: one look costs less than 60 ms of CPU', async (t) => {
   const { control, dataPlane } = await startControl(t);
   const endpoints = Array.from({ length: 10_000 }, (_, index) => ({
     name: `endpoint-${String(index).padStart(5, '0')}`,
@@ -176,9 +176,10 @@ t.test('10,000 endpoints: one look costs less than 60 ms', async (t) => {
   }
   t.equal(control.status().endpoints[9_999]?.requests, 100);
   const times = Array.from({ length: 5 }, () => {
-    const startMs = performance.now();
+    const before = process.cpuUsage();
     control.status();
-    return performance.now() - startMs;
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1_000;
   });
   t.comment(times.map((ms) => ms.toFixed(1)).join(' ms, '));
   t.ok(Math.min(...times) < 60);
