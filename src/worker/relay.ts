@@ -38,6 +38,8 @@ export class Relay {
   #answered = false;
   #requestBytes = 0;
   #tokenChecks = 0;
+  /** What has come of the body while the token is judged; null: it is not. */
+  #unjudged: ArrayBuffer[] | null = null;
   #requestComplete = false;
   #requestPaused = false;
   /** Length of the answer's body when it goes out by tryEnd, else -1. */
@@ -85,6 +87,11 @@ export class Relay {
       this.#failLater(refusalError('bodyTooLarge', { limit: maxRequestBytes }));
       return;
     }
+    if (this.#unjudged !== null) {
+      // Already read when the request was paused: uWebSockets.js hands that over in any case.
+      this.#unjudged.push(chunk.slice(0));
+      return;
+    }
     if (this.#id < 0) {
       this.#start(chunk, isLast);
       return;
@@ -94,16 +101,20 @@ export class Relay {
   };
 
   /** The token is not known to the engine: the request waits for a verdict with what has come of its body. */
-  #checkToken(chunk: ArrayBuffer, isLast: boolean): void {
-    const kept = chunk.slice(0);
-    if (!isLast) this.#pauseRequest();
+  #checkToken(chunk: ArrayBuffer): void {
+    this.#unjudged = [chunk.slice(0)];
+    if (!this.#requestComplete) this.#pauseRequest();
     const verdict = this.#door.desk?.check(this.#head.authorization ?? '');
     void (verdict ?? Promise.resolve('noVerdict' as const)).then((refusal) => {
-      if (this.#gone) return;
-      this.#tokenChecks += 1;
-      if (refusal === null && this.#tokenChecks < TOKEN_CHECKS_MAX) this.#start(kept, isLast);
-      else this.#failLater(refusalError(refusal ?? 'noVerdict'));
+      const body = joined(this.#unjudged ?? []);
+      this.#unjudged = null;
+      if (this.#gone || this.#answered) return;
       this.#resumeRequest();
+      this.#tokenChecks += 1;
+      // May ask for another verdict, and pause again.
+      if (refusal === null && this.#tokenChecks < TOKEN_CHECKS_MAX)
+        this.#start(body, this.#requestComplete);
+      else this.#failLater(refusalError(refusal ?? 'noVerdict'));
     });
   }
 
@@ -135,7 +146,7 @@ export class Relay {
       hostId,
     );
     if (id === StartRefusal.UNKNOWN_TOKEN) {
-      this.#checkToken(chunk, isLast);
+      this.#checkToken(chunk);
       return;
     }
     this.#ids.revision = dispatched[0] ?? 0;
@@ -354,4 +365,16 @@ export class Relay {
     }
     this.#stall = null;
   }
+}
+
+function joined(parts: readonly ArrayBuffer[]): ArrayBuffer {
+  const [first] = parts;
+  if (first !== undefined && parts.length === 1) return first;
+  const whole = new Uint8Array(parts.reduce((bytes, part) => bytes + part.byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(new Uint8Array(part), at);
+    at += part.byteLength;
+  }
+  return whole.buffer;
 }
