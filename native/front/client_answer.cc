@@ -180,7 +180,9 @@ void ClientConnection::onFailure(Exchange& /*exchange*/, Failure failure,
     breakOff();
     return;
   }
-  const bool isOurs = route_ == Route::kLocal && failure != Failure::kOutOfMemory;
+  // Fields that cannot be relayed are the client's, whoever would have read them.
+  const bool isOurs = route_ == Route::kLocal && failure != Failure::kOutOfMemory &&
+                      failure != Failure::kBadRequest;
   refuse(isOurs ? Refusal::kLocalFailed : refusalOf(failure));
 }
 

@@ -60,6 +60,7 @@ void ClientConnection::admit() noexcept {
 }
 
 void ClientConnection::reject(Refusal refusal) noexcept {
+  windowSinceMs_ = front_.engine_.loop().nowMs();
   state_ = State::kRelaying;
   refuse(refusal);
   if (state_ != State::kRelaying) return;

@@ -1,8 +1,10 @@
 // One table, in the order of the list.
 #include "http1/request_error.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <string_view>
 
 namespace pointsman {
 
@@ -45,13 +47,13 @@ constexpr std::array<Entry, kRequestErrorCount> kEntries = {{
     {RequestError::kContentLength, 400, "content_length",
      "Content-Length is not one decimal number"},
     {RequestError::kTransferEncoding, 400, "transfer_encoding",
-     "Transfer-Encoding is not a single \"chunked\", or not allowed in HTTP/1.0"},
+     "Transfer-Encoding is not a single chunked, or not allowed in HTTP/1.0"},
     {RequestError::kTransferCodingUnknown, 501, "transfer_coding_unknown",
-     "Transfer-Encoding names a coding that is not implemented: use \"chunked\""},
+     "Transfer-Encoding names a coding that is not implemented: use chunked"},
     {RequestError::kConflictingFraming, 400, "conflicting_framing",
      "Content-Length and Transfer-Encoding exclude each other"},
     {RequestError::kExpectation, 417, "expectation",
-     "Expect holds something other than \"100-continue\""},
+     "Expect holds something other than 100-continue"},
     {RequestError::kChunk, 400, "chunk", "a chunk of the body is malformed"},
     {RequestError::kChunkLineTooLarge, 400, "chunk_line_too_large",
      "the chunk extensions of the body are too large"},
@@ -68,6 +70,13 @@ constexpr bool isInOrder() {
   return true;
 }
 static_assert(isInOrder());
+
+// They stand in the JSON of a refusal as they are.
+constexpr bool isPlain(std::string_view text) {
+  return text.find_first_of("\"\\") == std::string_view::npos;
+}
+static_assert(std::ranges::all_of(kEntries,
+                                  [](const Entry& entry) { return isPlain(entry.reason); }));
 
 const Entry& entryOf(RequestError error) noexcept {
   return kEntries[static_cast<size_t>(error)];

@@ -481,6 +481,28 @@ void testDrainAndHandover() {
   CHECK_EQUAL(kit.ask(get("/healthz"))[0].status, 200);
 }
 
+// Heads that came before the sockets were handed over: one waits for its body, one for a verdict.
+void testHandoverInTheMiddle() {
+  FrontKit kit;
+  kit.verdict = FrontKit::Verdict::kLater;
+  const auto parked = kit.client();
+  parked->send(post("a", "{}"));
+  kit.loop.settle();
+  kit.rememberGoodToken();
+  const std::string whole = post("a", "{}");
+  const auto slow = kit.client();
+  slow->send(whole.substr(0, whole.size() - 2));
+  kit.loop.settle();
+  kit.front->startNothing();
+  slow->send(whole.substr(whole.size() - 2));
+  kit.judgeAll();
+  for (FrontClient* client : {parked.get(), slow.get()}) {
+    client->readAnswers(1);
+    CHECK(has(client->received, "HTTP/1.1 503 "));
+  }
+  CHECK_EQUAL(kit.a.requestCount(), 0U);
+}
+
 void testEndInTheMiddle() {
   for (const bool hasToken : {false, true}) {
     auto kit = std::make_unique<FrontKit>();
@@ -520,6 +542,7 @@ int main() {
   testOldClient();
   testBrokenOffAnswers();
   testDrainAndHandover();
+  testHandoverInTheMiddle();
   testEndInTheMiddle();
   CHECK_EQUAL(openDescriptors(), descriptors);
   return finishChecks();
