@@ -261,7 +261,7 @@ Napi::Value SharedBlockBinding::readEntity(const Napi::CallbackInfo& info) {
   std::fill_n(into, kNumbers, 0.0);
   for (const Column& column : mapping_->columns()) {
     const EntityStats& stats = column.entities[slot];
-    for (size_t i = 0; i < kClasses; ++i) into[i] += static_cast<double>(stats.statusClasses[i]);
+    for (size_t i = 0; i < kClasses; ++i) into[i] += static_cast<double>(stats.jsClasses[i]);
     for (size_t i = 0; i < kBuckets; ++i) {
       into[kClasses + i] += static_cast<double>(stats.latency.counts[i]);
     }

@@ -7,8 +7,8 @@ namespace pointsman {
 namespace {
 
 void addEntity(EntityStats& from, EntityStats& to) noexcept {
-  for (size_t i = 0; i < from.statusClasses.size(); ++i) {
-    to.statusClasses[i] += from.statusClasses[i];
+  for (size_t i = 0; i < from.jsClasses.size(); ++i) {
+    to.jsClasses[i] += from.jsClasses[i];
     to.nativeClasses[i] += from.nativeClasses[i];
   }
   for (size_t i = 0; i < from.latency.counts.size(); ++i) {

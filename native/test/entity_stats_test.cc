@@ -40,8 +40,11 @@ void testStatusClasses() {
   for (const uint32_t status : {100U, 200U, 204U, 302U, 404U, 499U, 500U, 599U, 0U, 99U, 600U}) {
     stats.recordAnswer(status, 10, false);
   }
-  CHECK((stats.statusClasses == std::array<uint64_t, 5>{1, 2, 1, 2, 5}));
-  CHECK_EQUAL(stats.latency.total(), uint64_t{11});
+  stats.recordAnswer(200, 10, true);
+  CHECK((stats.jsClasses == std::array<uint64_t, 5>{1, 2, 1, 2, 5}));
+  CHECK((stats.nativeClasses == std::array<uint64_t, 5>{0, 1, 0, 0, 0}));
+  CHECK_EQUAL(stats.answers(1), uint64_t{3});
+  CHECK_EQUAL(stats.latency.total(), uint64_t{12});
 }
 
 }  // namespace

@@ -185,7 +185,7 @@ void forwardsFields() {
   CHECK_EQUAL(client.status, 418);
   CHECK_EQUAL(client.fields,
               "Content-Type: a/b\r\nServer: s\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n");
-  CHECK_EQUAL(relay.stats.statusClasses[3], 1U);
+  CHECK_EQUAL(relay.stats.answers(3), 1U);
 }
 
 // A replica that says how long it keeps a connection is believed, as far as it is less than ours.

@@ -79,7 +79,7 @@ void boundsAttemptsWhileAllAreDown() {
   const uint64_t attempts = relay.address(0).stats().connects + relay.address(1).stats().connects;
   CHECK(attempts > kRequests);
   CHECK(attempts * 10 <= kRequests * 12);
-  CHECK_EQUAL(relay.stats.statusClasses[4], kRequests);
+  CHECK_EQUAL(relay.stats.answers(4), kRequests);
   // Its place is taken by one that is up.
   relay.setTargets({targetOf(one), targetOf(replica)});
   relay.fetch();

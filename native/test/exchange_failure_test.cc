@@ -70,7 +70,7 @@ void failsWithoutAddress() {
   setFault("socket", 1, EMFILE, true);
   expectFailure(relay.fetch(), Failure::kConnectionLimit, 503);
   clearFaults();
-  CHECK_EQUAL(relay.stats.statusClasses[4], 5U);
+  CHECK_EQUAL(relay.stats.answers(4), 5U);
   relay.checkQuiet();
 }
 
@@ -205,7 +205,7 @@ void cancels() {
           [&] { return replica.connectionCount() == 0 || replica.last().isPeerGone(); }));
       relay.checkQuiet();
       CHECK_EQUAL(relay.pool().openCount(), 0U);
-      CHECK_EQUAL(relay.stats.statusClasses[3], 1U);
+      CHECK_EQUAL(relay.stats.answers(3), 1U);
     }
   }
 }

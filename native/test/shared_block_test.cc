@@ -38,8 +38,8 @@ void aDeadWorkersCountersAreKept() {
   dead.header.revision = 6;
   dead.header.connectionsOpen = 12;
   retireColumn(dead, retired);
-  CHECK_EQUAL(retired.entities[kLast].statusClasses[1], 2U);
-  CHECK_EQUAL(retired.entities[kLast].statusClasses[4], 1U);
+  CHECK_EQUAL(retired.entities[kLast].answers(1), 2U);
+  CHECK_EQUAL(retired.entities[kLast].answers(4), 1U);
   CHECK_EQUAL(retired.entities[kLast].latency.total(), 3U);
   CHECK_EQUAL(retired.entities[kLast].latency.sumMicroseconds, 2'010U);
   CHECK_EQUAL(retired.entities[kLast].inFlight, 0U);
@@ -65,7 +65,7 @@ void aDeadWorkersCountersAreKept() {
   // A second death adds, it does not replace.
   dead.entities[kLast].recordAnswer(200, 1, false);
   retireColumn(dead, retired);
-  CHECK_EQUAL(retired.entities[kLast].statusClasses[1], 3U);
+  CHECK_EQUAL(retired.entities[kLast].answers(1), 3U);
   munmap(&dead, sizeof(Column));
   munmap(&retired, sizeof(Column));
 }

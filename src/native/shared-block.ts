@@ -21,7 +21,7 @@ export interface SharedBlock {
   accessVersion(): number;
   /** Supervisor only: nobody is judged by an older copy from here on; answers the new version. */
   raiseAccessVersion(): number;
-  /** Sum over all columns, the retired one included: 5 status classes, 17 latency buckets, latency sum in ms, in flight, and of the classes the part that the native door answered. */
+  /** Sum over all columns, the retired one included: answers by class that JS relayed (5), 17 latency buckets, latency sum in ms, in flight, answers by class of the native door (5). */
   readEntity(slot: number, into: Float64Array): void;
   /**
    * Sum over all columns: requests, connects, connect failures, in flight, idle connections, retries, failures,

@@ -47,12 +47,14 @@ export class Columns implements Counters {
   entity(slot: number): Omit<EntityStats, 'endpoint' | 'entity'> {
     const numbers = this.#entity;
     this.#block.readEntity(slot, numbers);
+    const nativeClasses = Array.from(numbers.subarray(BUCKETS_END + 2));
+    const jsClasses = Array.from(numbers.subarray(0, STATUS_CLASSES));
     return {
-      statusClasses: Array.from(numbers.subarray(0, STATUS_CLASSES)),
+      statusClasses: jsClasses.map((count, index) => count + (nativeClasses[index] ?? 0)),
       latencyBuckets: Array.from(numbers.subarray(STATUS_CLASSES, BUCKETS_END)),
       latencySumMs: numbers[BUCKETS_END] ?? 0,
       inFlight: numbers[BUCKETS_END + 1] ?? 0,
-      nativeClasses: Array.from(numbers.subarray(BUCKETS_END + 2)),
+      nativeClasses,
     };
   }
 
