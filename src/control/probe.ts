@@ -1,7 +1,7 @@
 /**
  * One health probe of one address over the network. Answers null when the address is healthy, else
- * what is wrong as the predicate of a sentence about the replica ("refuses connections"). Never
- * throws.
+ * what is wrong as the predicate of a sentence about the replica ("refuses connections"), or
+ * NO_VERDICT when the probe failed for want of something on this side. Never throws.
  *
  * The wording avoids phrases that make clients retry when they stand in an error message
  * (reference/databricks-serving-api.md, end of section 13).
@@ -20,11 +20,16 @@ export interface ProbeTarget {
 
 export type ProbeSpec = Pick<DeploymentInput, 'health' | 'headers'>;
 
+/** Nothing was learned about the replica. */
+export const NO_VERDICT = Symbol('no verdict');
+
+export type ProbeResult = string | null | typeof NO_VERDICT;
+
 export type Probe = (
   target: ProbeTarget,
   spec: ProbeSpec,
   signal: AbortSignal,
-) => Promise<string | null>;
+) => Promise<ProbeResult>;
 
 /** Bytes of an answer's body that are read before the connection is closed. */
 const PROBE_BODY_BYTES_MAX = 64 * 1024;
@@ -37,7 +42,7 @@ function probeHttp(
   target: ProbeTarget,
   spec: ProbeSpec,
   signal: AbortSignal,
-): Promise<string | null> {
+): Promise<ProbeResult> {
   const path = target.basePath + (spec.health.path ?? '/');
   return new Promise((resolve) => {
     const where = target.host.startsWith(UNIX)
@@ -91,12 +96,12 @@ function probeTcp(
   target: ProbeTarget,
   spec: ProbeSpec,
   signal: AbortSignal,
-): Promise<string | null> {
+): Promise<ProbeResult> {
   return new Promise((resolve) => {
     const socket = target.host.startsWith(UNIX)
       ? connect({ path: target.host.slice(UNIX.length) })
       : connect({ host: target.host, port: target.port });
-    const settle = (problem: string | null) => {
+    const settle = (problem: ProbeResult) => {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
       resolve(problem);
@@ -134,8 +139,18 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   EACCES: 'has a socket that may not be opened (no permission)',
 };
 
-function problemOf(error: NodeJS.ErrnoException): string {
+/** Descriptors, memory or ports that this host has run out of. */
+const OWN_FAULTS: ReadonlySet<string> = new Set([
+  'EMFILE',
+  'ENFILE',
+  'ENOBUFS',
+  'ENOMEM',
+  'EADDRNOTAVAIL',
+]);
+
+export function problemOf(error: NodeJS.ErrnoException): ProbeResult {
   const code = error.code ?? '';
+  if (OWN_FAULTS.has(code)) return NO_VERDICT;
   if (code.startsWith('HPE_')) return `does not speak HTTP (${code})`;
   return PROBLEMS[code] ?? `cannot be probed (${code === '' ? error.name : code})`;
 }

@@ -13,7 +13,7 @@ import { AddressHealth } from './address-health.js';
 import type { ProbedAddress } from './control-plane.js';
 import { HostBook, type HostMemory, type Resolve } from './host-book.js';
 import type { Address } from './messages.js';
-import type { Probe, ProbeTarget } from './probe.js';
+import { NO_VERDICT, type Probe, type ProbeTarget } from './probe.js';
 import type { DeploymentRecord } from './records.js';
 import { parseReplicaUrl, type ReplicaTarget } from './replica-url.js';
 import { sameJson } from './json.js';
@@ -317,7 +317,7 @@ export class Prober {
     const { clock, probe } = this.#options;
     const { signal } = address.abort;
     let startedMs = clock.nowMs();
-    const problem = await this.#slots.run(async () => {
+    const found = await this.#slots.run(async () => {
       if (signal.aborted) return null;
       startedMs = clock.nowMs();
       return probe(address.target, watched.spec, signal);
@@ -330,7 +330,8 @@ export class Prober {
     address.cancel = clock.after(delayMs, () => {
       this.#begin(name, watched, address);
     });
-    if (!address.health.record(problem, health, clock.nowMs())) return;
+    // The state stays as it is: a want of this host's would take every replica out of service.
+    if (found === NO_VERDICT || !address.health.record(found, health, clock.nowMs())) return;
     watched.compiled = null;
     this.#options.onChange(name);
   }

@@ -1,4 +1,5 @@
 /** Probes over real sockets; time by hand. */
+import { spawnSync } from 'node:child_process';
 import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import { RESOLVE_INTERVAL_MS } from '../../../src/core/limits.js';
 import { validateDeployment } from '../../../src/config/manifest.js';
 import type { JsonObject } from '../../../src/control/control-plane.js';
 import { toDeploymentRecord } from '../../../src/control/deployment-input.js';
-import { probeAddress } from '../../../src/control/probe.js';
+import { NO_VERDICT, probeAddress } from '../../../src/control/probe.js';
 import { Prober } from '../../../src/control/probes.js';
 import { Store } from '../../../src/store/store.js';
 import { ManualClock, startReplica, tempDir, until } from './harness.js';
@@ -72,6 +73,48 @@ t.test(
     t.match(prober.addressesFor(spec), [{ basePath: '/base', ready: true, weight: 1 }]);
   },
 );
+
+t.test('a probe for which this host has no descriptor says nothing of the replica', async (t) => {
+  const probe = new URL('../../../src/control/probe.js', import.meta.url).href;
+  const script = `
+    import { openSync } from 'node:fs';
+    const { probeAddress, NO_VERDICT } = await import('${probe}');
+    const target = { host: '127.0.0.1', port: 9, authority: 'a', basePath: '' };
+    const results = [];
+    try { for (;;) openSync('/dev/null'); } catch {}
+    for (const type of ['tcp', 'http']) {
+      const spec = { health: { type, timeout_ms: 1000, path: '/ping' }, headers: {} };
+      results.push(await probeAddress(target, spec, new AbortController().signal) === NO_VERDICT);
+    }
+    console.log(results.join());`;
+  const command = 'ulimit -n 64 && exec "$0" --input-type=module -e "$1"';
+  const run = spawnSync('sh', ['-c', command, process.execPath, script], { encoding: 'utf8' });
+  t.equal(run.stdout, 'true,true\n', run.stderr);
+
+  const replica = await startReplica(t);
+  let fails = false;
+  const clock = new ManualClock();
+  const changes: string[] = [];
+  const prober = new Prober({
+    clock,
+    resolve: (host) => Promise.resolve([host]),
+    probe: (...asked) => (fails ? Promise.resolve(NO_VERDICT) : probeAddress(...asked)),
+    onChange: (name) => changes.push(name),
+    hostMemory: Store.open(tempDir(t)).hosts,
+    onFault: () => undefined,
+  });
+  t.teardown(() => prober.stop());
+  const spec = record([replica.url], { health: { interval_ms: 1_000, unhealthy_after: 1 } });
+  prober.watch(spec);
+  await until(() => prober.health('m').ready, 'ready');
+  fails = true;
+  for (let probes = 0; probes < 5; probes += 1) {
+    clock.advance(1_000);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  t.ok(prober.health('m').ready);
+  t.same(changes, ['m']);
+});
 
 t.test('thresholds, the interval, and weight 0', async (t) => {
   const { prober, clock, changes } = startProber(t);
