@@ -24,6 +24,9 @@ import { RELAYED_BODY_BYTES_MAX, type SupervisorRelay } from './supervisor-relay
 import type { TokenDesk } from './token-desk.js';
 import type { HttpRequest, HttpResponse } from './uws.js';
 
+/** What is below it needs a credential; the other relayed paths do not. */
+const API = '/api/';
+
 export interface DoorSettings {
   readonly workspaceId: string;
   readonly authRequired: boolean;
@@ -154,7 +157,7 @@ export class Door {
     if (head.method === 'CONNECT' || head.method === 'TRACE') {
       return refusalError('methodUnknown', { reason: head.method });
     }
-    if (!isInvocation) return judgeOther(head);
+    if (!isInvocation) return judgeOther(head, settings.authRequired);
     if (this.startsNothing) return refusalError('takenOver');
     if (settings.authRequired && (head.authorization ?? '') === '') {
       return refusalError('unauthenticated');
@@ -277,9 +280,9 @@ export function endWithError(
   else response.end(body, close);
 }
 
-function judgeOther(head: RequestHead): PointsmanError | null {
+function judgeOther(head: RequestHead, authRequired: boolean): PointsmanError | null {
   const methods = relayedMethods(head.path);
-  if (methods !== null) return judgeRelayed(head, methods);
+  if (methods !== null) return judgeRelayed(head, methods, authRequired);
   if (head.path !== '/healthz' && head.path !== '/readyz') {
     return new PointsmanError('ENDPOINT_NOT_FOUND', 'The path names nothing that is served here');
   }
@@ -290,12 +293,20 @@ function judgeOther(head: RequestHead): PointsmanError | null {
   });
 }
 
-function judgeRelayed(head: RequestHead, methods: string): PointsmanError | null {
+function judgeRelayed(
+  head: RequestHead,
+  methods: string,
+  authRequired: boolean,
+): PointsmanError | null {
   if (!methods.split(', ').includes(head.method)) {
     return new PointsmanError('INVALID_PARAMETER_VALUE', `This path takes ${methods}`, {
       status: 405,
       allow: methods,
     });
+  }
+  // Whoever brings no credential does not keep the supervisor busy.
+  if (authRequired && head.path.startsWith(API) && (head.authorization ?? '') === '') {
+    return refusalError('unauthenticated');
   }
   if (head.contentLength <= RELAYED_BODY_BYTES_MAX) return null;
   return relayedTooLarge();

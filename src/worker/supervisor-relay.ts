@@ -7,12 +7,13 @@
  * answered 503; invocations never come here.
  */
 import { Agent, request as sendRequest, type IncomingHttpHeaders } from 'node:http';
-import { CLIENT_ADDRESS_FIELD } from '../control/relay-socket.js';
+import { CLIENT_ADDRESS_FIELD, TOKEN_PATH } from '../control/relay-socket.js';
 import { PointsmanError } from '../core/errors.js';
 import type { RequestHead } from './request-head.js';
 
-/** Calls under way in one worker; one more is answered 429. */
-export const RELAYED_CALLS_MAX = 32;
+/** Calls of a kind under way in one worker; one more is answered 429. Who reads takes no place from who wants a token. */
+const RELAYED_CALLS_MAX = 32;
+const KINDS = 2;
 /** A form with a whole token as assertion takes a third of it. */
 export const RELAYED_BODY_BYTES_MAX = 64 * 1024;
 /** The list of 10,000 endpoints with their configs. */
@@ -44,8 +45,8 @@ export interface RelayedAnswer {
 
 export class SupervisorRelay {
   readonly #socketPath: string;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: RELAYED_CALLS_MAX });
-  #underWay = 0;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: KINDS * RELAYED_CALLS_MAX });
+  readonly #underWay = { token: 0, read: 0 };
 
   constructor(socketPath: string) {
     this.#socketPath = socketPath;
@@ -53,14 +54,15 @@ export class SupervisorRelay {
 
   /** @throws PointsmanError when there are too many, or nobody answers. */
   async call(head: RequestHead, requestId: string, body: Uint8Array): Promise<RelayedAnswer> {
-    if (this.#underWay >= RELAYED_CALLS_MAX) {
+    const kind = head.path === TOKEN_PATH ? 'token' : 'read';
+    if (this.#underWay[kind] >= RELAYED_CALLS_MAX) {
       throw new PointsmanError(
         'REQUEST_LIMIT_EXCEEDED',
         'Too many calls to the control plane are under way; try again later',
         { retryAfterS: RETRY_AFTER_S },
       );
     }
-    this.#underWay += 1;
+    this.#underWay[kind] += 1;
     try {
       return await this.#send(head, requestId, body);
     } catch (cause) {
@@ -70,7 +72,7 @@ export class SupervisorRelay {
         { retryAfterS: RETRY_AFTER_S, cause },
       );
     } finally {
-      this.#underWay -= 1;
+      this.#underWay[kind] -= 1;
     }
   }
 
