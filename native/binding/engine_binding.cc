@@ -156,6 +156,8 @@ EngineBinding::EngineBinding(const Napi::CallbackInfo& info)
                          std::move(wakeFds));  // NOLINT: as above
   core_->owner = this;
   napi_add_async_cleanup_hook(env, cleanupHook, core_, &core_->cleanup);
+  if (core_->engine->admission().isWakeable()) return;
+  Napi::Error::New(env, "the wake descriptor cannot be watched").ThrowAsJavaScriptException();
 }
 
 EngineBinding::~EngineBinding() {

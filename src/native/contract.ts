@@ -218,7 +218,8 @@ export interface Addon extends SharedBlockAddon {
   /**
    * `readBuffer`: of constants.readBufferBytes; `dispatched`: two numbers. Both are written by native code. It counts in
    * the block's column `slot`, which must be nobody else's. `wakeDescriptors`: one per column, by which the engines of
-   * the columns wake each other; they stay the caller's. Empty: there is no other.
+   * the columns wake each other; they stay the caller's. Empty: there is no other. Throws an Error when its own cannot
+   * be watched: requests that wait for a limit would not hear of places.
    */
   readonly Engine: new (
     onEvent: OnEvent,
