@@ -156,8 +156,9 @@ bool Exchange::waitsForClient() const noexcept {
   return !requestComplete_ && waitingBytes() == 0;
 }
 
-// A replica that waits for a slow client's body is not late, with its head or within its answer: its
-// time begins when it has all that there is to send, and begins again with every byte that it takes.
+// A replica that waits for a slow client's body is not late, with its head or within its answer:
+// its time begins when it has all that there is to send, and begins again with every byte that it
+// takes.
 void Exchange::armReplica() noexcept {
   const uint32_t phaseMs =
       state_ == State::kBody ? deployment_->bodyIdleMs : deployment_->responseHeaderMs;
