@@ -33,18 +33,6 @@ constexpr int kForbidden = -7;
 constexpr int kRouteToken = -8;
 constexpr int kOutOfMemory = -9;
 
-std::string_view bytesOf(const Napi::Value& value) {
-  if (value.IsArrayBuffer()) {
-    auto buffer = value.As<Napi::ArrayBuffer>();
-    return {static_cast<const char*>(buffer.Data()), buffer.ByteLength()};
-  }
-  if (value.IsTypedArray()) {
-    auto view = value.As<Napi::Uint8Array>();
-    return {reinterpret_cast<const char*>(view.Data()), view.ByteLength()};  // NOLINT: bytes
-  }
-  return {};
-}
-
 void cleanupHook(napi_async_cleanup_hook_handle handle, void* argument) {
   auto* core = static_cast<EngineCore*>(argument);
   core->cleanup = handle;
@@ -156,6 +144,8 @@ EngineBinding::EngineBinding(const Napi::CallbackInfo& info)
                          std::move(wakeFds));  // NOLINT: as above
   core_->owner = this;
   napi_add_async_cleanup_hook(env, cleanupHook, core_, &core_->cleanup);
+  if (core_->engine->admission().isWakeable()) return;
+  Napi::Error::New(env, "the wake descriptor cannot be watched").ThrowAsJavaScriptException();
 }
 
 EngineBinding::~EngineBinding() {
@@ -275,7 +265,7 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
     return Napi::Number::New(env, kOutOfMemory);
   }
   EntityStats& stats = engine.column().entities[target.statsSlot];
-  exchange->start(*this, target.deployment, stats, target.limit, head, bytesOf(info[8]),
+  exchange->start(*this, target.deployment, stats, target.limit, head, js::bytes(info[8]),
                   info[9].As<Napi::Boolean>().Value());
   return Napi::Number::New(env, exchange->id());
 }
@@ -284,7 +274,7 @@ Napi::Value EngineBinding::sendBody(const Napi::CallbackInfo& info) {
   Exchange* exchange = exchangeOf(info);
   size_t waiting = 0;
   if (exchange != nullptr) {
-    waiting = exchange->sendBody(bytesOf(info[1]), info[2].As<Napi::Boolean>().Value());
+    waiting = exchange->sendBody(js::bytes(info[1]), info[2].As<Napi::Boolean>().Value());
   }
   return Napi::Number::New(info.Env(), static_cast<double>(waiting));
 }

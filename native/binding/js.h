@@ -19,6 +19,19 @@ inline void latin1(napi_env env, napi_value value, std::string& out) {
   napi_get_value_string_latin1(env, value, out.data(), length + 1, &length);
 }
 
+// A view into an ArrayBuffer or a Uint8Array; empty for anything else.
+inline std::string_view bytes(const Napi::Value& value) {
+  if (value.IsArrayBuffer()) {
+    auto buffer = value.As<Napi::ArrayBuffer>();
+    return {static_cast<const char*>(buffer.Data()), buffer.ByteLength()};
+  }
+  if (value.IsTypedArray()) {
+    auto view = value.As<Napi::Uint8Array>();
+    return {reinterpret_cast<const char*>(view.Data()), view.ByteLength()};  // NOLINT: bytes
+  }
+  return {};
+}
+
 inline std::string string(const Napi::Object& object, const char* key) {
   const Napi::Value value = object.Get(key);
   return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();

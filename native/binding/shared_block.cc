@@ -71,6 +71,7 @@ std::shared_ptr<SharedMapping> SharedMapping::create(uint32_t workers, int& cont
   uint64_t id = 0;
   const bool made = columnsFd >= 0 && mapping->map(controlFd, columnsFd, workers, true) &&
                     fcntl(controlFd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0 &&
+                    (mapping->columnsFd_ = fcntl(columnsFd, F_DUPFD_CLOEXEC, 0)) >= 0 &&
                     getrandom(&id, sizeof id, 0) == static_cast<ssize_t>(sizeof id);
   if (!made) {
     const int error = errno;
@@ -122,7 +123,23 @@ std::vector<LimitColumn> SharedMapping::limitColumns() const {
   return result;
 }
 
+// A column is mostly holes, which must not be read through the mapping: that would fill them.
+void SharedMapping::retire(uint32_t worker) const noexcept {
+  const auto start = static_cast<off_t>(worker * sizeof(Column));
+  const auto end = static_cast<off_t>(start + sizeof(Column));
+  for (off_t at = start; at < end;) {
+    const off_t data = lseek(columnsFd_, at, SEEK_DATA);
+    if (data < 0 || data >= end) break;
+    at = std::min(lseek(columnsFd_, data, SEEK_HOLE), end);
+    retireRange(column(worker), retired(), static_cast<size_t>(data - start),
+                static_cast<size_t>(at - start));
+  }
+  // No count is left in it; where this fails the memory is merely kept.
+  (void)fallocate(columnsFd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, sizeof(Column));
+}
+
 SharedMapping::~SharedMapping() {
+  if (columnsFd_ >= 0) ::close(columnsFd_);
   if (control_ != nullptr) munmap(control_, kSharedPageBytes);
   if (columns_ != nullptr) munmap(columns_, columnsBytes(workers_));
 }
@@ -360,7 +377,7 @@ Napi::Value SharedBlockBinding::readWorker(const Napi::CallbackInfo& info) {
 Napi::Value SharedBlockBinding::retire(const Napi::CallbackInfo& info) {
   uint32_t worker = 0;
   const size_t workers = mapping_ == nullptr ? 0 : mapping_->workers();
-  if (number(info, workers, worker)) retireColumn(mapping_->column(worker), mapping_->retired());
+  if (number(info, workers, worker)) mapping_->retire(worker);
   return info.Env().Undefined();
 }
 

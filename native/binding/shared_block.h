@@ -37,6 +37,9 @@ class SharedMapping {
   std::span<Column> columns() const noexcept { return {columns_, workers_ + size_t{1}}; }
   // Of the workers.
   std::vector<LimitColumn> limitColumns() const;
+  // Supervisor only: adds a dead worker's counters to the retired column and gives the memory of
+  // its own back.
+  void retire(uint32_t worker) const noexcept;
 
  private:
   SharedMapping() = default;
@@ -44,6 +47,8 @@ class SharedMapping {
 
   ControlPage* control_ = nullptr;
   Column* columns_ = nullptr;
+  // Owned; -1 in workers, which retire nobody.
+  int columnsFd_ = -1;
   uint32_t workers_ = 0;
   bool writable_ = false;
 };

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/file.h>
@@ -11,8 +12,10 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "binding/errno.h"
+#include "binding/js.h"
 #include "net/socket_buffers.h"
 
 namespace pointsman {
@@ -71,6 +74,34 @@ Napi::Value listenTcp(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, fd);
 }
 
+// No place: the kernel chooses by hash.
+constexpr uint32_t kAnySocket = UINT32_MAX;
+
+// One of the places at random.
+std::vector<sock_filter> chooseAmong(const std::vector<int>& places) {
+  const auto count = static_cast<uint32_t>(places.size());
+  std::vector<sock_filter> program = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_RANDOM)),
+      BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count)};
+  for (uint32_t index = 0; index < count; index++) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, index, 0, 1));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, static_cast<uint32_t>(places[index])));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, kAnySocket));
+  return program;
+}
+
+// steerConnections(descriptor, places): whether the kernel does it.
+Napi::Value steerConnections(const Napi::CallbackInfo& info) {
+  const std::vector<int> places = js::integers(info[1].As<Napi::Array>());
+  std::vector<sock_filter> program = chooseAmong(places);
+  const sock_fprog given{static_cast<uint16_t>(program.size()), program.data()};
+  const int fd = info[0].As<Napi::Number>().Int32Value();
+  const bool isDone = !places.empty() && setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF,
+                                                    &given, sizeof given) == 0;
+  return Napi::Boolean::New(info.Env(), isDone);
+}
+
 // portOf(descriptor): the port a listening socket is bound to.
 Napi::Value portOf(const Napi::CallbackInfo& info) {
   sockaddr_storage bound{};
@@ -110,6 +141,7 @@ Napi::Value closeDescriptor(const Napi::CallbackInfo& info) {
 
 void defineSockets(Napi::Env env, Napi::Object exports) {
   exports.Set("listenTcp", Napi::Function::New<listenTcp>(env, "listenTcp"));
+  exports.Set("steerConnections", Napi::Function::New<steerConnections>(env, "steerConnections"));
   exports.Set("portOf", Napi::Function::New<portOf>(env, "portOf"));
   exports.Set("lockFile", Napi::Function::New<lockFile>(env, "lockFile"));
   exports.Set("closeDescriptor", Napi::Function::New<closeDescriptor>(env, "closeDescriptor"));

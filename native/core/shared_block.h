@@ -109,6 +109,7 @@ static_assert(sizeof(ControlPage) <= kSharedPageBytes);
 static_assert(sizeof(AddressStats) == 64, "one cache line");
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 static_assert(offsetof(Column, entities) == kSharedPageBytes);
+static_assert(sizeof(Column) % kSharedPageBytes == 0, "columns share no page");
 static_assert(std::is_standard_layout_v<Column> && std::is_trivially_destructible_v<Column>);
 
 // A word that another process may be writing, read once and whole.
@@ -126,6 +127,9 @@ constexpr size_t columnsBytes(size_t workers) noexcept {
 // Adds the counters of a dead worker's column to the retired one and zeroes the column. The writer
 // of both must be the caller: the worker's exit is confirmed.
 void retireColumn(Column& dead, Column& retired) noexcept;
+// The same for what lies in the bytes [begin, end) of the column, whole slots at both ends. Reading
+// memory that nobody has touched makes it resident: who knows what was touched, retires that alone.
+void retireRange(Column& dead, Column& retired, size_t begin, size_t end) noexcept;
 
 inline LimitColumn limitColumn(Column& column) noexcept {
   return {.waiters = &column.header.waiters, .words = column.limits.data()};

@@ -42,6 +42,7 @@ Front::Front(Engine& engine, Connector& connector, FrontHost& host, TokenCache& 
 }
 
 Front::~Front() {
+  if (isGone_ != nullptr) *isGone_ = true;
   engine_.loop().undefer(this);
 }
 
@@ -78,13 +79,17 @@ void Front::park(ClientConnection& connection) noexcept {
 void Front::onDeferred() noexcept {
   ClientConnection* next = std::exchange(firstParked_, nullptr);
   lastParked_ = nullptr;
+  bool isGone = false;
+  isGone_ = &isGone;
   while (next != nullptr) {
     ClientConnection& connection = *next;
     next = std::exchange(connection.nextParked_, nullptr);
     connection.isListedAsParked_ = false;
     if (!connection.isParked()) continue;
     host_.onUnknownToken(connection.index(), connection.generation(), connection.authorization());
+    if (isGone) return;
   }
+  isGone_ = nullptr;
 }
 
 void Front::admit(uint32_t connection, uint32_t generation) noexcept {

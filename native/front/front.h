@@ -58,7 +58,7 @@ struct FrontSettings {
 // Who verifies tokens and hears of closed connections.
 class FrontHost {
  public:
-  // Answer with Front::admit or Front::reject, now or later.
+  // Answer with Front::admit or Front::reject, now or later. The front may be destroyed inside.
   virtual void onUnknownToken(uint32_t connection, uint32_t generation,
                               std::string_view authorization) noexcept = 0;
   virtual void onClientClosed() noexcept = 0;
@@ -115,6 +115,8 @@ class Front final : private Deferred {
   ClientConnection* firstFree_ = nullptr;
   ClientConnection* firstParked_ = nullptr;
   ClientConnection* lastParked_ = nullptr;
+  // Of the onDeferred that asks the host, which may destroy the front meanwhile; else nullptr.
+  bool* isGone_ = nullptr;
   // Last: they use all the rest to their end.
   GrowingArray<std::unique_ptr<ClientConnection>> connections_;
 };

@@ -313,6 +313,9 @@ void ResponseParser::chooseFraming() noexcept {
   if (isHeadRequest_ || status_ == 204 || status_ == 304) {
     framing_ = BodyFraming::kNone;
     state_ = State::kEnding;
+    // Allowed here, but servers err: some send the chunks, or the last one alone, and late enough
+    // to be taken for the answer to the next request.
+    isTainted_ = isTainted_ || isChunked_;
   } else if (isChunked_) {
     framing_ = BodyFraming::kChunked;
     state_ = State::kBodyChunked;

@@ -111,8 +111,8 @@ class ResponseParser {
 
   // After kEnd: another request may be sent over the connection. False when the version or a
   // Connection field says so, when the end of the stream ended the body, when the fields contradict
-  // the absence of a body, and when the input held bytes behind the end. Bytes that come later are
-  // the pool's to see.
+  // the absence of a body or announce chunks to an answer without one, and when the input held
+  // bytes behind the end. Bytes that come later are the pool's to see.
   bool isReusable() const noexcept { return isReusable_; }
 
  private:

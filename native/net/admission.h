@@ -111,6 +111,10 @@ class Admission final : private IoWatcher, private Timer, private Deferred {
   Admission(const Admission&) = delete;
   Admission& operator=(const Admission&) = delete;
 
+  // False when its own wake descriptor cannot be watched: what waits here would wait for a rescue
+  // each time, so a worker must not begin like that.
+  bool isWakeable() const noexcept { return wakeFds_.empty() || watch_ != nullptr; }
+
   // The gate of a limit slot, made on first use.
   Ref<Gate> gate(uint32_t slot);
 

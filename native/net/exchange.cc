@@ -147,15 +147,22 @@ void Exchange::onConnected(int failedWith) noexcept {
 void Exchange::beginSending() noexcept {
   state_ = State::kAwaitingHead;
   parser_.reset(headMethod_);
-  armPhase(deployment_->responseHeaderMs);
+  armReplica();
   flush();
 }
 
-// A replica that waits for a slow client's body is not late: its time begins when it has all that
-// there is to send, and begins again with every byte that it takes.
-void Exchange::armResponseHeader() noexcept {
-  const bool waitsForClient = !requestComplete_ && waitingBytes() == 0;
-  armPhase(waitsForClient ? 0 : deployment_->responseHeaderMs);
+// All that the client sent was passed on, and more is due.
+bool Exchange::waitsForClient() const noexcept {
+  return !requestComplete_ && waitingBytes() == 0;
+}
+
+// A replica that waits for a slow client's body is not late, with its head or within its answer:
+// its time begins when it has all that there is to send, and begins again with every byte that it
+// takes.
+void Exchange::armReplica() noexcept {
+  const uint32_t phaseMs =
+      state_ == State::kBody ? deployment_->bodyIdleMs : deployment_->responseHeaderMs;
+  armPhase(waitsForClient() ? 0 : phaseMs);
 }
 
 void Exchange::flush() noexcept {
@@ -174,7 +181,7 @@ void Exchange::flush() noexcept {
     prefixSent_ += intoPrefix;
     outSent_ += static_cast<size_t>(sent) - intoPrefix;
   }
-  if (state_ == State::kAwaitingHead && waitingBytes() < waitedBefore) armResponseHeader();
+  if (waitingBytes() < waitedBefore) armReplica();
   if (!replayable_ && outSent_ > 0) {
     out_.eraseFront(outSent_);
     outSent_ = 0;
@@ -211,8 +218,7 @@ void Exchange::resumeAnswer() noexcept {
   if (!live() || !answerPaused_) return;
   answerPaused_ = false;
   if (connection_ != nullptr && connection_->state() == Connection::State::kBusy) watch();
-  if (state_ == State::kAwaitingHead) armResponseHeader();
-  if (state_ == State::kBody) armPhase(deployment_->bodyIdleMs);
+  if (state_ == State::kAwaitingHead || state_ == State::kBody) armReplica();
   if (sendBroken_) engine_.loop().defer(this);
 }
 
@@ -284,7 +290,7 @@ void Exchange::feed(char* data, size_t size) noexcept {
   }
   answered_ = true;
   if (!event.hasHead && bodyBytes == 0 && !event.end) {
-    if (state_ == State::kBody) armPhase(deployment_->bodyIdleMs);
+    if (state_ == State::kBody) armReplica();
     return;
   }
   event.body = std::string_view(body, bodyBytes);
@@ -294,7 +300,7 @@ void Exchange::feed(char* data, size_t size) noexcept {
     judge(verdictOf(status_, hasRetryAfter_));
     finish(status_, parser_.isReusable() && sentAll && input.empty());
   } else {
-    armPhase(deployment_->bodyIdleMs);
+    armReplica();
   }
   door_->onAnswer(*this, event);
 }
@@ -410,9 +416,8 @@ void Exchange::fail(Failure failure) noexcept {
   const bool headRelayed = headRelayed_;
   // Without a connection the attempt was judged already, or there was none.
   if (connection_ != nullptr) {
-    const bool waitsForClient = !requestComplete_ && waitingBytes() == 0;
     const bool isLimited = failure == Failure::kTotalTimeout && headRelayed;
-    judge(verdictOf(failure, waitsForClient || isLimited));
+    judge(verdictOf(failure, waitsForClient() || isLimited));
   }
   finish(headRelayed ? status_ : statusOf(failure), false);
   door_->onFailure(*this, failure, headRelayed);

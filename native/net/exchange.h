@@ -159,7 +159,8 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred, 
   void judge(Verdict verdict) noexcept;
   uint64_t deadlineIn(uint32_t ms) const noexcept;
   void armPhase(uint32_t phaseMs) noexcept;
-  void armResponseHeader() noexcept;
+  void armReplica() noexcept;
+  bool waitsForClient() const noexcept;
   void watch() noexcept;
   void reportDrain() noexcept;
   bool isLocal() const noexcept { return deployment_->protocol == Protocol::kLocal; }

@@ -45,9 +45,11 @@ size_t Exchange::sendBody(std::string_view body, bool last) noexcept {
     failLater(isExpected ? Failure::kOutOfMemory : Failure::kBadRequest);
     return 0;
   }
-  if (state_ != State::kConnecting && state_ != State::kQueued) flush();
-  // It waited for the client until now, without a time; the replica may have taken nothing.
-  if (state_ == State::kAwaitingHead && !answerPaused_ && !wasWaiting) armResponseHeader();
+  if (state_ != State::kConnecting && state_ != State::kQueued) {
+    flush();
+    // It waited for the client until now, without a time; the replica may have taken nothing.
+    if (!answerPaused_ && !wasWaiting) armReplica();
+  }
   const size_t waiting = waitingBytes();
   if (waiting > kRequestBufferBytesMax) {
     doorPaused_ = true;

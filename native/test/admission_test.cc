@@ -6,6 +6,7 @@
 
 #include "test/check.h"
 #include "test/counting_new.h"
+#include "test/net/faults.h"
 #include "test/net/limit_workers.h"
 
 namespace {
@@ -281,6 +282,22 @@ void passesOverAWorkerThatStands() {
   CHECK(!loop.isTicking() && !standing.isTicking());
 }
 
+// A worker that the others cannot wake says so, and goes away without harm.
+void saysThatItCannotBeWoken() {
+  LimitMemory memory(2);
+  EpollLoop loop;
+  TimerWheel wheel(loop);
+  setFault("watch", 1, ENOSPC);
+  const Admission deaf(loop, wheel, memory.peersOf(0));
+  const Admission second(loop, wheel, memory.peersOf(1));
+  clearFaults();
+  CHECK(!deaf.isWakeable());
+  CHECK(second.isWakeable());
+  AdmissionPeers alone = memory.peersOf(0);
+  alone.wakeFds.clear();
+  CHECK(Admission(loop, wheel, std::move(alone)).isWakeable());
+}
+
 void endsInAnyOrder() {
   Workers workers(2);
   workers.ask(0, 1, 10);
@@ -309,6 +326,7 @@ int main() {
   limitsChange();
   takesBackWhatTheDeadHeld();
   passesOverAWorkerThatStands();
+  saysThatItCannotBeWoken();
   endsInAnyOrder();
   return finishChecks();
 }

@@ -153,6 +153,34 @@ void timesOutInBody() {
   relay.checkQuiet();
 }
 
+// An answer that began before its request was complete goes on when the client does: until then the
+// replica has nothing to say, and neither its time runs nor is it blamed.
+void waitsForTheClientInBody() {
+  Relay relay;
+  FakeReplica replica(relay.loop);
+  relay.setTargets({targetOf(replica)});
+  const uint32_t idleMs = relay.spec->bodyIdleMs;
+  replica.play({send(std::string(kHead) + "12"), waitRequest(), stall()});
+  Client& client = relay.start({.body = "ab", .contentLength = 6, .last = false});
+  CHECK(relay.loop.runUntil([&] { return client.body == "12"; }));
+  relay.loop.advance(10ULL * idleMs);
+  CHECK(!client.isOver());
+  relay.sendBody(client, "cd", false);
+  relay.loop.settle();
+  relay.loop.advance(10ULL * idleMs);
+  CHECK(!client.isOver());
+  CHECK_EQUAL(relay.address(0).stats().failures, 0U);
+  // From the last byte on it is the replica's turn.
+  relay.sendBody(client, "ef", true);
+  CHECK(relay.loop.runUntil([&] { return replica.requestCount() == 1; }));
+  relay.loop.advance(idleMs - kTickMs);
+  CHECK(!client.isOver());
+  relay.loop.advance(3 * kTickMs);
+  expectFailure(client, Failure::kBodyIdleTimeout, 504);
+  CHECK_EQUAL(relay.address(0).stats().failures, 1U);
+  relay.checkQuiet();
+}
+
 void keepsTotalLimit() {
   Relay relay;
   FakeReplica replica(relay.loop);
@@ -462,6 +490,7 @@ int main() {
   timesOutConnecting();
   timesOutWaitingForHead();
   timesOutInBody();
+  waitsForTheClientInBody();
   keepsTotalLimit();
   cancels();
   cancelsFromCallbacks();

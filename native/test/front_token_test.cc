@@ -73,9 +73,27 @@ void testTokenIsJudgedAtDispatch() {
   }
 }
 
+// The first that asks ends the front: nobody is asked for the others, and their connections close.
+void testHostEndsTheFront() {
+  FrontKit kit;
+  kit.verdict = FrontKit::Verdict::kEnd;
+  std::vector<std::unique_ptr<FrontClient>> clients;
+  for (int i = 0; i < 3; i++) {
+    clients.push_back(kit.client());
+    clients.back()->send(post("a", "{}"));
+  }
+  for (const auto& client : clients) {
+    client->readToEnd();
+    CHECK(client->received.empty());
+  }
+  CHECK_EQUAL(kit.tokensAsked, 1U);
+  CHECK_EQUAL(kit.a.requestCount(), 0U);
+}
+
 }  // namespace
 
 int main() {
+  testHostEndsTheFront();
   testTokenIsJudgedAtDispatch();
   return finishChecks();
 }

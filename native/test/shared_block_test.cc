@@ -117,6 +117,42 @@ void limitsAreTakenBack() {
   munmap(&retired, sizeof(Column));
 }
 
+// Page by page, as a sparse column is looked at: what lies across an edge is counted once, and what
+// lies in other pages stays.
+void rangesAreRetiredOnce() {
+  Column& dead = makeColumn();
+  Column& retired = makeColumn();
+  constexpr size_t kLimitsAt = offsetof(Column, limits);
+  // 40 bytes each: this one begins in front of a page's end.
+  constexpr size_t kAcross = kSharedPageBytes / sizeof(LimitWords);
+  constexpr size_t kPerPage = kSharedPageBytes / sizeof(EntityStats);
+  dead.header.refusals[0] = 1;
+  dead.entities[0].recordAnswer(200, 1, false);
+  dead.entities[kPerPage].recordAnswer(200, 1, false);
+  dead.addresses[0].requests = 1;
+  dead.limits[kAcross].refusedFull = 1;
+  retireRange(dead, retired, kSharedPageBytes, 2 * kSharedPageBytes);
+  CHECK_EQUAL(retired.header.refusals[0], 0U);
+  CHECK_EQUAL(retired.entities[0].latency.total(), 1U);
+  CHECK_EQUAL(retired.entities[kPerPage].latency.total(), 0U);
+  for (const size_t page : {0, 1}) {
+    const size_t begin = kLimitsAt + page * kSharedPageBytes;
+    retireRange(dead, retired, begin, begin + kSharedPageBytes);
+    CHECK_EQUAL(retired.limits[kAcross].refusedFull, 1U);
+  }
+  CHECK_EQUAL(retired.addresses[0].requests, 0U);
+  for (size_t at = 0; at < sizeof(Column); at += kSharedPageBytes) {
+    retireRange(dead, retired, at, at + kSharedPageBytes);
+  }
+  CHECK_EQUAL(retired.header.refusals[0], 1U);
+  CHECK_EQUAL(retired.entities[0].latency.total(), 1U);
+  CHECK_EQUAL(retired.entities[kPerPage].latency.total(), 1U);
+  CHECK_EQUAL(retired.addresses[0].requests, 1U);
+  CHECK_EQUAL(retired.limits[kAcross].refusedFull, 1U);
+  munmap(&dead, sizeof(Column));
+  munmap(&retired, sizeof(Column));
+}
+
 }  // namespace
 }  // namespace pointsman
 
@@ -124,5 +160,6 @@ int main() {
   pointsman::aDeadWorkersCountersAreKept();
   pointsman::gaugesAloneAreZeroed();
   pointsman::limitsAreTakenBack();
+  pointsman::rangesAreRetiredOnce();
   return pointsman::test::finishChecks();
 }

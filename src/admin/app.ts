@@ -6,6 +6,8 @@
  * -> control plane -> answer; every failure leaves through errors.ts.
  */
 import { randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import Fastify, {
   LogController,
   type FastifyInstance,
@@ -61,6 +63,8 @@ export function createAdminApp(
   options: AdminOptions,
   routes: RouteTable = new RouteTable(),
 ): FastifyInstance {
+  // Of every connection the answer to its last request.
+  const answers = new WeakMap<Socket, ServerResponse>();
   const app = Fastify({
     loggerInstance: options.logger,
     // One logger for all calls: every line says the call's id itself.
@@ -73,7 +77,7 @@ export function createAdminApp(
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: PATH_SEGMENT_CHARS_MAX },
     frameworkErrors: sendError,
     clientErrorHandler: (error, socket) => {
-      answerClientError(error, socket, options.logger);
+      answerClientError(error, socket, answers.get(socket), options.logger);
     },
   });
   app.decorateRequest('principal', null);
@@ -83,6 +87,7 @@ export function createAdminApp(
     routes.add(route.method, route.url);
   });
   app.addHook('onRequest', async (request, reply) => {
+    answers.set(request.raw.socket, reply.raw);
     setCommonFields(request, reply);
     // Unknown paths say so only to who may look around, except the discovery documents that every
     // SDK asks for without a credential: they are a plain 404 until they exist.

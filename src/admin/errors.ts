@@ -3,6 +3,7 @@
  * shown. Expected failures are PointsmanErrors; fastify's own (limits, bad URLs) are translated by
  * status; anything else is a fault of ours: logged with its stack, answered with a generic 500.
  */
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { ADMIN_BODY_BYTES_MAX } from '../core/limits.js';
@@ -47,6 +48,18 @@ function toPointsmanError(error: unknown): PointsmanError | null {
   return new PointsmanError(code, messageOf(error), { status, cause: error });
 }
 
+/**
+ * Whether the next bytes on the connection can be the answer to what is wrong: not inside another answer, nor before
+ * or behind one to the same request.
+ */
+function isOwedAnswer(socket: Socket, last: ServerResponse | undefined): boolean {
+  if (last === undefined) return true;
+  // Behind the last request: its answer must be out. Within it: none may have begun, and none of an earlier one be
+  // under way, for then Node has not given the socket to this one yet.
+  if (last.req.complete) return last.writableFinished;
+  return last.socket === socket && !last.headersSent;
+}
+
 const CLIENT_ERRORS: Readonly<Record<string, { status: number; reason: string; message: string }>> =
   {
     HPE_HEADER_OVERFLOW: {
@@ -62,11 +75,18 @@ const CLIENT_ERRORS: Readonly<Record<string, { status: number; reason: string; m
   };
 
 /**
- * Answers bytes that are not an HTTP request; there is no request object yet, so the answer is raw.
+ * Answers bytes that are not an HTTP request, or the rest of one that does not come; there may be no request object, so
+ * the answer is raw.
+ * @param last of the connection's requests whose head was whole; undefined: there was none
  */
-export function answerClientError(error: Error, socket: Socket, logger: FastifyBaseLogger): void {
+export function answerClientError(
+  error: Error,
+  socket: Socket,
+  last: ServerResponse | undefined,
+  logger: FastifyBaseLogger,
+): void {
   const { code } = error as NodeJS.ErrnoException;
-  if (code === 'ECONNRESET' || !socket.writable) {
+  if (code === 'ECONNRESET' || !socket.writable || !isOwedAnswer(socket, last)) {
     socket.destroy();
     return;
   }

@@ -2,8 +2,16 @@
  * What the control plane needs of the processes that carry traffic. The supervisor implements it over its
  * workers; unit tests implement it in memory.
  */
+import { PointsmanError } from '../core/errors.js';
 import type { DeploymentAddresses, Snapshot } from './messages.js';
 import type { AddressStats, DeploymentStats, EntityStats } from './stats.js';
+
+/** Workers cannot build the revision, or die of it. The same again meets the same end, and may cost workers. */
+export class RevisionRefused extends PointsmanError {
+  constructor(message: string) {
+    super('INTERNAL_ERROR', message);
+  }
+}
 
 export interface DataPlane {
   /**
@@ -14,7 +22,7 @@ export interface DataPlane {
   /**
    * Prepares the snapshot on every worker, then makes it active everywhere by one store. When it resolves, no
    * worker dispatches under an older revision. On rejection (TEMPORARILY_UNAVAILABLE: not prepared in time;
-   * INTERNAL_ERROR: a worker cannot build it) nothing has changed.
+   * RevisionRefused: a worker cannot build it) nothing has changed.
    */
   publish(snapshot: Snapshot): Promise<void>;
   /** Tells every worker of a change in resolution or health; not a revision. */

@@ -8,6 +8,7 @@ import { isTemporary, messageOf } from '../core/errors.js';
 import { DAEMON } from './committer.js';
 import { endpointDraft, type Draft } from './content.js';
 import type { ControlLogger } from './control-logger.js';
+import { RevisionRefused } from './data-plane.js';
 import { Deadlines } from './deadlines.js';
 import { configReady, waitingFor, type ReadinessContext } from './readiness.js';
 import type { Content, EndpointRecord } from './records.js';
@@ -114,13 +115,13 @@ export class UpdateDriver {
       await this.#activate(ready);
     } catch (error) {
       if (ready.length === 1 || isTemporary(error)) {
-        this.#activationFailed(ready, error);
+        await this.#activationFailed(ready, error);
         return;
       }
       for (const record of ready) {
-        await this.#activate([record]).catch((cause: unknown) => {
-          this.#activationFailed([record], cause);
-        });
+        await this.#activate([record]).catch((cause: unknown) =>
+          this.#activationFailed([record], cause),
+        );
       }
     }
   }
@@ -150,9 +151,21 @@ export class UpdateDriver {
     );
   }
 
-  /** The configs stay pending; the next change of health, the retry or the deadline decides. */
-  #activationFailed(records: readonly EndpointRecord[], error: unknown): void {
+  /**
+   * A config that the workers refuse has failed: trying it until the deadline would kill them again and again, were
+   * that its fault. Else the configs stay pending; the next change of health, the retry or the deadline decides.
+   */
+  async #activationFailed(records: readonly EndpointRecord[], error: unknown): Promise<void> {
     const { clock, logger } = this.#options;
+    const [refused] = records;
+    if (error instanceof RevisionRefused && records.length === 1 && refused !== undefined) {
+      try {
+        await this.#fail(refused, {}, `the config cannot be served: ${error.message}`);
+        return;
+      } catch (cause) {
+        logger.error({ reason: messageOf(cause) }, 'a failed update could not be stored');
+      }
+    }
     logger.error(
       { endpoints: records.map(({ name }) => name), reason: messageOf(error) },
       'ready configs could not be activated; trying again',
@@ -186,7 +199,15 @@ export class UpdateDriver {
     const reasons = [...new Set(Object.values(failures))].join('; ');
     const seconds = String(Math.round(this.#options.deadlineMs / 1_000));
     const why = reasons === '' ? 'the config could not be published' : reasons;
-    const message = `not ready within ${seconds} s: ${why}`;
+    await this.#fail(record, failures, `not ready within ${seconds} s: ${why}`);
+  }
+
+  async #fail(
+    record: EndpointRecord,
+    failures: Readonly<Record<string, string>>,
+    message: string,
+  ): Promise<void> {
+    const { name } = record;
     this.#options.logger.warn({ endpoint: name, reason: message }, 'config update failed');
     await this.#host.commit(
       endpointDraft([failedRecord(record, failures, message)]),

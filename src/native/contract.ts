@@ -124,6 +124,9 @@ export type OnUnknownToken = (
   authorization: string,
 ) => void;
 
+/** For `steerConnections`. */
+export const ANY_SOCKET = -1;
+
 export interface Engine {
   /**
    * Builds the revision aside, from the active or a prepared one. It takes over by itself at the first dispatch after
@@ -218,7 +221,8 @@ export interface Addon extends SharedBlockAddon {
   /**
    * `readBuffer`: of constants.readBufferBytes; `dispatched`: two numbers. Both are written by native code. It counts in
    * the block's column `slot`, which must be nobody else's. `wakeDescriptors`: one per column, by which the engines of
-   * the columns wake each other; they stay the caller's. Empty: there is no other.
+   * the columns wake each other; they stay the caller's. Empty: there is no other. Throws an Error when its own cannot
+   * be watched: requests that wait for a limit would not hear of places.
    */
   readonly Engine: new (
     onEvent: OnEvent,
@@ -233,6 +237,13 @@ export interface Addon extends SharedBlockAddon {
    * with SO_REUSEPORT. Throws an Error with `code` (EADDRINUSE, ...).
    */
   listenTcp(host: string, port: number, backlog: number, shared: boolean): number;
+  /**
+   * From now on new connections to the sockets that share the address of `descriptor` (listenTcp, shared) go to those
+   * at `places` alone, in the order in which they began to listen; connections that wait stay where they are. At
+   * least one place; ANY_SOCKET is none, and leaves the choice to the kernel. False: the kernel does not do it, and
+   * nothing has changed.
+   */
+  steerConnections(descriptor: number, places: readonly number[]): boolean;
   portOf(descriptor: number): number;
   /** Locks the file (made with mode 0600) for as long as the answered descriptor is open; -1: somebody else holds it. */
   lockFile(path: string): number;

@@ -7,7 +7,7 @@ import { isIP } from 'node:net';
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.js';
 import { invalidField, messageOf } from '../core/errors.js';
 import { LISTEN_BACKLOG } from '../core/limits.js';
-import type { Addon } from '../native/contract.js';
+import { ANY_SOCKET, type Addon } from '../native/contract.js';
 
 /** A listening socket and what it is bound to; the host is an IP literal. */
 export interface BoundSocket {
@@ -19,10 +19,18 @@ export interface Listeners {
   /** Where clients connect, ports filled in; in the order of the setting. */
   readonly addresses: readonly ListenAddress[];
   readonly socketsBySlot: readonly (readonly BoundSocket[])[];
+  /**
+   * A descriptor of every address whose sockets began to listen in the order of the slots. Not so where some were
+   * received: the kernel's order of those is not known.
+   */
+  readonly ordered: readonly number[];
 }
 
 /** What `openListeners` needs of the addon. */
-export type ListenCalls = Pick<Addon, 'listenTcp' | 'portOf' | 'closeDescriptor'>;
+export type ListenCalls = Pick<
+  Addon,
+  'listenTcp' | 'portOf' | 'closeDescriptor' | 'steerConnections'
+>;
 
 /**
  * One socket per address and slot; SO_REUSEPORT shares the connections out among the slots. Received sockets of
@@ -37,6 +45,7 @@ export async function openListeners(
   received: readonly BoundSocket[] = [],
 ): Promise<Listeners> {
   const addresses: ListenAddress[] = [];
+  const ordered: number[] = [];
   const socketsBySlot: BoundSocket[][] = Array.from({ length: slots }, () => []);
   const hosts = await resolveAll(wanted);
   const found = match(
@@ -46,6 +55,7 @@ export async function openListeners(
   for (const [index, { host, port }] of wanted.entries()) {
     const ip = hosts[index] ?? host;
     const sockets = found[index] ?? [];
+    const isOrdered = sockets.length === 0;
     try {
       const isOurs = received.some(({ address }) => overlaps(address, { host: ip, port }));
       const taken = sockets[0]?.address.port ?? (isOurs ? port : takePort(calls, ip, port));
@@ -58,13 +68,17 @@ export async function openListeners(
     } catch (error) {
       throw cannotListen(wanted, index, error);
     }
+    const [{ descriptor }] = sockets as [BoundSocket];
+    if (isOrdered) ordered.push(descriptor);
+    // Whoever had them before may have steered past a slot.
+    else calls.steerConnections(descriptor, [ANY_SOCKET]);
     for (const [place, socket] of sockets.entries()) {
       socketsBySlot[place < slots ? place : 0]?.push(socket);
     }
   }
   const used = new Set(socketsBySlot.flat());
   for (const socket of received) if (!used.has(socket)) calls.closeDescriptor(socket.descriptor);
-  return { addresses, socketsBySlot };
+  return { addresses, socketsBySlot, ordered };
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The first half of a publish: what workers are sent, and what their answers mean. */
 import { PointsmanError } from '../core/errors.js';
 import { PREPARE_TIMEOUT_MS } from '../core/limits.js';
+import { RevisionRefused } from '../control/data-plane.js';
 import { deltaOf } from '../control/delta.js';
 import { encodeFrame, type Snapshot, type SnapshotDelta } from '../control/messages.js';
 import type { PrepareOutcome, WorkerSlot } from './worker-process.js';
@@ -60,7 +61,7 @@ export function failureOf(
   for (const [slot, outcome] of outcomes.entries()) {
     const what = `Revision ${String(revision)} was not prepared by worker ${String(slot)}`;
     if (outcome.kind === 'refused') {
-      return new PointsmanError('INTERNAL_ERROR', `${what}: ${outcome.error}`);
+      return new RevisionRefused(`${what}: ${outcome.error}`);
     }
     if (outcome.kind === 'late') {
       return new PointsmanError(

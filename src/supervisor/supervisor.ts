@@ -42,6 +42,7 @@ import { checkListenable, openListeners, type Listeners } from './listeners.js';
 import { Orphans } from './orphans.js';
 import { failureOf, FrameCache, prepareOn } from './prepare.js';
 import { TrialEngine } from './trial.js';
+import { Steering } from './steering.js';
 import { spawnEntry } from './worker-entry.js';
 import { removeWorkerFile, writeWorkerFile } from './worker-file.js';
 import { WorkerSlot } from './worker-process.js';
@@ -81,7 +82,8 @@ export class Supervisor implements DataPlane {
   readonly #server: ControlServer;
   readonly #orphans: Orphans;
   readonly #slots: WorkerSlot[] = [];
-  #listeners: Listeners = { addresses: [], socketsBySlot: [] };
+  #listeners: Listeners = { addresses: [], socketsBySlot: [], ordered: [] };
+  #steering: Steering | null = null;
   #active: Snapshot | null = null;
   #frames: FrameCache | null = null;
   /** As last told; what a worker that joins later must know. */
@@ -144,6 +146,7 @@ export class Supervisor implements DataPlane {
     const received = await this.#orphans.takeSockets();
     const { workers } = this.#block;
     this.#listeners = await openListeners(addon, config.data_plane.listen, workers, received);
+    this.#steering = new Steering(addon, this.#listeners);
     this.#spawnWorkers();
   }
 
@@ -334,8 +337,12 @@ export class Supervisor implements DataPlane {
         onSpawn: () => {
           this.#recordWorkers();
         },
+        onServing: () => {
+          this.#steer();
+        },
         onExit: () => {
           this.#retire(slot);
+          this.#steer();
         },
       });
       this.#slots.push(worker);
@@ -350,6 +357,11 @@ export class Supervisor implements DataPlane {
         worker.observe(this.#columns.worker(worker.slot).heartbeat, elapsedMs);
       }
     }, OBSERVE_INTERVAL_MS);
+  }
+
+  #steer(): void {
+    if (!this.#stopping)
+      this.#steering?.follow(this.#slots.map(({ state }) => state === 'SERVING'));
   }
 
   /** Requests of other workers may wait for places that the dead one held. */
@@ -464,7 +476,7 @@ export class Supervisor implements DataPlane {
     for (const { descriptor } of this.#listeners.socketsBySlot.flat()) {
       this.#options.addon.closeDescriptor(descriptor);
     }
-    this.#listeners = { addresses: this.#listeners.addresses, socketsBySlot: [] };
+    this.#listeners = { ...this.#listeners, socketsBySlot: [] };
   }
 
   #exclusive<T>(task: () => T | Promise<T>): Promise<T> {

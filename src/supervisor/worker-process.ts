@@ -41,6 +41,8 @@ export interface SlotOptions {
   readonly logger: Logger;
   /** The process has started or is gone, its exit confirmed. */
   readonly onSpawn: () => void;
+  /** It accepts connections. */
+  readonly onServing: () => void;
   readonly onExit: () => void;
 }
 
@@ -259,7 +261,9 @@ export class WorkerSlot {
       if (error === '') this.#prepared = awaited.revision;
       awaited.settle(error === '' ? { kind: 'ready' } : { kind: 'refused', error });
     }
-    if (envelope.committed !== undefined && this.#state === 'STARTING') this.#state = 'SERVING';
+    if (envelope.committed === undefined || this.#state !== 'STARTING') return;
+    this.#state = 'SERVING';
+    this.#options.onServing();
   }
 
   /**

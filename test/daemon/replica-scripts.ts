@@ -329,7 +329,7 @@ const HEAD = { method: 'HEAD', ...NO_BODY } as const;
 
 const BODILESS: readonly ReplicaScript[] = [
   script('HEAD: length', `${OK}Content-Length: 1234\r\n\r\n`, 'whole', { ...HEAD, ...SOUND }),
-  script('HEAD: chunked', `${OK}${CHUNKED}\r\n`, 'whole', { ...HEAD, ...SOUND }),
+  script('HEAD: chunked', `${OK}${CHUNKED}\r\n`, 'whole', HEAD),
   script('HEAD: nothing said', `${OK}\r\n`, 'whole', { ...HEAD, ...SOUND }),
   script('HEAD: a body', `${OK}Content-Length: 6\r\n\r\n`, 'whole', { ...HEAD, behind: 'POISON' }),
   script('HEAD: chunks', `${OK}${CHUNKED}\r\n`, 'whole', {

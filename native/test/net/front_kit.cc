@@ -207,6 +207,7 @@ void FrontKit::onUnknownToken(uint32_t connection, uint32_t generation,
     waiting.push_back({connection, generation, authorization == kGoodToken});
   }
   if (verdict == Verdict::kAtOnce) judgeAll();
+  if (verdict == Verdict::kEnd) front.reset();
 }
 
 void FrontKit::judgeAll() {

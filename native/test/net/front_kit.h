@@ -59,7 +59,8 @@ std::vector<Answer> splitAnswers(std::string_view bytes, std::string_view& rest)
 
 class FrontKit final : private Connector, private FrontHost {
  public:
-  enum class Verdict : uint8_t { kAtOnce, kLater };
+  // kEnd: the host has no answer, but destroys the front.
+  enum class Verdict : uint8_t { kAtOnce, kLater, kEnd };
 
   explicit FrontKit(bool fastPath = true);
   ~FrontKit();

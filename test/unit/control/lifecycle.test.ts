@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { PointsmanError } from '../../../src/core/errors.js';
+import { RevisionRefused } from '../../../src/control/data-plane.js';
 import type { JsonObject } from '../../../src/control/control-plane.js';
 import type { EndpointRoutes } from '../../../src/control/messages.js';
 import { STORE_FILE } from '../../../src/store/store.js';
@@ -273,6 +274,29 @@ t.test('an activation that cannot be published stays pending and is tried again'
   clock.advance(1_000);
   await idle(control);
   t.strictSame(control.getEndpoint('f').value['state'], READY);
+});
+
+t.test('an activation that the workers refuse has failed, and is not tried again', async (t) => {
+  const clock = new ManualClock();
+  const { control, dataPlane } = await startReady(t, { clock });
+  let publishes = 0;
+  dataPlane.duringPublish = ({ endpoints }) => {
+    if (!endpoints.some(({ name }) => name === 'f')) return Promise.resolve();
+    publishes += 1;
+    return Promise.reject(new RevisionRefused('two processes died of it'));
+  };
+  await control.createEndpoint({ name: 'f', config: config(50, 50) }, MIA);
+  await idle(control);
+  clock.advance(60_000);
+  await idle(control);
+  t.equal(publishes, 1);
+  t.match(control.getEndpoint('f').value, { state: { config_update: 'UPDATE_FAILED' } });
+  const f = control.status().endpoints.find(({ name }) => name === 'f');
+  t.equal(f?.message, 'the config cannot be served: two processes died of it');
+  t.equal(await control.waitSettled(0), true);
+  dataPlane.duringPublish = () => Promise.resolve();
+  await control.updateConfig('f', config(50, 50), MIA);
+  t.strictSame(control.getEndpoint('f').value['state'], READY, 'a PUT tries it again');
 });
 
 t.test('readers see the old content until a publish is through; changes wait for it', async (t) => {

@@ -34,6 +34,7 @@ async function startTalk(t: Test): Promise<Talk> {
     sockets: [],
     logger: pino({ level: 'silent' }),
     onSpawn: () => undefined,
+    onServing: () => undefined,
     onExit: () => {
       onExit();
     },
