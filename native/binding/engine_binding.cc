@@ -9,6 +9,7 @@
 #include "binding/external.h"
 #include "binding/front_input.h"
 #include "binding/js.h"
+#include "net/wall_clock.h"
 
 namespace pointsman {
 
@@ -228,7 +229,7 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
   Engine::Caller caller{.byRoute = info[11].ToBoolean().Value()};
   if (info[10].IsString()) {
     js::latin1(env, info[10], authorization_);
-    const auto* grant = core_->tokens.find(authorization_, engine.authEpoch(), Front::unixS());
+    const auto* grant = core_->tokens.find(authorization_, engine.authEpoch(), unixMs());
     if (grant == nullptr) return Napi::Number::New(env, kUnknownToken);
     caller.grant = grant->get();
   }
@@ -370,7 +371,7 @@ Napi::Value EngineBinding::reject(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// rememberToken(authorization, epoch, expiresAtS, terms)
+// rememberToken(authorization, epoch, expiresAtMs, terms)
 Napi::Value EngineBinding::rememberToken(const Napi::CallbackInfo& info) {
   if (core_ == nullptr || !info[3].IsObject()) return info.Env().Undefined();
   std::string value;

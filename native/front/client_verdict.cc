@@ -2,6 +2,7 @@
 // is older than the moment of dispatch.
 #include "front/client_connection.h"
 #include "front/front.h"
+#include "net/wall_clock.h"
 
 namespace pointsman {
 
@@ -16,8 +17,7 @@ void ClientConnection::park() noexcept {
 // HOT. False: the token is not known, or not any more.
 bool ClientConnection::takeGrant() noexcept {
   const uint64_t epoch = front_.engine_.authEpoch();
-  const Ref<TokenGrant>* grant =
-      front_.tokens_.find(parser_.authorization(), epoch, front_.unixS());
+  const Ref<TokenGrant>* grant = front_.tokens_.find(parser_.authorization(), epoch, unixMs());
   if (grant == nullptr) return false;
   grant_ = *grant;
   judgedAtMs_ = front_.engine_.loop().nowMs();

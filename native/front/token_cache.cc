@@ -58,11 +58,12 @@ uint32_t* TokenCache::slotOf(std::string_view value, uint64_t hash) noexcept {
 }
 
 const Ref<TokenGrant>* TokenCache::find(std::string_view value, uint64_t epoch,
-                                        uint64_t nowS) noexcept {
+                                        uint64_t nowMs) noexcept {
   const uint32_t slot = *slotOf(value, hashOf(value));
   if (slot == kEmpty) return nullptr;
   Entry& entry = entries_[slot];
-  if (entry.epoch != epoch || (entry.expiresAtS != 0 && entry.expiresAtS <= nowS)) return nullptr;
+  if (entry.epoch != epoch || (entry.expiresAtMs != 0 && entry.expiresAtMs <= nowMs))
+    return nullptr;
   entry.wasUsed = true;
   return &entry.grant;
 }
@@ -71,7 +72,7 @@ size_t TokenCache::bytesOf(const Entry& entry) noexcept {
   return entry.value.size() + (entry.grant ? entry.grant->bytes() : 0);
 }
 
-void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expiresAtS,
+void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expiresAtMs,
                         Ref<TokenGrant> grant) {
   const size_t added = value.size() + (grant ? grant->bytes() : 0);
   if (added > kBytesMax) return;
@@ -100,7 +101,7 @@ void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expires
   entry.grant = std::move(grant);
   bytes_ += added;
   entry.epoch = epoch;
-  entry.expiresAtS = expiresAtS;
+  entry.expiresAtMs = expiresAtMs;
   entry.wasUsed = true;
 }
 

@@ -193,10 +193,10 @@ export interface Engine {
   /** `refusal`: its number in the list that openFront got. */
   reject(connection: number, generation: number, refusal: number): void;
   /**
-   * The Authorization value is good while the block's auth epoch is `epoch`, until `expiresAtS` (Unix seconds;
-   * 0: for ever), and opens what `terms` says. Both doors look here; works without a front too.
+   * The Authorization value is good while the block's auth epoch is `epoch`, until `expiresAtMs` (Unix
+   * time; 0: for ever), and opens what `terms` says. Both doors look here; works without a front too.
    */
-  rememberToken(authorization: string, epoch: number, expiresAtS: number, terms: TokenTerms): void;
+  rememberToken(authorization: string, epoch: number, expiresAtMs: number, terms: TokenTerms): void;
   /** Connections of the front are closed behind their next answer. */
   drainFront(): void;
   /** The front refuses every further request: another process has taken over. */

@@ -88,8 +88,8 @@ export class TokenDesk implements TrustSource {
     const verdict: Verdict = (await this.#judge?.judge(authorization)) ?? { kind: 'busy' };
     if (verdict.kind === 'busy') return 'noVerdict';
     if (verdict.kind === 'bad') return 'tokenInvalid';
-    const { epoch, expiresAtS, terms } = verdict;
-    this.#options.engine.rememberToken(authorization, epoch, expiresAtS, terms);
+    const { epoch, expiresAtMs, terms } = verdict;
+    this.#options.engine.rememberToken(authorization, epoch, expiresAtMs, terms);
     return null;
   }
 
