@@ -180,6 +180,8 @@ void ClientConnection::onFailure(Exchange& /*exchange*/, Failure failure,
     breakOff();
     return;
   }
+  // The verdict that it waits for must not meet the next message.
+  if (state_ == State::kParked) keepAlive_ = false;
   const bool isOurs = route_ == Route::kLocal && failure != Failure::kOutOfMemory;
   refuse(isOurs ? Refusal::kLocalFailed : refusalOf(failure));
 }

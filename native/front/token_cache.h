@@ -28,7 +28,7 @@ class TokenCache {
 
   // HOT. What the value opens when it is known, of this epoch and not expired at `nowMs` (wall
   // clock); else nullptr. Good until the next call that is not const.
-  const Ref<TokenGrant>* find(std::string_view value, uint64_t epoch, uint64_t nowMs) noexcept;
+  const JudgedToken* find(std::string_view value, uint64_t epoch, uint64_t nowMs) noexcept;
   // `expiresAtMs` 0: never by itself.
   void insert(std::string_view value, uint64_t epoch, uint64_t expiresAtMs, Ref<TokenGrant> grant);
   size_t entries() const noexcept { return live_; }
@@ -38,9 +38,7 @@ class TokenCache {
   struct Entry {
     std::string value;
     uint64_t hash = 0;
-    uint64_t epoch = 0;
-    uint64_t expiresAtMs = 0;
-    Ref<TokenGrant> grant{};
+    JudgedToken token{};
     bool wasUsed = false;
     bool isLive = false;
   };

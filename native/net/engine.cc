@@ -120,9 +120,21 @@ Engine::Dispatch Engine::dispatch(std::string_view endpoint, std::string_view en
   if (refusal != Dispatch::Refusal::kNone) return {.refusal = refusal, .revision = revision};
   const EntityTarget* target = entity.empty() ? &routes->pick(rng_.next()) : routes->find(entity);
   if (target == nullptr) return {.refusal = Dispatch::Refusal::kNoEntity, .revision = revision};
-  if (target->deployment) return {.revision = revision, .target = target};
+  if (target->deployment) return {.revision = revision, .target = target, .endpoint = routes};
   countUnserved(*target, isNative);
   return {.refusal = Dispatch::Refusal::kNoDeployment, .revision = revision, .target = target};
+}
+
+// Not one that was made since under the same name: nobody was judged for that.
+Engine::Dispatch::Refusal Engine::judgeAgain(const EndpointRoutes& before,
+                                             std::string_view endpoint,
+                                             const Caller& caller) noexcept {
+  const Ref<RoutingTable>& table = snapshot();
+  const EndpointRoutes* routes = table ? table->find(endpoint) : nullptr;
+  if (routes == nullptr || routes->access().id != before.access().id) {
+    return Dispatch::Refusal::kNoEndpoint;
+  }
+  return refusalOf(caller, routes->access());
 }
 
 void Engine::countUnserved(const EntityTarget& target, bool isNative) noexcept {

@@ -68,4 +68,17 @@ class TokenGrant final : public RefCounted<TokenGrant> {
   const TokenTerms terms_;
 };
 
+// What was found out about a token, and how long that holds.
+struct JudgedToken {
+  Ref<TokenGrant> grant{};
+  uint64_t epoch = 0;
+  // Unix time; 0: never by itself.
+  uint64_t expiresAtMs = 0;
+
+  // HOT. Under this auth epoch and at this time.
+  bool holds(uint64_t authEpoch, uint64_t unixMs) const noexcept {
+    return epoch == authEpoch && (expiresAtMs == 0 || expiresAtMs > unixMs);
+  }
+};
+
 }  // namespace pointsman

@@ -21,6 +21,8 @@ export const EventFlag = {
   NO_BODY: 16,
   /** With FAILED: the head was relayed, so the client's answer must be broken off. */
   HEAD_RELAYED: 32,
+  /** It waited under a limit, and what spoke for it may not hold any more: `proceed` or `cancel`. */
+  DOUBT: 64,
 } as const;
 
 /** Why an exchange has no (complete) answer; same numbers in native/net/exchange.h. */
@@ -156,6 +158,17 @@ export interface Engine {
     body: ArrayBuffer,
     last: boolean,
     authorization: string | null,
+    byRoute: boolean,
+    hostId: string,
+  ): number;
+  /**
+   * After DOUBT: judges the request's claim again and lets it go on. Answers 0 or a StartRefusal; after one it keeps its
+   * place still. The strings as in `start`.
+   */
+  proceed(
+    id: number,
+    endpoint: string,
+    authorization: string,
     byRoute: boolean,
     hostId: string,
   ): number;
