@@ -116,8 +116,9 @@ export interface TokenTerms {
   readonly limited: boolean;
   /** Ids of the principal and its groups. */
   readonly holders: readonly number[];
-  /** Ids. */
+  /** Ids; names too with `byName`, which mean whichever endpoint has them at dispatch. */
   readonly endpoints: readonly string[];
+  readonly byName: boolean;
 }
 
 export type OnUnknownToken = (

@@ -26,7 +26,6 @@ export interface TokenDeskOptions {
   readonly engine: Pick<Engine, 'rememberToken'>;
   readonly block: Pick<SharedBlock, 'accessVersion'>;
   readonly send: (envelope: Envelope) => void;
-  readonly endpointId: (name: string) => string | null;
   readonly onFault: (problem: string) => void;
 }
 
@@ -66,7 +65,6 @@ export class TokenDesk implements TrustSource {
       book: this.#book,
       clock: systemClock,
       verifier: this.#verifier,
-      endpointId: this.#options.endpointId,
       wantUser: (name, issuer) => this.#wantUser(name, issuer),
     });
   }
