@@ -197,6 +197,10 @@ t.test('scopes that do not exist', async (t) => {
   }
 });
 
+function workspaceOf(details: string): Record<string, unknown> {
+  return (JSON.parse(details) as [Record<string, unknown>])[0];
+}
+
 t.test('authorization details are granted as asked, or refused whole', async (t) => {
   const { ask, identities } = await createServiceKit(t);
   const get = (details: unknown, client = CLIENT_1): Promise<TokenResponse> => {
@@ -207,13 +211,20 @@ t.test('authorization details are granted as asked, or refused whole', async (t)
   t.strictSame((await get([model])).body['authorization_details'], [
     { type: 'model', identifier: 'm1', actions: ['infer'] },
   ]);
+  // As an endpoint may be called.
+  for (const name of ['-m', '_m', 'x'.repeat(63)]) {
+    identities.levels.set(`1 ${name}`, 'CAN_QUERY');
+    t.match(await get([{ ...model, identifier: name }]), { status: 200 }, name);
+    const object_path = `/serving-endpoints/${name}`;
+    t.match(await get([{ ...workspaceOf(QUERY_M1), object_path }]), { status: 200 }, name);
+  }
   const both = { ...model, actions: ['infer', 'manage', 'infer'] };
   const manager = basic('app-2', SECRET.replace('1', '2'));
   t.match(await get([both], manager), {
     status: 200,
     body: { authorization_details: [{ actions: ['infer', 'manage'] }] },
   });
-  const [workspace] = JSON.parse(QUERY_M1) as [Record<string, unknown>];
+  const workspace = workspaceOf(QUERY_M1);
   for (const details of [
     [both],
     [{ ...model, identifier: 'm2' }],
@@ -225,6 +236,8 @@ t.test('authorization details are granted as asked, or refused whole', async (t)
     [{ ...model, identifier: '*' }],
     [{ ...model, identifier: 'M1' }],
     [{ ...model, identifier: 'm1/' }],
+    [{ ...model, identifier: '' }],
+    [{ ...model, identifier: 'x'.repeat(64) }],
     [{ ...model, identifier: 'm1%2f..' }],
     [{ ...model, identifier: 'm1;x' }],
     [{ ...model, identifier: ' m1' }],
