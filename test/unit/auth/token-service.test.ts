@@ -7,7 +7,15 @@ import {
   type TokenResponse,
 } from '../../../src/auth/token-service.js';
 import { createPrincipal } from './identity-kit.js';
-import { basic, CLIENT_1, createServiceKit, PAT, permissionOn, SECRET } from './service-kit.js';
+import {
+  basic,
+  CLIENT_1,
+  createServiceKit,
+  otherSpellings,
+  PAT,
+  permissionOn,
+  SECRET,
+} from './service-kit.js';
 
 const CC = { grant_type: 'client_credentials' };
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -105,6 +113,9 @@ t.test('who is not authenticated gets one answer', async (t) => {
     await ask(CC, { authorization: 'Basic !!!' }),
     await ask(CC, { authorization: 'Basic YXBwLTE' }),
     await ask(CC, { authorization: `${CLIENT_1.authorization}, x` }),
+    ...(await Promise.all(
+      otherSpellings(CLIENT_1.authorization).map((authorization) => ask(CC, { authorization })),
+    )),
     await ask(CC, { authorization: 'Digest x' }),
     await ask(CC, basic('', '')),
     await ask(CC, basic('app-1', '')),
