@@ -297,6 +297,13 @@ t.test('authorization details are granted as asked, or refused whole', async (t)
         JSON.stringify(details).slice(0, 80),
       );
   }
+  for (const [count, limit] of [
+    [17, /at most 16 entries/],
+    [500, /longer than 8192 letters/],
+  ] as const) {
+    const answer = await get(Array(count).fill(model));
+    t.match(answer.body, { error: 'invalid_authorization_details', error_description: limit });
+  }
   const missing = await get([{ ...model, identifier: 'no-such-endpoint' }]);
   t.strictSame(missing, await get([{ ...model, identifier: 'm2' }]), 'says nothing of what exists');
   identities.levels.delete('1 m1');
