@@ -80,6 +80,7 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   void onAnswer(Exchange& exchange, const AnswerEvent& event) noexcept override;
   void onFailure(Exchange& exchange, Failure failure, bool headRelayed) noexcept override;
   void onRequestDrain(Exchange& exchange) noexcept override;
+  void onClaimDoubtful(Exchange& exchange) noexcept override;
   void onUnknownToken(uint32_t connection, uint32_t generation,
                       std::string_view authorization) noexcept override;
   void onClientClosed() noexcept override;
@@ -92,6 +93,7 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   Napi::Value discard(const Napi::CallbackInfo& info);
   Napi::Value setAddresses(const Napi::CallbackInfo& info);
   Napi::Value start(const Napi::CallbackInfo& info);
+  Napi::Value proceed(const Napi::CallbackInfo& info);
   Napi::Value sendBody(const Napi::CallbackInfo& info);
   Napi::Value pause(const Napi::CallbackInfo& info);
   Napi::Value resume(const Napi::CallbackInfo& info);

@@ -37,7 +37,8 @@ FrontSettings readFrontSettings(const Napi::Object& settings) {
 
 TokenTerms readTerms(const Napi::Object& input) {
   TokenTerms terms{.everything = js::boolean(input, "everything"),
-                   .limited = js::boolean(input, "limited")};
+                   .limited = js::boolean(input, "limited"),
+                   .byName = js::boolean(input, "byName")};
   const Napi::Array holders = js::array(input, "holders");
   for (uint32_t index = 0; index < holders.Length(); index++) {
     terms.holders.push_back(holders.Get(index).As<Napi::Number>().Uint32Value());

@@ -180,6 +180,8 @@ void ClientConnection::onFailure(Exchange& /*exchange*/, Failure failure,
     breakOff();
     return;
   }
+  // The verdict that it waits for must not meet the next message.
+  if (state_ == State::kParked) keepAlive_ = false;
   // Fields that cannot be relayed are the client's, whoever would have read them.
   const bool isOurs = route_ == Route::kLocal && failure != Failure::kOutOfMemory &&
                       failure != Failure::kBadRequest;

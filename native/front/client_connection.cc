@@ -96,7 +96,7 @@ void ClientConnection::nextMessage() noexcept {
   bodyBytes_ = 0;
   revision_ = 0;
   servedModel_.clear();
-  grant_.reset();
+  token_ = {};
   watchAsNeeded();
   // In a turn of its own: what ended the message before is still on the stack.
   if (!pending_.empty()) front_.engine_.loop().defer(this);
@@ -228,7 +228,7 @@ void ClientConnection::onHead() noexcept {
     return;
   }
   const std::string_view authorization = parser_.authorization();
-  if (settings.authRequired && !takeGrant()) {
+  if (settings.authRequired && !takeToken()) {
     if (authorization.empty()) {
       refuse(Refusal::kUnauthenticated);
       return;

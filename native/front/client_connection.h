@@ -36,7 +36,7 @@
 #include "front/answer_head.h"
 #include "front/refusal.h"
 #include "http1/request_parser.h"
-#include "net/exchange.h"
+#include "net/engine.h"
 #include "net/loop.h"
 #include "net/timer_wheel.h"
 #include "net/token_grant.h"
@@ -44,6 +44,7 @@
 namespace pointsman {
 
 class Front;
+struct InvocationPath;
 
 // Bytes behind a request that are taken off the kernel while its answer is under way.
 constexpr size_t kPendingBytesMax = size_t{64} * 1024;
@@ -91,6 +92,7 @@ class ClientConnection final : public Door, private IoWatcher, private Timer, pr
   void onAnswer(Exchange& exchange, const AnswerEvent& event) noexcept override;
   void onFailure(Exchange& exchange, Failure failure, bool headRelayed) noexcept override;
   void onRequestDrain(Exchange& exchange) noexcept override;
+  void onClaimDoubtful(Exchange& exchange) noexcept override;
 
  private:
   friend class Front;
@@ -110,9 +112,12 @@ class ClientConnection final : public Door, private IoWatcher, private Timer, pr
   void onHead() noexcept;
   void onBody(std::string_view body) noexcept;
   void onRequestEnd() noexcept;
-  bool takeGrant() noexcept;
+  bool takeToken() noexcept;
   bool isVerdictStale() noexcept;
   void park() noexcept;
+  void judgeClaim() noexcept;
+  void readOn() noexcept;
+  Engine::Caller callerBy(const InvocationPath& path) const noexcept;
   void proceed() noexcept;
   void dispatch(std::string_view body, bool last) noexcept;
   void dispatchInvocation(const RequestHead& head, std::string_view body, bool last) noexcept;
@@ -168,10 +173,9 @@ class ClientConnection final : public Door, private IoWatcher, private Timer, pr
   // Name of the picked entity; lives as long as some request of its revision does, so it is copied.
   ByteBuffer servedModel_;
   uint64_t revision_ = 0;
-  // What the token of the message opens; empty where none is asked for.
-  Ref<TokenGrant> grant_;
+  // The token of the message; without a grant where none is asked for.
+  JudgedToken token_;
   uint64_t judgedAtMs_ = 0;
-  uint64_t judgedEpoch_ = 0;
   RequestParser parser_;
   // Address literal, ended by 0.
   char client_[INET6_ADDRSTRLEN] = {};

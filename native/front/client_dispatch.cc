@@ -40,34 +40,14 @@ void ClientConnection::dispatchInvocation(const RequestHead& head, std::string_v
   Engine& engine = front_.engine_;
   InvocationPath path;
   parseInvocationPath(head.path, front_.settings_.workspaceId, path);
-  const std::string_view hostId = endpointIdOfHost(head.host, front_.settings_.servingDomain);
-  const Engine::Dispatch dispatched = engine.dispatch(
-      path.endpoint, path.served, true,
-      {.grant = grant_.get(), .byRoute = path.hasWorkspace || !hostId.empty(), .hostId = hostId});
+  const Engine::Dispatch dispatched =
+      engine.dispatch(path.endpoint, path.served, true, callerBy(path));
   revision_ = dispatched.revision;
   const bool isNamed =
       dispatched.target == nullptr || !servedModel_.assign(dispatched.target->name).failed();
-  switch (dispatched.refusal) {
-    case Engine::Dispatch::Refusal::kNone:
-      break;
-    case Engine::Dispatch::Refusal::kNoSnapshot:
-      refuse(Refusal::kNoConfiguration);
-      return;
-    case Engine::Dispatch::Refusal::kNoEndpoint:
-      refuse(Refusal::kNoEndpoint);
-      return;
-    case Engine::Dispatch::Refusal::kNoEntity:
-      refuse(Refusal::kNoEntity);
-      return;
-    case Engine::Dispatch::Refusal::kNoDeployment:
-      refuse(Refusal::kNoReadyAddress);
-      return;
-    case Engine::Dispatch::Refusal::kForbidden:
-      refuse(Refusal::kForbidden);
-      return;
-    case Engine::Dispatch::Refusal::kRouteToken:
-      refuse(Refusal::kRouteToken);
-      return;
+  if (dispatched.refusal != Engine::Dispatch::Refusal::kNone) {
+    refuse(refusalOf(dispatched.refusal));
+    return;
   }
   const Ref<DeploymentSpec>& deployment = dispatched.target->deployment;
   if (deployment->protocol == Protocol::kMlflow && head.method != "POST") {
@@ -83,6 +63,16 @@ void ClientConnection::dispatchInvocation(const RequestHead& head, std::string_v
   }
   exchange_->start(*this, deployment, engine.column().entities[target.statsSlot], target.limit,
                    head, body, last);
+  if (front_.settings_.authRequired && exchange_->isQueued()) {
+    exchange_->setClaim(token_, *dispatched.endpoint);
+  }
+}
+
+Engine::Caller ClientConnection::callerBy(const InvocationPath& path) const noexcept {
+  const std::string_view hostId = endpointIdOfHost(parser_.host(), front_.settings_.servingDomain);
+  return {.grant = token_.grant.get(),
+          .byRoute = path.hasWorkspace || !hostId.empty(),
+          .hostId = hostId};
 }
 
 }  // namespace pointsman

@@ -2,6 +2,8 @@
 // is older than the moment of dispatch.
 #include "front/client_connection.h"
 #include "front/front.h"
+#include "front/invocation_path.h"
+#include "net/wall_clock.h"
 
 namespace pointsman {
 
@@ -14,14 +16,12 @@ void ClientConnection::park() noexcept {
 }
 
 // HOT. False: the token is not known, or not any more.
-bool ClientConnection::takeGrant() noexcept {
+bool ClientConnection::takeToken() noexcept {
   const uint64_t epoch = front_.engine_.authEpoch();
-  const Ref<TokenGrant>* grant =
-      front_.tokens_.find(parser_.authorization(), epoch, front_.unixS());
-  if (grant == nullptr) return false;
-  grant_ = *grant;
+  const JudgedToken* known = front_.tokens_.find(parser_.authorization(), epoch, unixMs());
+  if (known == nullptr) return false;
+  token_ = *known;
   judgedAtMs_ = front_.engine_.loop().nowMs();
-  judgedEpoch_ = epoch;
   return true;
 }
 
@@ -33,8 +33,8 @@ bool ClientConnection::isVerdictStale() noexcept {
     return false;
   }
   Engine& engine = front_.engine_;
-  if (judgedAtMs_ == engine.loop().nowMs() && judgedEpoch_ == engine.authEpoch()) return false;
-  return !takeGrant();
+  if (judgedAtMs_ == engine.loop().nowMs() && token_.epoch == engine.authEpoch()) return false;
+  return !takeToken();
 }
 
 // The request may be relayed, as far as its head says.
@@ -47,25 +47,55 @@ void ClientConnection::proceed() noexcept {
 }
 
 void ClientConnection::admit() noexcept {
-  if (!takeGrant()) {
+  if (!takeToken()) {
     // Revoked or expired between the verdict and now: asked anew, within the same deadline.
     front_.park(*this);
     return;
   }
   windowSinceMs_ = front_.engine_.loop().nowMs();
-  proceed();
-  if (state_ != State::kRelaying) return;
-  takePending({});
-  if (isOpen()) watchAsNeeded();
+  if (exchange_ != nullptr) {
+    state_ = State::kRelaying;
+    judgeClaim();
+  } else {
+    proceed();
+  }
+  readOn();
 }
 
 void ClientConnection::reject(Refusal refusal) noexcept {
   windowSinceMs_ = front_.engine_.loop().nowMs();
   state_ = State::kRelaying;
   refuse(refusal);
+  readOn();
+}
+
+// What came of the message while it was parked.
+void ClientConnection::readOn() noexcept {
   if (state_ != State::kRelaying) return;
-  takePending({});
+  if (!requestComplete_) takePending({});
   if (isOpen()) watchAsNeeded();
+}
+
+// It waited under a limit. Its place stays its own while its token is judged anew.
+void ClientConnection::onClaimDoubtful(Exchange& /*exchange*/) noexcept {
+  if (takeToken()) {
+    judgeClaim();
+    return;
+  }
+  park();
+  watchAsNeeded();
+}
+
+void ClientConnection::judgeClaim() noexcept {
+  InvocationPath path;
+  parseInvocationPath(parser_.path(), front_.settings_.workspaceId, path);
+  const Engine::Dispatch::Refusal refusal =
+      front_.engine_.judgeAgain(*exchange_->claim()->endpoint, path.endpoint, callerBy(path));
+  if (refusal == Engine::Dispatch::Refusal::kNone) {
+    exchange_->proceed();
+  } else {
+    refuse(refusalOf(refusal));
+  }
 }
 
 }  // namespace pointsman

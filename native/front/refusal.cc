@@ -46,6 +46,25 @@ Refusal refusalOf(Failure failure) noexcept {
   }
 }
 
+Refusal refusalOf(Engine::Dispatch::Refusal refusal) noexcept {
+  switch (refusal) {
+    case Engine::Dispatch::Refusal::kNoEndpoint:
+      return Refusal::kNoEndpoint;
+    case Engine::Dispatch::Refusal::kNoEntity:
+      return Refusal::kNoEntity;
+    case Engine::Dispatch::Refusal::kNoDeployment:
+      return Refusal::kNoReadyAddress;
+    case Engine::Dispatch::Refusal::kForbidden:
+      return Refusal::kForbidden;
+    case Engine::Dispatch::Refusal::kRouteToken:
+      return Refusal::kRouteToken;
+    case Engine::Dispatch::Refusal::kNoSnapshot:
+    case Engine::Dispatch::Refusal::kNone:
+      break;
+  }
+  return Refusal::kNoConfiguration;
+}
+
 // A placeholder is a word in braces; the braces of the JSON itself are followed or preceded by a
 // quote.
 void fillRefusal(const RefusalText& text, const RefusalDetails& details, ByteBuffer& out) {

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "core/byte_buffer.h"
-#include "net/exchange.h"
+#include "net/engine.h"
 
 namespace pointsman {
 
@@ -81,6 +81,9 @@ struct RefusalDetails {
 
 // How a client is told of an exchange that gave no answer.
 Refusal refusalOf(Failure failure) noexcept;
+
+// Of a dispatch that gave no target, or of a claim that was lost; not for kNone.
+Refusal refusalOf(Engine::Dispatch::Refusal refusal) noexcept;
 
 // Replaces the content of `out` by the body.
 void fillRefusal(const RefusalText& text, const RefusalDetails& details, ByteBuffer& out);

@@ -57,21 +57,21 @@ uint32_t* TokenCache::slotOf(std::string_view value, uint64_t hash) noexcept {
   }
 }
 
-const Ref<TokenGrant>* TokenCache::find(std::string_view value, uint64_t epoch,
-                                        uint64_t nowS) noexcept {
+const JudgedToken* TokenCache::find(std::string_view value, uint64_t epoch,
+                                    uint64_t nowMs) noexcept {
   const uint32_t slot = *slotOf(value, hashOf(value));
   if (slot == kEmpty) return nullptr;
   Entry& entry = entries_[slot];
-  if (entry.epoch != epoch || (entry.expiresAtS != 0 && entry.expiresAtS <= nowS)) return nullptr;
+  if (!entry.token.holds(epoch, nowMs)) return nullptr;
   entry.wasUsed = true;
-  return &entry.grant;
+  return &entry.token;
 }
 
 size_t TokenCache::bytesOf(const Entry& entry) noexcept {
-  return entry.value.size() + (entry.grant ? entry.grant->bytes() : 0);
+  return entry.value.size() + (entry.token.grant ? entry.token.grant->bytes() : 0);
 }
 
-void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expiresAtS,
+void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expiresAtMs,
                         Ref<TokenGrant> grant) {
   const size_t added = value.size() + (grant ? grant->bytes() : 0);
   if (added > kBytesMax) return;
@@ -97,10 +97,8 @@ void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expires
   }
   Entry& entry = entries_[known];
   bytes_ -= bytesOf(entry);
-  entry.grant = std::move(grant);
+  entry.token = {.grant = std::move(grant), .epoch = epoch, .expiresAtMs = expiresAtMs};
   bytes_ += added;
-  entry.epoch = epoch;
-  entry.expiresAtS = expiresAtS;
   entry.wasUsed = true;
 }
 

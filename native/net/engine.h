@@ -96,8 +96,9 @@ class Engine {
     };
     Refusal refusal = Refusal::kNone;
     uint64_t revision = 0;
-    // Lives as long as the table of the revision: good until the loop turns.
+    // Both live as long as the table of the revision: good until the loop turns.
     const EntityTarget* target = nullptr;
+    const EndpointRoutes* endpoint = nullptr;
   };
   // On whose behalf, and by which URL of the endpoint.
   struct Caller {
@@ -112,6 +113,9 @@ class Engine {
   // HOT.
   Dispatch dispatch(std::string_view endpoint, std::string_view entity, bool isNative,
                     const Caller& caller) noexcept;
+  // Whether the caller may still query the endpoint that `before` was, under the active revision.
+  Dispatch::Refusal judgeAgain(const EndpointRoutes& before, std::string_view endpoint,
+                               const Caller& caller) noexcept;
   // A request that was dispatched and got no exchange, as answered with 503.
   void countUnserved(const EntityTarget& target, bool isNative) noexcept;
   uint64_t authEpoch() const noexcept { return control_.authEpoch.load(std::memory_order_acquire); }

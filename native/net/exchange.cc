@@ -473,6 +473,7 @@ void Exchange::reset() noexcept {
   door_ = nullptr;
   stats_ = nullptr;
   deployment_.reset();
+  claim_.reset();
   address_.reset();
   // Capacity stays for the next request, but not that of a large one.
   if (out_.capacity() > kKeptBytesMax) out_.release();

@@ -6,15 +6,17 @@
 //     └───────────┴──────────────┴────────────┴──► Done   (failure, cancel)
 //
 // Queued only where a limit has no place for it now; the place that it gets is held to the end,
-// through all attempts. What comes of the body meanwhile waits like that for a slow replica.
-// Both bodies stream. Request bytes that the replica does not take wait in `out_` and the door is
-// asked to pause past kRequestBufferBytesMax; answer bytes are handed over as they are read, and
-// while the door says "pause" nothing is read. Rules of retrying: an attempt that failed before a
-// byte of the request was written goes to another address, any method, within the retry budget
-// (retry_budget.h). A reused connection that closes without one byte of answer is replayed once, on
-// a fresh connection, only if the method is idempotent or the deployment says replay_safe, and only
-// while the whole request is still held (kReplayBytesMax). Never after a timeout. How every attempt
-// went is reported to the address set, once (verdict.h).
+// through all attempts. Who was let in by a token and a revision that do not hold any more when the
+// wait is over goes on by the door's leave (Admitted, between Queued and Connecting). What comes of
+// the body meanwhile waits like that for a slow replica. Both bodies stream. Request bytes that the
+// replica does not take wait in `out_` and the door is asked to pause past kRequestBufferBytesMax;
+// answer bytes are handed over as they are read, and while the door says "pause" nothing is read.
+// Rules of retrying: an attempt that failed before a byte of the request was written goes to
+// another address, any method, within the retry budget (retry_budget.h). A reused connection that
+// closes without one byte of answer is replayed once, on a fresh connection, only if the method is
+// idempotent or the deployment says replay_safe, and only while the whole request is still held
+// (kReplayBytesMax). Never after a timeout. How every attempt went is reported to the address set,
+// once (verdict.h).
 //
 // Memory may run out at any step: the exchange then fails with kOutOfMemory or, where it was about
 // to make another attempt, with what ended the one before.
@@ -26,6 +28,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "core/byte_buffer.h"
@@ -38,7 +41,9 @@
 #include "net/loop.h"
 #include "net/ref.h"
 #include "net/request_head.h"
+#include "net/routing_table.h"
 #include "net/timer_wheel.h"
+#include "net/token_grant.h"
 
 namespace pointsman {
 
@@ -103,9 +108,18 @@ class Door {
   virtual void onFailure(Exchange& exchange, Failure failure, bool headRelayed) noexcept = 0;
   // The replica took what waited: request bytes are welcome again.
   virtual void onRequestDrain(Exchange& exchange) noexcept = 0;
+  // It has a place after a wait in which its claim may have been lost: to be judged again, and then
+  // to `proceed` or be cancelled, now or later.
+  virtual void onClaimDoubtful(Exchange& exchange) noexcept = 0;
 
  protected:
   ~Door() = default;
+};
+
+// What the right to be relayed rests on.
+struct Claim {
+  JudgedToken token;
+  Ref<const EndpointRoutes> endpoint;
 };
 
 class Exchange final : private ConnectionUser, private Timer, private Deferred, private Ticket {
@@ -118,6 +132,16 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred, 
   // `head` is copied.
   void start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& stats, const Limit& limit,
              const RequestHead& head, std::string_view body, bool last) noexcept;
+  // It waits under a limit.
+  bool isQueued() const noexcept { return state_ == State::kQueued; }
+  // For one that waits: without a claim it goes on whatever changes meanwhile.
+  void setClaim(const JudgedToken& token, const EndpointRoutes& endpoint) noexcept {
+    claim_ = Claim{.token = token, .endpoint = Ref<const EndpointRoutes>(&endpoint)};
+  }
+  // Empty unless it waits, or waits to be judged again.
+  const std::optional<Claim>& claim() const noexcept { return claim_; }
+  // After `onClaimDoubtful`.
+  void proceed() noexcept;
   // Answers the bytes that wait for the replica; past kRequestBufferBytesMax the door should pause.
   size_t sendBody(std::string_view body, bool last) noexcept;
   void pauseAnswer() noexcept;
@@ -128,7 +152,15 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred, 
 
  private:
   friend class Engine;
-  enum class State : uint8_t { kFree, kQueued, kConnecting, kAwaitingHead, kBody, kDone };
+  enum class State : uint8_t {
+    kFree,
+    kQueued,
+    kAdmitted,
+    kConnecting,
+    kAwaitingHead,
+    kBody,
+    kDone
+  };
 
   void onConnected(int failedWith) noexcept override;
   void onReadable() noexcept override;
@@ -139,6 +171,7 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred, 
 
   void copyHead(const RequestHead& head) noexcept;
   bool isOutOfMemory() const noexcept;
+  bool isClaimGood() noexcept;
   void admit(const Limit& entityLimit) noexcept;
   void dispatch() noexcept;
   void attempt() noexcept;
@@ -199,6 +232,7 @@ class Exchange final : private ConnectionUser, private Timer, private Deferred, 
   Connection* connection_ = nullptr;
   EntityStats* stats_ = nullptr;
   Ref<DeploymentSpec> deployment_;
+  std::optional<Claim> claim_;
   // Holds the address beyond a change of the set.
   Ref<Address> address_;
   // Addresses that failed; held, so that a new one never looks like an old one.

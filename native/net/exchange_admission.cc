@@ -1,6 +1,7 @@
 // The exchange's way through the limits, before it goes anywhere.
 #include "net/engine.h"
 #include "net/exchange.h"
+#include "net/wall_clock.h"
 
 namespace pointsman {
 
@@ -25,12 +26,32 @@ void Exchange::admit(const Limit& entityLimit) noexcept {
 }
 
 void Exchange::onAdmitted() noexcept {
-  state_ = State::kConnecting;
+  state_ = State::kAdmitted;
   armPhase(0);
   // It ends in this turn, and with it the place.
   if (failLater_ != Failure::kNone) return;
+  if (isClaimGood()) {
+    proceed();
+  } else {
+    door_->onClaimDoubtful(*this);
+  }
+}
+
+// Nothing has changed since it was judged.
+bool Exchange::isClaimGood() noexcept {
+  if (!claim_) return true;
+  const Ref<RoutingTable>& active = engine_.snapshot();
+  return active && active->revision() == revision_ &&
+         claim_->token.holds(engine_.authEpoch(), unixMs());
+}
+
+void Exchange::proceed() noexcept {
+  if (state_ != State::kAdmitted || failLater_ != Failure::kNone) return;
+  claim_.reset();
+  state_ = State::kConnecting;
   dispatch();
-  reportDrain();
+  // In a turn of its own: this may be a call of the door.
+  if (doorPaused_) engine_.loop().defer(this);
 }
 
 }  // namespace pointsman

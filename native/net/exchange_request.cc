@@ -45,7 +45,7 @@ size_t Exchange::sendBody(std::string_view body, bool last) noexcept {
     failLater(isExpected ? Failure::kOutOfMemory : Failure::kBadRequest);
     return 0;
   }
-  if (state_ != State::kConnecting && state_ != State::kQueued) {
+  if (connection_ != nullptr && state_ != State::kConnecting) {
     flush();
     // It waited for the client until now, without a time; the replica may have taken nothing.
     if (!answerPaused_ && !wasWaiting) armReplica();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 namespace pointsman {
@@ -26,6 +27,8 @@ class RefCounted {
 
 template <class T>
 class Ref {
+  using Counted = RefCounted<std::remove_const_t<T>>;
+
  public:
   Ref() noexcept = default;
   explicit Ref(T* object) noexcept : object_(object) { retain(); }
@@ -43,17 +46,17 @@ class Ref {
   explicit operator bool() const noexcept { return object_ != nullptr; }
   // No other reference to the object exists.
   bool unique() const noexcept {
-    return object_ != nullptr && static_cast<const RefCounted<T>*>(object_)->references_ == 1;
+    return object_ != nullptr && static_cast<const Counted*>(object_)->references_ == 1;
   }
   void reset() noexcept { *this = Ref(); }
 
  private:
   void retain() noexcept {
-    if (object_ != nullptr) static_cast<const RefCounted<T>*>(object_)->references_++;
+    if (object_ != nullptr) static_cast<const Counted*>(object_)->references_++;
   }
   void release() noexcept {
     if (object_ == nullptr) return;
-    if (--static_cast<const RefCounted<T>*>(object_)->references_ == 0) delete object_;
+    if (--static_cast<const Counted*>(object_)->references_ == 0) delete object_;
     object_ = nullptr;
   }
 

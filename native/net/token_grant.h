@@ -26,28 +26,31 @@ struct TokenTerms {
   bool limited = false;
   // Ids of the principal and of all groups it belongs to, ascending.
   std::vector<uint32_t> holders{};
-  // Ids.
+  // Ids; names too with `byName`, as who issued the token knows them.
   std::vector<std::string> endpoints{};
+  bool byName = false;
 };
 
 class TokenGrant final : public RefCounted<TokenGrant> {
  public:
   explicit TokenGrant(TokenTerms terms) noexcept : terms_(std::move(terms)) {}
 
-  // The token says itself that it is for this endpoint.
+  // The token says itself that it is for this endpoint. A name means whichever endpoint has it now:
+  // looked up earlier, it would still mean one that is gone.
   // HOT: a handful of comparisons, no allocation.
-  bool names(std::string_view endpointId) const noexcept {
+  bool names(std::string_view endpointId, std::string_view endpoint) const noexcept {
     if (!terms_.limited) return false;
-    for (const std::string& id : terms_.endpoints) {
-      if (id == endpointId) return true;
+    for (const std::string& known : terms_.endpoints) {
+      if (known == endpointId || (terms_.byName && known == endpoint)) return true;
     }
     return false;
   }
 
   // `readers`: who may query the endpoint, ascending.
   // HOT: a binary search per holder, no allocation (bench/micro/token_cache_bench.cc).
-  bool opens(std::string_view endpointId, std::span<const uint32_t> readers) const noexcept {
-    if (terms_.limited && !names(endpointId)) return false;
+  bool opens(std::string_view endpointId, std::string_view endpoint,
+             std::span<const uint32_t> readers) const noexcept {
+    if (terms_.limited && !names(endpointId, endpoint)) return false;
     if (terms_.everything) return true;
     auto reader = readers.begin();
     for (const uint32_t holder : terms_.holders) {
@@ -66,6 +69,19 @@ class TokenGrant final : public RefCounted<TokenGrant> {
 
  private:
   const TokenTerms terms_;
+};
+
+// What was found out about a token, and how long that holds.
+struct JudgedToken {
+  Ref<TokenGrant> grant{};
+  uint64_t epoch = 0;
+  // Unix time; 0: never by itself.
+  uint64_t expiresAtMs = 0;
+
+  // HOT. Under this auth epoch and at this time.
+  bool holds(uint64_t authEpoch, uint64_t unixMs) const noexcept {
+    return epoch == authEpoch && (expiresAtMs == 0 || expiresAtMs > unixMs);
+  }
 };
 
 }  // namespace pointsman

@@ -30,6 +30,7 @@ struct CountingDoor final : public Door {
     failures++;
   }
   void onRequestDrain(Exchange& /*exchange*/) noexcept override {}
+  void onClaimDoubtful(Exchange& exchange) noexcept override { exchange.proceed(); }
   uint32_t ends = 0;
   uint32_t failures = 0;
   size_t bytes = 0;

@@ -1,4 +1,5 @@
-// The front and a token that is revoked while the request's body is on its way.
+// The front and a token that is revoked while the request's body is on its way, or while it waits
+// under a limit.
 #include "test/check.h"
 #include "test/net/front_kit.h"
 
@@ -90,10 +91,98 @@ void testHostEndsTheFront() {
   CHECK_EQUAL(kit.a.requestCount(), 0U);
 }
 
+// One request at the replica, and another one that waits for its place.
+struct Waiting {
+  Waiting() {
+    spec->limit = {.gate = kit.engine->admission().gate(3), .maxInFlight = 1};
+    spec->queueMax = 8;
+    spec->queueMs = 60'000;
+    spec->totalMs = 30'000;
+    kit.big.play({waitRequest(), stall()});
+    holder->send(post("big", "{}"));
+    CHECK(kit.loop.runUntil([this] { return kit.big.requestCount() == 1; }));
+    waiter->send(post("big", "{}"));
+    CHECK(kit.loop.runUntil([this] { return words().waiting.load() == 1; }));
+    kit.verdict = FrontKit::Verdict::kLater;
+  }
+  LimitWords& words() { return kit.column->limits[3]; }
+  void endHolder() {
+    holder->leave();
+    CHECK(kit.loop.runUntil([this] { return words().waiting.load() == 0; }));
+    kit.loop.settle();
+  }
+  void checkQuiet() {
+    waiter->leave();
+    kit.checkQuiet();
+    CHECK_EQUAL(words().reserved.load(), 0U);
+  }
+
+  FrontKit kit;
+  DeploymentSpec* spec = kit.engine->snapshot()->find("big")->pick(0).deployment.get();
+  std::unique_ptr<FrontClient> holder = kit.client();
+  std::unique_ptr<FrontClient> waiter = kit.client();
+};
+
+void testTokenIsJudgedAgainBehindAQueue() {
+  {
+    // Nothing has changed: nobody is asked.
+    Waiting all;
+    all.endHolder();
+    CHECK(all.kit.loop.runUntil([&] { return all.kit.big.requestCount() == 2; }));
+    CHECK_EQUAL(all.kit.tokensAsked, 1U);
+    all.checkQuiet();
+  }
+  {
+    // Revoked: no replica sees it, and its place is the next one's.
+    Waiting all;
+    all.kit.control.authEpoch.store(1);
+    all.endHolder();
+    CHECK_EQUAL(all.kit.tokensAsked, 2U);
+    CHECK_EQUAL(all.kit.big.requestCount(), 1U);
+    CHECK_EQUAL(all.words().reserved.load(), 1U);
+    const auto [connection, generation, isGood] = all.kit.waiting.at(0);
+    all.kit.front->reject(connection, generation, Refusal::kTokenInvalid);
+    all.waiter->readAnswers(1);
+    CHECK(all.waiter->received.starts_with("HTTP/1.1 401 "));
+    CHECK_EQUAL(all.words().reserved.load(), 0U);
+    all.kit.rememberGoodToken();
+    all.waiter->send(post("big", "{}"));
+    CHECK(all.kit.loop.runUntil([&] { return all.kit.big.requestCount() == 2; }));
+    all.checkQuiet();
+  }
+  {
+    // Another one was revoked: it goes on, and what came behind it meanwhile too.
+    Waiting all;
+    all.kit.control.authEpoch.store(1);
+    all.endHolder();
+    all.waiter->send(post("a", "{}"));
+    all.kit.loop.settle();
+    all.kit.big.play(okForever());
+    all.kit.judgeAll();
+    all.waiter->readAnswers(2);
+    CHECK_EQUAL(all.kit.big.requestCount(), 2U);
+    CHECK_EQUAL(all.kit.a.requestCount(), 1U);
+    CHECK_EQUAL(all.kit.tokensAsked, 2U);
+    all.checkQuiet();
+  }
+  {
+    // No verdict in time.
+    Waiting all;
+    all.kit.control.authEpoch.store(1);
+    all.endHolder();
+    all.kit.loop.advance(kVerdictMs + 100);
+    all.waiter->readAnswers(1);
+    CHECK(all.waiter->received.starts_with("HTTP/1.1 503 "));
+    CHECK_EQUAL(all.kit.big.requestCount(), 1U);
+    all.checkQuiet();
+  }
+}
+
 }  // namespace
 
 int main() {
   testHostEndsTheFront();
   testTokenIsJudgedAtDispatch();
+  testTokenIsJudgedAgainBehindAQueue();
   return finishChecks();
 }

@@ -23,23 +23,23 @@ void testFind() {
   CHECK(cache.find("Bearer a ", 1, 100) == nullptr);
   CHECK(cache.find("bearer a", 1, 100) == nullptr);
   const uint32_t two[] = {2};
-  CHECK((*cache.find("Bearer b", 1, 1'000'000))->opens("", two));
+  CHECK(cache.find("Bearer b", 1, 1'000'000)->grant->opens("", "e", two));
   // A change of who may call: none of them is good any more, until it is judged anew.
   CHECK(cache.find("Bearer b", 2, 100) == nullptr);
   cache.insert("Bearer b", 2, 0, grantOf(3));
   CHECK_EQUAL(cache.entries(), 2U);
-  CHECK(!(*cache.find("Bearer b", 2, 100))->opens("", two));
+  CHECK(!cache.find("Bearer b", 2, 100)->grant->opens("", "e", two));
 }
 
 // A request keeps what its token opened, whatever becomes of the entry.
 void testGrantOutlivesEntry() {
   TokenCache cache(1);
   cache.insert("x", 1, 0, grantOf(9));
-  const Ref<TokenGrant> kept = *cache.find("x", 1, 0);
+  const Ref<TokenGrant> kept = cache.find("x", 1, 0)->grant;
   for (int i = 0; i < 70'000; i++) cache.insert("y" + std::to_string(i), 1, 0, {});
   CHECK(cache.find("x", 1, 0) == nullptr);
   const uint32_t nine[] = {9};
-  CHECK(kept->opens("", nine));
+  CHECK(kept->opens("", "e", nine));
 }
 
 void testBounds() {
@@ -66,15 +66,30 @@ void testNoAllocation() {
                                               .endpoints = {"0123456789abcdef0123456789abcdef"}}));
   const uint32_t readers[] = {1, 5, 90};
   const uint64_t before = test::allocationCount;
-  const Ref<TokenGrant> grant = *cache.find(value, 1, 0);
-  CHECK(grant->opens("0123456789abcdef0123456789abcdef", readers));
-  CHECK(!grant->opens("0123456789abcdef0123456789abcdee", readers));
+  const Ref<TokenGrant> grant = cache.find(value, 1, 0)->grant;
+  CHECK(grant->opens("0123456789abcdef0123456789abcdef", "e", readers));
+  CHECK(!grant->opens("0123456789abcdef0123456789abcdee", "e", readers));
   CHECK_EQUAL(test::allocationCount, before);
+}
+
+// An id is one endpoint's for ever, a name is whosever it is at the moment.
+void testNames() {
+  const TokenGrant own(TokenTerms{.everything = true, .limited = true, .endpoints = {"id-1"}});
+  CHECK(own.opens("id-1", "e", {}));
+  CHECK(!own.opens("id-2", "e", {}));
+  CHECK(!own.opens("id-2", "id-1", {}));
+  const TokenGrant other(
+      TokenTerms{.everything = true, .limited = true, .endpoints = {"id-1", "f"}, .byName = true});
+  CHECK(other.opens("id-1", "e", {}));
+  CHECK(other.opens("id-2", "f", {}));
+  CHECK(other.opens("id-3", "f", {}));
+  CHECK(!other.opens("id-2", "e", {}));
 }
 
 }  // namespace
 
 int main() {
+  testNames();
   testFind();
   testGrantOutlivesEntry();
   testBounds();

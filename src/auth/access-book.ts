@@ -20,8 +20,8 @@ const PRUNE_INTERVAL = 1_024;
 
 const NO_TRUST: Trust = { version: 0, issuers: [] };
 
-/** What a verified token says of groups (trust.ts). */
-export type ClaimedGroups = Pick<Verified, 'groups' | 'isAdmin'>;
+/** What a verified token says of its caller beside the name (trust.ts). */
+export type CallerClaims = Pick<Verified, 'kind' | 'groups' | 'isAdmin' | 'endpoints'>;
 
 export interface AccessBookOptions {
   readonly clock: Clock;
@@ -141,18 +141,21 @@ export class AccessBook {
     return this.#valid(this.#byHash.get(hash));
   }
 
-  /** What the caller may open. `claimed`: what its token says of groups, beside those that it belongs to. */
-  termsOf(caller: number, claimed: ClaimedGroups, endpoints: readonly string[] | null): TokenTerms {
+  /** What the caller may open. The claimed groups count beside those that it belongs to. */
+  termsOf(caller: number, claims: CallerClaims): TokenTerms {
+    const { kind, groups, isAdmin, endpoints } = claims;
     const holders = new Set([caller, BUILTIN_IDS.users]);
-    const named = claimed.groups.flatMap((name) => this.#groupsByName.get(name) ?? []);
+    const named = groups.flatMap((name) => this.#groupsByName.get(name) ?? []);
     this.#addGroups(holders, this.#principals.get(caller)?.groups ?? [], null);
     this.#addGroups(holders, named, BUILTIN_IDS.admins);
-    if (claimed.isAdmin) this.#addGroups(holders, [BUILTIN_IDS.admins], null);
+    if (isAdmin) this.#addGroups(holders, [BUILTIN_IDS.admins], null);
     return {
       everything: holders.has(BUILTIN_IDS.admins) || caller === BUILTIN_IDS.query,
       limited: endpoints !== null,
       holders: [...holders],
       endpoints: endpoints ?? [],
+      // Another issuer knows no ids of ours, or only by hearsay.
+      byName: kind === 'external',
     };
   }
 

@@ -7,6 +7,7 @@
  *   model                 the same in the RFC's common members: identifier, actions
  */
 import { parseJson } from '../config/json-text.js';
+import { isName } from '../core/names.js';
 import { isObject } from './compact-token.js';
 import type { Identities, PermissionLevel, Principal } from './principal.js';
 
@@ -14,8 +15,6 @@ import type { Identities, PermissionLevel, Principal } from './principal.js';
 export const DETAILS_MAX = 16;
 const DETAILS_CHARS_MAX = 8192;
 
-/** Name or id of an endpoint, exactly as it is written: no other letter, no dot, no escape. */
-const ENDPOINT = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
 const PATH_PREFIX = '/serving-endpoints/';
 
 export interface WorkspacePermissionDetail {
@@ -138,12 +137,9 @@ function readActions(actions: unknown, type: DetailType, at: string): string[] {
   return [...new Set(names)];
 }
 
+/** Name or id of an endpoint, exactly as it is written: no other letter, no dot, no escape. */
 function readEndpoint(value: unknown, prefix: string, at: string): string {
-  if (
-    typeof value === 'string' &&
-    value.startsWith(prefix) &&
-    ENDPOINT.test(value.slice(prefix.length))
-  ) {
+  if (typeof value === 'string' && value.startsWith(prefix) && isName(value.slice(prefix.length))) {
     return value;
   }
   throw new DetailsError(`${at}: must be ${prefix}<endpoint id or name>`);

@@ -2,6 +2,7 @@
  * Finds the client's id and secret in a token request: HTTP Basic or the form, one of them (RFC 6749, 2.3.1). Whether
  * they are right is for the identities to say.
  */
+import { decodeBasic } from './basic.js';
 import { decodeFormText } from './form.js';
 import { invalidClient, invalidRequest } from './oauth-error.js';
 
@@ -11,7 +12,7 @@ export interface ClientCredentials {
 }
 
 const CREDENTIAL_CHARS_MAX = 1024;
-const BASIC = /^basic +([A-Za-z0-9+/]+={0,2}) *$/i;
+const BASIC = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
 
 /**
  * Null when the request has none. A Bearer field is none: some clients send the token there that they also send as
@@ -44,12 +45,8 @@ export function readClientCredentials(
 
 function readBasic(authorization: string): ClientCredentials {
   const encoded = BASIC.exec(authorization)?.[1];
-  if (encoded === undefined) throw invalidClient();
-  const bytes = Buffer.from(encoded, 'base64');
-  if (bytes.toString('base64').replace(/=+$/, '') !== encoded.replace(/=+$/, '')) {
-    throw invalidClient();
-  }
-  const text = bytes.toString('latin1');
+  const text = encoded === undefined ? null : decodeBasic(encoded);
+  if (text === null) throw invalidClient();
   const colon = text.indexOf(':');
   if (colon < 0) throw invalidClient();
   const clientId = decodeFormText(text.slice(0, colon));

@@ -6,6 +6,7 @@
  * the ways of spelling a token.
  */
 import { hash, timingSafeEqual } from 'node:crypto';
+import { decodeBasic } from './basic.js';
 
 export interface TokenCredential {
   readonly tokenSha256: Uint8Array;
@@ -16,6 +17,9 @@ export interface TokenCredential {
 const AUTHORIZATION_CHARS_MAX = 16_384;
 /** Spellings remembered: `Bearer` in any case, Basic, for each token. */
 const REMEMBERED_MAX = 64;
+
+/** A scheme and its value, which ends where the field does. */
+const CREDENTIALS = /^([A-Za-z]+) +(\S(?:.*\S)?)$/;
 
 export class CredentialChecker {
   readonly #credentials: readonly TokenCredential[];
@@ -51,14 +55,14 @@ export function hashToken(token: string): Buffer {
   return hash('sha256', Buffer.from(token, 'latin1'), 'buffer');
 }
 
-/** The token of `Bearer <token>`, or of Basic with user `token` (reference, 1.3); null for anything else. */
+/**
+ * The token of `Bearer <token>`, or of Basic with user `token` (reference, 1.3); null for anything else. What RFC 9110
+ * leaves open is the scheme's case and the number of spaces behind it; beyond that a credential has one spelling.
+ */
 export function tokenOf(authorization: string): string | null {
-  const space = authorization.indexOf(' ');
-  if (space < 0) return null;
-  const scheme = authorization.slice(0, space).toLowerCase();
-  const value = authorization.slice(space + 1).trim();
-  if (scheme === 'bearer') return value === '' ? null : value;
-  if (scheme !== 'basic') return null;
-  const decoded = Buffer.from(value, 'base64').toString('latin1');
-  return decoded.startsWith('token:') ? decoded.slice('token:'.length) : null;
+  const [, scheme = '', value = ''] = CREDENTIALS.exec(authorization) ?? [];
+  if (scheme.toLowerCase() === 'bearer') return value;
+  if (scheme.toLowerCase() !== 'basic') return null;
+  const decoded = decodeBasic(value);
+  return decoded?.startsWith('token:') ? decoded.slice('token:'.length) : null;
 }

@@ -9,7 +9,7 @@ import type { Clock } from '../core/clock.js';
 import type { TokenTerms } from '../native/contract.js';
 import { BUILTIN_IDS } from '../store/identity-tables.js';
 import { keyedHash } from '../store/sealed-box.js';
-import type { AccessBook, ClaimedGroups } from './access-book.js';
+import type { AccessBook, CallerClaims } from './access-book.js';
 import { tokenOf, type CredentialChecker } from './credentials.js';
 import { looksCompact } from './compact-token.js';
 import { ADMIN_PRINCIPAL } from './local-tokens.js';
@@ -21,8 +21,8 @@ export interface GoodToken {
   readonly terms: TokenTerms;
   /** The verdict holds while this is the auth epoch. */
   readonly epoch: number;
-  /** Unix seconds; 0: for ever. */
-  readonly expiresAtS: number;
+  /** Unix time; 0: for ever. */
+  readonly expiresAtMs: number;
 }
 
 /** `busy`: nobody could look at it; the same may be good later. */
@@ -34,14 +34,12 @@ export interface TokenJudgeOptions {
   readonly book: AccessBook;
   readonly clock: Clock;
   readonly verifier: Pick<RememberingVerifier, 'verify'>;
-  /** Id of the endpoint of this name; null: there is none. */
-  readonly endpointId: (name: string) => string | null;
   /** A verified token of an issuer that makes users names one that does not exist. False: it cannot be asked for now. */
   readonly wantUser: (name: string, issuer: string) => boolean;
 }
 
 const BAD: Verdict = { kind: 'bad' };
-const NO_GROUPS: ClaimedGroups = { groups: [], isAdmin: false };
+const UNSIGNED: CallerClaims = { kind: 'own', groups: [], isAdmin: false, endpoints: null };
 const BUSY: Verdict = { kind: 'busy' };
 const ACCESS_TOKEN = /^dapi[0-9a-f]{64}$/;
 
@@ -80,8 +78,8 @@ export class TokenJudge {
 
   #local(principal: string): Verdict {
     const id = principal === ADMIN_PRINCIPAL ? BUILTIN_IDS.admin : BUILTIN_IDS.query;
-    const terms = { everything: true, limited: false, holders: [id], endpoints: [] };
-    return { kind: 'good', terms, epoch: this.#options.book.epoch, expiresAtS: 0 };
+    const terms = { everything: true, limited: false, holders: [id], endpoints: [], byName: false };
+    return { kind: 'good', terms, epoch: this.#options.book.epoch, expiresAtMs: 0 };
   }
 
   #accessToken(token: string): Verdict {
@@ -89,14 +87,12 @@ export class TokenJudge {
     const credential = this.#options.book.accessToken(hash);
     if (credential === null) return BAD;
     const caller = this.#options.book.activeCaller(credential.principal);
-    return caller === null
-      ? BAD
-      : this.#good(caller, NO_GROUPS, null, secondsOf(credential.expiresAtMs));
+    return caller === null ? BAD : this.#good(caller, UNSIGNED, credential.expiresAtMs);
   }
 
   #verified(verified: Verified): Verdict {
-    const { book, endpointId } = this.#options;
-    const { kind, principalId, credentialId, endpoints, exp } = verified;
+    const { book } = this.#options;
+    const { kind, principalId, credentialId, exp } = verified;
     const own = kind === 'own';
     const caller = own
       ? book.activeCaller(Number(principalId))
@@ -104,22 +100,18 @@ export class TokenJudge {
     if (caller === null) return mayBeMade(verified, book) ? BUSY : BAD;
     const credential = credentialId === '' ? null : book.credential(credentialId);
     if (credentialId !== '' && credential?.principal !== caller) return BAD;
-    const endsAtS = secondsOf(credential?.expiresAtMs ?? 0);
-    const ids = own ? endpoints : (endpoints?.map((name) => endpointId(name) ?? name) ?? null);
-    return this.#good(caller, verified, ids, endsAtS === 0 ? exp : Math.min(exp, endsAtS));
+    // RFC 7519, 4.1.4: good before that moment, which may lie within a second.
+    const expMs = Math.floor(exp * 1_000);
+    const endsAtMs = credential?.expiresAtMs ?? 0;
+    return this.#good(caller, verified, endsAtMs === 0 ? expMs : Math.min(expMs, endsAtMs));
   }
 
-  #good(
-    caller: number,
-    claimed: ClaimedGroups,
-    endpoints: readonly string[] | null,
-    expiresAtS: number,
-  ): Verdict {
+  #good(caller: number, claims: CallerClaims, expiresAtMs: number): Verdict {
     const { book, clock } = this.#options;
-    // The cache counts in seconds: a verdict that it would not keep would be asked for again at once, and again.
-    if (expiresAtS !== 0 && Math.floor(expiresAtS) <= clock.nowMs() / 1_000) return BAD;
-    const terms = book.termsOf(caller, claimed, endpoints);
-    return { kind: 'good', terms, epoch: book.epoch, expiresAtS: Math.floor(expiresAtS) };
+    // As the cache has it: a verdict that it would not keep would be asked for again at once, and again.
+    if (expiresAtMs !== 0 && expiresAtMs <= clock.nowMs()) return BAD;
+    const terms = book.termsOf(caller, claims);
+    return { kind: 'good', terms, epoch: book.epoch, expiresAtMs };
   }
 
   async #makeUser(verified: Verified): Promise<void> {
@@ -133,9 +125,4 @@ export class TokenJudge {
 /** The token is good, and only its user is not there yet. */
 function mayBeMade({ kind, autoCreate, principal }: Verified, book: AccessBook): boolean {
   return kind === 'external' && autoCreate && !book.isTaken(principal);
-}
-
-/** The second in which it ends counts as over. */
-function secondsOf(timeMs: number): number {
-  return Math.floor(timeMs / 1000);
 }

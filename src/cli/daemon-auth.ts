@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { AccessFeed } from '../auth/access-feed.js';
 import { Authenticator, type Caller } from '../auth/authenticator.js';
 import { CredentialChecker, type TokenCredential } from '../auth/credentials.js';
-import { EMPTY_PROFILE, type IdentityBook } from '../auth/identity-book.js';
+import { EMPTY_PROFILE, isReserved, type IdentityBook } from '../auth/identity-book.js';
 import { fixedIssuer } from '../auth/fixed-issuer.js';
 import { KeyFile } from '../auth/key-file.js';
 import { LoginThrottle } from '../auth/login-throttle.js';
@@ -31,6 +31,8 @@ import type { Supervisor } from '../supervisor/supervisor.js';
 
 /** The admin port sees few tokens; workers have threads of their own. */
 const VERIFIER_THREADS = 1;
+/** Seconds after which a user that could not be made is asked for again. */
+const USER_RETRY_S = 1;
 
 /** Secrets of this purpose are recognised by workers too. */
 export const ACCESS_TOKEN_PURPOSE = 'access_token';
@@ -150,28 +152,40 @@ export class DaemonAuth {
         { retryAfterS },
       );
     }
-    this.#makeUserOf(answer);
+    const problem = this.#makeUserOf(answer);
+    if (problem !== null) {
+      // As a worker answers it: the token is good, and the same one may be taken later.
+      throw new PointsmanError(
+        'TEMPORARILY_UNAVAILABLE',
+        `The user of the credential cannot be made now: ${problem}`,
+        { retryAfterS: USER_RETRY_S },
+      );
+    }
     const known = callerOfToken(answer, this.identities);
     if (known === null) return null;
     const principal = this.identities.book.withClaimed(known.principal, answer);
     return { principal, limitedTo: answer.endpoints };
   }
 
-  #makeUserOf({ kind, autoCreate, principal, issuer }: Verified): void {
-    if (kind !== 'external' || !autoCreate) return;
-    if (this.identities.byName(principal) === null) this.#makeUser(principal, issuer);
+  #makeUserOf({ kind, autoCreate, principal, issuer }: Verified): string | null {
+    return kind === 'external' && autoCreate ? this.#makeUser(principal, issuer) : null;
   }
 
-  /** A worker asks for it too; it has verified the token. */
-  #makeUser(name: string, issuer: string): void {
+  /**
+   * A worker asks for it too; it has verified the token.
+   * @returns why there is no such user although nothing speaks against it, else null.
+   */
+  #makeUser(name: string, issuer: string): string | null {
     const rules = this.#trust.current().issuers.find((one) => one.issuer === issuer);
-    if (rules?.kind !== 'external' || !rules.autoCreate) return;
-    if (this.identities.byName(name) !== null) return;
+    if (rules?.kind !== 'external' || !rules.autoCreate) return null;
+    if (isReserved(name) || this.identities.byName(name) !== null) return null;
     try {
       this.identities.book.create('user', { name, profile: EMPTY_PROFILE });
       this.#logger.info({ user: name, issuer }, 'user made at its first token');
+      return null;
     } catch (error) {
       this.#logger.warn({ user: name, issuer, error: messageOf(error) }, 'user cannot be made');
+      return error instanceof PointsmanError ? error.message : 'the store refuses it';
     }
   }
 

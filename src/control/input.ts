@@ -7,6 +7,7 @@
 import { joinPath } from '../config/validate.js';
 import { invalidField } from '../core/errors.js';
 import { NAME_CHARS_MAX } from '../core/limits.js';
+import { isName } from '../core/names.js';
 import type { Json, JsonObject } from './control-plane.js';
 
 export class Fields {
@@ -132,7 +133,7 @@ export function checkText(value: string, path: string): string {
 
 /** The rule for names of endpoints, served entities and deployments. */
 export function checkName(value: string, path: string): string {
-  if (value.length === 0 || value.length > NAME_CHARS_MAX || !/^[A-Za-z0-9_-]+$/.test(value)) {
+  if (!isName(value)) {
     throw invalidField(
       path,
       `must be 1 to ${String(NAME_CHARS_MAX)} letters, digits, "-" or "_", ` +

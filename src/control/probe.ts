@@ -92,11 +92,7 @@ function discard(response: NodeJS.ReadableStream, probe: ClientRequest): void {
   response.on('error', () => probe.destroy());
 }
 
-function probeTcp(
-  target: ProbeTarget,
-  spec: ProbeSpec,
-  signal: AbortSignal,
-): Promise<ProbeResult> {
+function probeTcp(target: ProbeTarget, spec: ProbeSpec, signal: AbortSignal): Promise<ProbeResult> {
   return new Promise((resolve) => {
     const socket = target.host.startsWith(UNIX)
       ? connect({ path: target.host.slice(UNIX.length) })

@@ -21,6 +21,8 @@ export const EventFlag = {
   NO_BODY: 16,
   /** With FAILED: the head was relayed, so the client's answer must be broken off. */
   HEAD_RELAYED: 32,
+  /** It waited under a limit, and what spoke for it may not hold any more: `proceed` or `cancel`. */
+  DOUBT: 64,
 } as const;
 
 /** Why an exchange has no (complete) answer; same numbers in native/net/exchange.h. */
@@ -114,8 +116,9 @@ export interface TokenTerms {
   readonly limited: boolean;
   /** Ids of the principal and its groups. */
   readonly holders: readonly number[];
-  /** Ids. */
+  /** Ids; names too with `byName`, which mean whichever endpoint has them at dispatch. */
   readonly endpoints: readonly string[];
+  readonly byName: boolean;
 }
 
 export type OnUnknownToken = (
@@ -162,6 +165,17 @@ export interface Engine {
     byRoute: boolean,
     hostId: string,
   ): number;
+  /**
+   * After DOUBT: judges the request's claim again and lets it go on. Answers 0 or a StartRefusal; after one it keeps its
+   * place still. The strings as in `start`.
+   */
+  proceed(
+    id: number,
+    endpoint: string,
+    authorization: string,
+    byRoute: boolean,
+    hostId: string,
+  ): number;
   /** More of the request's body; copied. Answers the bytes that wait for the replica: pause past the limit, until DRAIN. */
   sendBody(id: number, body: ArrayBuffer, last: boolean): number;
   /** Stops reading the answer; events already under way may still come. */
@@ -196,10 +210,10 @@ export interface Engine {
   /** `refusal`: its number in the list that openFront got. */
   reject(connection: number, generation: number, refusal: number): void;
   /**
-   * The Authorization value is good while the block's auth epoch is `epoch`, until `expiresAtS` (Unix seconds;
-   * 0: for ever), and opens what `terms` says. Both doors look here; works without a front too.
+   * The Authorization value is good while the block's auth epoch is `epoch`, until `expiresAtMs` (Unix
+   * time; 0: for ever), and opens what `terms` says. Both doors look here; works without a front too.
    */
-  rememberToken(authorization: string, epoch: number, expiresAtS: number, terms: TokenTerms): void;
+  rememberToken(authorization: string, epoch: number, expiresAtMs: number, terms: TokenTerms): void;
   /** Connections of the front are closed behind their next answer. */
   drainFront(): void;
   /** The front refuses every further request: another process has taken over. */

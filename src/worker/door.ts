@@ -53,8 +53,6 @@ export class Door {
   readonly #relays: (Relay | null)[] = [];
   /** Names of entities by stats slot. A slot gets another name only when no request of the old one is left. */
   readonly #entityNames: string[] = [];
-  /** Ids of endpoints by name, as last prepared. */
-  readonly #endpointIds = new Map<string, string>();
   /** Judges tokens that the engine does not know; set before the first request. */
   desk: Pick<TokenDesk, 'check'> | null = null;
   /** For calls that only the supervisor can answer; set before the first request. */
@@ -89,9 +87,7 @@ export class Door {
   /** @throws Error that says what cannot be built. */
   prepare(delta: SnapshotDelta): void {
     this.engine.prepare(delta);
-    for (const name of delta.removedEndpoints) this.#endpointIds.delete(name);
-    for (const { name: endpoint, id, entities } of delta.endpoints) {
-      this.#endpointIds.set(endpoint, id);
+    for (const { entities } of delta.endpoints) {
       for (const { statsSlot, name } of entities) {
         while (this.#entityNames.length <= statsSlot) this.#entityNames.push('');
         this.#entityNames[statsSlot] = name;
@@ -102,11 +98,6 @@ export class Door {
   /** Name of the entity that a stats slot belongs to. */
   entityName(statsSlot: number): string {
     return this.#entityNames[statsSlot] ?? '';
-  }
-
-  /** Null: there is no such endpoint. */
-  endpointId(name: string): string | null {
-    return this.#endpointIds.get(name) ?? null;
   }
 
   countRefusal(code: ErrorCode): void {

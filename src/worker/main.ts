@@ -108,7 +108,6 @@ const desk: TokenDesk = new TokenDesk({
   send: (envelope) => {
     link.send(envelope);
   },
-  endpointId: (name) => door.endpointId(name),
   onFault(problem) {
     logger.warn({ problem }, 'verification of tokens');
   },

@@ -122,7 +122,7 @@ const REFUSALS = {
   },
   noVerdict: {
     code: 'TEMPORARILY_UNAVAILABLE',
-    message: 'The credential could not be checked in time',
+    message: 'The credential could not be checked, or its user not be made, in time',
     retryAfterS: AGAIN_RETRY_S,
   },
   localFailed: { code: 'INTERNAL_ERROR', message: 'The request could not be handled' },

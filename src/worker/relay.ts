@@ -100,22 +100,44 @@ export class Relay {
     if (waiting > REQUEST_BUFFER_BYTES_MAX && !isLast) this.#pauseRequest();
   };
 
-  /** The token is not known to the engine: the request waits for a verdict with what has come of its body. */
-  #checkToken(chunk: ArrayBuffer): void {
-    this.#unjudged = [chunk.slice(0)];
+  /** The token is not known to the engine, or not any more: the request waits for a verdict. */
+  #checkToken(goOn: () => void): void {
     if (!this.#requestComplete) this.#pauseRequest();
     const verdict = this.#door.desk?.check(this.#head.authorization ?? '');
     void (verdict ?? Promise.resolve('noVerdict' as const)).then((refusal) => {
-      const body = joined(this.#unjudged ?? []);
-      this.#unjudged = null;
       if (this.#gone || this.#answered) return;
       this.#resumeRequest();
       this.#tokenChecks += 1;
-      // May ask for another verdict, and pause again.
-      if (refusal === null && this.#tokenChecks < TOKEN_CHECKS_MAX)
-        this.#start(body, this.#requestComplete);
-      else this.#failLater(refusalError(refusal ?? 'noVerdict'));
+      if (refusal === null && this.#tokenChecks < TOKEN_CHECKS_MAX) {
+        // May ask for another verdict, and pause again.
+        goOn();
+      } else {
+        this.#endExchange();
+        this.#failLater(refusalError(refusal ?? 'noVerdict'));
+      }
     });
+  }
+
+  /** It has its place under a limit, and may have lost its right to it while it waited. */
+  #judgeAgain(): void {
+    const hostId = endpointIdOfHost(this.#head.host, this.#settings.servingDomain);
+    const refusal = this.#door.engine.proceed(
+      this.#id,
+      this.#path.endpoint,
+      this.#head.authorization ?? '',
+      this.#path.hasWorkspace || hostId !== '',
+      hostId,
+    );
+    if (refusal === 0) return;
+    if (refusal === StartRefusal.UNKNOWN_TOKEN) {
+      this.#checkToken(() => {
+        this.#judgeAgain();
+      });
+      return;
+    }
+    this.#endExchange();
+    this.#failLater(this.#refusalError(refusal));
+    this.#resumeRequest();
   }
 
   #start(chunk: ArrayBuffer, isLast: boolean): void {
@@ -146,7 +168,12 @@ export class Relay {
       hostId,
     );
     if (id === StartRefusal.UNKNOWN_TOKEN) {
-      this.#checkToken(chunk);
+      this.#unjudged = [chunk.slice(0)];
+      this.#checkToken(() => {
+        const body = joined(this.#unjudged ?? []);
+        this.#unjudged = null;
+        this.#start(body, this.#requestComplete);
+      });
       return;
     }
     this.#ids.revision = dispatched[0] ?? 0;
@@ -175,6 +202,10 @@ export class Relay {
   ): void {
     if ((flags & EventFlag.DRAIN) !== 0) {
       this.#resumeRequest();
+      return;
+    }
+    if ((flags & EventFlag.DOUBT) !== 0) {
+      this.#judgeAgain();
       return;
     }
     if ((flags & (EventFlag.END | EventFlag.FAILED)) !== 0) {

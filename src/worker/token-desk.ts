@@ -26,7 +26,6 @@ export interface TokenDeskOptions {
   readonly engine: Pick<Engine, 'rememberToken'>;
   readonly block: Pick<SharedBlock, 'accessVersion'>;
   readonly send: (envelope: Envelope) => void;
-  readonly endpointId: (name: string) => string | null;
   readonly onFault: (problem: string) => void;
 }
 
@@ -66,7 +65,6 @@ export class TokenDesk implements TrustSource {
       book: this.#book,
       clock: systemClock,
       verifier: this.#verifier,
-      endpointId: this.#options.endpointId,
       wantUser: (name, issuer) => this.#wantUser(name, issuer),
     });
   }
@@ -88,8 +86,8 @@ export class TokenDesk implements TrustSource {
     const verdict: Verdict = (await this.#judge?.judge(authorization)) ?? { kind: 'busy' };
     if (verdict.kind === 'busy') return 'noVerdict';
     if (verdict.kind === 'bad') return 'tokenInvalid';
-    const { epoch, expiresAtS, terms } = verdict;
-    this.#options.engine.rememberToken(authorization, epoch, expiresAtS, terms);
+    const { epoch, expiresAtMs, terms } = verdict;
+    this.#options.engine.rememberToken(authorization, epoch, expiresAtMs, terms);
     return null;
   }
 

@@ -4,10 +4,14 @@
  */
 import t from 'tap';
 import { configure, PATH, until, workersOf } from './live.js';
+import { ExternalIssuer } from './external-issuer.js';
 import { startDaemon, type Answer, type TestDaemon } from './harness.js';
 
 const SCIM = '/api/2.0/preview/scim/v2';
 const BURST = 200;
+/** Users that a worker asks for at once, and how long their requests wait for them. */
+const WANTED_USERS_MAX = 64;
+const WAIT_MS = 2_000;
 
 /** Tokens of one service principal that may query the endpoint. */
 async function tokensOf(daemon: TestDaemon, count: number): Promise<string[]> {
@@ -101,4 +105,38 @@ await t.test('a flood of bad tokens is bounded, and good ones are served', async
   t.ok(good > 0);
   t.ok([...seen.keys()].every((status) => status === 401 || status === 503));
   t.ok((seen.get(401) ?? 0) > 0);
+});
+
+await t.test('users that nobody makes are waited for by few, and not for long', async (t) => {
+  const issuer = new ExternalIssuer(t, { auto_create: true });
+  const daemon = await startDaemon(t, { flags: { ...issuer.flags, 'data-plane-workers': '1' } });
+  await configure(t, daemon, { a: 100 });
+  await daemon.admin('PATCH', '/api/2.0/permissions/serving-endpoints/live', {
+    access_control_list: [{ group_name: 'users', permission_level: 'CAN_QUERY' }],
+  });
+  const supervisor = daemon.process.pid ?? 0;
+  process.kill(supervisor, 'SIGSTOP');
+  t.teardown(() => process.kill(supervisor, 'SIGCONT'));
+  const names = Array.from(
+    { length: WANTED_USERS_MAX + 20 },
+    (_, index) => `user-${String(index)}`,
+  );
+  const sentAt = performance.now();
+  const answers = await Promise.all(
+    names.map(async (name) => {
+      const { status, headers } = await query(daemon, issuer.token(name));
+      const retryAfter = headers.get('retry-after');
+      return { name, status, retryAfter, isLate: performance.now() - sentAt >= WAIT_MS };
+    }),
+  );
+  for (const { status, retryAfter } of answers) {
+    t.equal(status, 503);
+    t.ok(retryAfter);
+  }
+  const turnedAway = answers.filter(({ isLate }) => !isLate);
+  t.equal(turnedAway.length, names.length - WANTED_USERS_MAX, 'the rest are answered at once');
+  process.kill(supervisor, 'SIGCONT');
+  for (const { name } of answers.slice(0, 3).concat(turnedAway.slice(0, 3))) {
+    await until(async () => (await query(daemon, issuer.token(name))).status === 200);
+  }
 });

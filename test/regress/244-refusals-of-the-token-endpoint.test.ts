@@ -1,4 +1,7 @@
-/** Refusals of the token endpoint that came before it had another form than that of OAuth, or another status. */
+/**
+ * Refusals of the token endpoint that came before it had another form than that of OAuth, or another status, or did not
+ * name the limit.
+ */
 import t from 'tap';
 import { startDaemon } from '../daemon/harness.js';
 
@@ -9,15 +12,18 @@ const TOO_LARGE = `grant_type=client_credentials&x=${'y'.repeat(70_000)}`;
 t.test('one form on both ports', async (t) => {
   const daemon = await startDaemon(t, { flags: { 'data-plane-workers': '1' } });
   for (const url of [daemon.adminUrl, daemon.dataUrl]) {
+    let described = '';
     const ask = async (init: RequestInit): Promise<[number, string]> => {
       const answer = await fetch(url + TOKEN, init);
       const body = (await answer.json()) as { error: string; error_description: string };
       t.match(body.error_description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
+      described = body.error_description;
       return [answer.status, body.error];
     };
     const post = (body: string, headers: Record<string, string> = FORM) =>
       ask({ method: 'POST', headers, body });
     t.strictSame(await post(TOO_LARGE), [413, 'invalid_request']);
+    t.equal(described, 'The body is larger than 65536 bytes');
     t.strictSame(await post('a=b', { 'content-type': '' }), [400, 'invalid_request']);
     t.strictSame(await post('a=b', { 'content-type': 'nonsense' }), [400, 'invalid_request']);
     t.strictSame(await post('grant_type=client_credentials'), [401, 'invalid_client']);

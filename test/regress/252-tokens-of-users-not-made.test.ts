@@ -26,7 +26,6 @@ class Desk {
     book: this.book,
     clock: this.clock,
     verifier: { verify: (principal) => Promise.resolve(verifiedOf(principal)) },
-    endpointId: () => null,
     wantUser: (name) => {
       if (this.takesWishes) this.wanted.push(name);
       return this.takesWishes;

@@ -51,6 +51,7 @@ class RecordingDoor final : public Door {
   void onAnswer(Exchange& exchange, const AnswerEvent& event) noexcept override;
   void onFailure(Exchange& exchange, Failure failure, bool headRelayed) noexcept override;
   void onRequestDrain(Exchange& exchange) noexcept override;
+  void onClaimDoubtful(Exchange& exchange) noexcept override { exchange.proceed(); }
 
   // From now on the exchange's events go to the client.
   void bind(Exchange& exchange, Client& client);

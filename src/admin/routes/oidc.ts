@@ -81,8 +81,12 @@ function sendOAuthError(error: unknown, request: FastifyRequest, reply: FastifyR
   // RFC 6749, 5.2: whatever is wrong with the form is 400, but for its size.
   const status = statusCode === 413 ? 413 : 400;
   if (!fault) request.log.error({ err: error, requestId: request.id }, 'token request failed');
+  const problem =
+    status === 413
+      ? `The body is larger than ${String(FORM_BYTES_MAX)} bytes`
+      : 'the request cannot be read';
   const refusal = fault
-    ? new OAuthError('invalid_request', 'the request cannot be read', status)
+    ? new OAuthError('invalid_request', problem, status)
     : new OAuthError('temporarily_unavailable', 'the request failed, try again later', 503, 1);
   sendRefusal(reply, refusal);
 }

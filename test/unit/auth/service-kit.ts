@@ -101,6 +101,29 @@ export function basic(id: string, secret: string): { authorization: string } {
   return { authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` };
 }
 
+/** What lenient readers of base64 take for the same Basic credentials. */
+export function otherSpellings(authorization: string): string[] {
+  const [, value = ''] = authorization.split(' ');
+  const bytes = Buffer.from(value, 'base64');
+  const unpadded = value.replace(/=+$/, '');
+  const last = unpadded.slice(-1);
+  // The letter behind it differs in bits that no byte has, where the value is padded.
+  const next = String.fromCharCode(last.charCodeAt(0) + 1);
+  return [
+    `${value} `,
+    `${value}\t`,
+    `${value}=`,
+    `${value.slice(0, 8)} ${value.slice(8)}`,
+    `${value.slice(0, 8)}\n${value.slice(8)}`,
+    `${value.slice(0, 8)}*${value.slice(8)}`,
+    `\t${value}`,
+    ...(unpadded === value
+      ? []
+      : [unpadded, `${unpadded.slice(0, -1)}${next}${value.slice(unpadded.length)}`]),
+    ...(bytes.toString('base64url') === unpadded ? [] : [bytes.toString('base64url')]),
+  ].map((spelling) => `Basic ${spelling}`);
+}
+
 export const CLIENT_1 = basic('app-1', SECRET);
 
 export function permissionOn(endpoint: string, ...actions: string[]): string {

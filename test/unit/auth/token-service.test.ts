@@ -7,7 +7,15 @@ import {
   type TokenResponse,
 } from '../../../src/auth/token-service.js';
 import { createPrincipal } from './identity-kit.js';
-import { basic, CLIENT_1, createServiceKit, PAT, permissionOn, SECRET } from './service-kit.js';
+import {
+  basic,
+  CLIENT_1,
+  createServiceKit,
+  otherSpellings,
+  PAT,
+  permissionOn,
+  SECRET,
+} from './service-kit.js';
 
 const CC = { grant_type: 'client_credentials' };
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -105,6 +113,9 @@ t.test('who is not authenticated gets one answer', async (t) => {
     await ask(CC, { authorization: 'Basic !!!' }),
     await ask(CC, { authorization: 'Basic YXBwLTE' }),
     await ask(CC, { authorization: `${CLIENT_1.authorization}, x` }),
+    ...(await Promise.all(
+      otherSpellings(CLIENT_1.authorization).map((authorization) => ask(CC, { authorization })),
+    )),
     await ask(CC, { authorization: 'Digest x' }),
     await ask(CC, basic('', '')),
     await ask(CC, basic('app-1', '')),
@@ -197,6 +208,10 @@ t.test('scopes that do not exist', async (t) => {
   }
 });
 
+function workspaceOf(details: string): Record<string, unknown> {
+  return (JSON.parse(details) as [Record<string, unknown>])[0];
+}
+
 t.test('authorization details are granted as asked, or refused whole', async (t) => {
   const { ask, identities } = await createServiceKit(t);
   const get = (details: unknown, client = CLIENT_1): Promise<TokenResponse> => {
@@ -207,13 +222,20 @@ t.test('authorization details are granted as asked, or refused whole', async (t)
   t.strictSame((await get([model])).body['authorization_details'], [
     { type: 'model', identifier: 'm1', actions: ['infer'] },
   ]);
+  // As an endpoint may be called.
+  for (const name of ['-m', '_m', 'x'.repeat(63)]) {
+    identities.levels.set(`1 ${name}`, 'CAN_QUERY');
+    t.match(await get([{ ...model, identifier: name }]), { status: 200 }, name);
+    const object_path = `/serving-endpoints/${name}`;
+    t.match(await get([{ ...workspaceOf(QUERY_M1), object_path }]), { status: 200 }, name);
+  }
   const both = { ...model, actions: ['infer', 'manage', 'infer'] };
   const manager = basic('app-2', SECRET.replace('1', '2'));
   t.match(await get([both], manager), {
     status: 200,
     body: { authorization_details: [{ actions: ['infer', 'manage'] }] },
   });
-  const [workspace] = JSON.parse(QUERY_M1) as [Record<string, unknown>];
+  const workspace = workspaceOf(QUERY_M1);
   for (const details of [
     [both],
     [{ ...model, identifier: 'm2' }],
@@ -225,6 +247,8 @@ t.test('authorization details are granted as asked, or refused whole', async (t)
     [{ ...model, identifier: '*' }],
     [{ ...model, identifier: 'M1' }],
     [{ ...model, identifier: 'm1/' }],
+    [{ ...model, identifier: '' }],
+    [{ ...model, identifier: 'x'.repeat(64) }],
     [{ ...model, identifier: 'm1%2f..' }],
     [{ ...model, identifier: 'm1;x' }],
     [{ ...model, identifier: ' m1' }],
@@ -272,6 +296,13 @@ t.test('authorization details are granted as asked, or refused whole', async (t)
         'invalid_authorization_details',
         JSON.stringify(details).slice(0, 80),
       );
+  }
+  for (const [count, limit] of [
+    [17, /at most 16 entries/],
+    [500, /longer than 8192 letters/],
+  ] as const) {
+    const answer = await get(Array(count).fill(model));
+    t.match(answer.body, { error: 'invalid_authorization_details', error_description: limit });
   }
   const missing = await get([{ ...model, identifier: 'no-such-endpoint' }]);
   t.strictSame(missing, await get([{ ...model, identifier: 'm2' }]), 'says nothing of what exists');
