@@ -16,11 +16,10 @@ import type { Engine } from '../native/contract.js';
 import type { SharedBlock } from '../native/shared-block.js';
 import { KeyRefreshes } from './key-refreshes.js';
 import type { Refusal } from './refusals.js';
+import { WantedUsers } from './wanted-users.js';
 
 /** One is enough: it verifies tens of thousands of tokens a second, and there are as many workers as cores. */
 const VERIFIER_THREADS = 1;
-/** Users of an issuer that are asked for and have not come. */
-const WANTED_USERS_MAX = 64;
 
 export interface TokenDeskOptions {
   readonly engine: Pick<Engine, 'rememberToken'>;
@@ -34,7 +33,7 @@ export class TokenDesk implements TrustSource {
   readonly #book: AccessBook;
   readonly #verifier: RememberingVerifier;
   readonly #refreshes: KeyRefreshes;
-  readonly #wanted = new Set<string>();
+  readonly #wanted: WantedUsers;
   #pool: VerifierPool | null = null;
   #judge: TokenJudge | null = null;
 
@@ -48,6 +47,9 @@ export class TokenDesk implements TrustSource {
       trust: this,
       clock: systemClock,
       pool: () => this.#poolOnce(),
+    });
+    this.#wanted = new WantedUsers(systemClock, (name, issuer) => {
+      options.send({ wantedUser: { name, issuer } });
     });
     this.#refreshes = new KeyRefreshes({
       clock: systemClock,
@@ -65,7 +67,7 @@ export class TokenDesk implements TrustSource {
       book: this.#book,
       clock: systemClock,
       verifier: this.#verifier,
-      wantUser: (name, issuer) => this.#wantUser(name, issuer),
+      wantUser: (name, issuer) => this.#wanted.want(name, issuer),
     });
   }
 
@@ -97,15 +99,6 @@ export class TokenDesk implements TrustSource {
 
   refresh(issuer: string): Promise<void> {
     return this.#refreshes.refresh(issuer);
-  }
-
-  /** False: too many are asked for. */
-  #wantUser(name: string, issuer: string): boolean {
-    if (this.#wanted.has(name)) return true;
-    if (this.#wanted.size >= WANTED_USERS_MAX) return false;
-    this.#wanted.add(name);
-    this.#options.send({ wantedUser: { name, issuer } });
-    return true;
   }
 
   #poolOnce(): VerifierPool {
