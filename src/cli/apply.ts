@@ -114,6 +114,14 @@ async function confirmDeletions(
   return etag;
 }
 
+const ENDED_OTHERWISE: readonly string[] = ['UPDATE_FAILED', 'UPDATE_CANCELED'];
+
+/** Whether the change made the daemon accept a config. */
+function startsUpdate({ action, fields }: ManifestChange): boolean {
+  if (action !== 'update') return action === 'create';
+  return fields.some((field) => field === 'config' || field.startsWith('config.'));
+}
+
 /** Stays until no endpoint of the change waits; says once per reason what each one waits for. */
 async function waitSettled(
   client: AdminClient,
@@ -122,24 +130,29 @@ async function waitSettled(
   io: Io,
   say: (line: string) => void,
 ): Promise<Status> {
-  const names = result.changes.filter(({ kind }) => kind === 'endpoint').map(({ name }) => name);
+  const changes = result.changes.filter(({ kind }) => kind === 'endpoint');
+  const names = changes.map(({ name }) => name);
+  const started = new Set(changes.filter(startsUpdate).map(({ name }) => name));
   const said = new Map<string, string>();
   const startMs = io.nowMs();
   for (;;) {
     const status = await client.status();
     const endpoints = status.endpoints.filter(({ name }) => names.includes(name));
     const waiting = endpoints.filter(({ config_update: update }) => update === 'IN_PROGRESS');
-    const failed = endpoints.filter(
-      ({ name, config_update: update }) =>
-        // One that was canceled before this command is none of its business.
-        update === 'UPDATE_FAILED' || (update === 'UPDATE_CANCELED' && said.has(name)),
-    );
+    const ended = endpoints.filter(({ config_update: update }) => ENDED_OTHERWISE.includes(update));
+    // One that ended before this command is none of its business.
+    const failed = ended.filter(({ name }) => started.has(name) || said.has(name));
     for (const { name, message } of waiting) {
       if (said.get(name) === message) continue;
       said.set(name, message);
       say(`${name} waits: ${message || 'in progress'}`);
     }
-    if (waiting.length === 0 && failed.length === 0) return status;
+    if (waiting.length === 0 && failed.length === 0) {
+      for (const { name, config_update: update, message } of ended) {
+        say(`${name} serves what the manifest says; ${update} is of an earlier update: ${message}`);
+      }
+      return status;
+    }
     if (waiting.length === 0) {
       throw new CliError(
         failed.map(({ name, message }) => `${name} failed: ${message}`).join('\n'),

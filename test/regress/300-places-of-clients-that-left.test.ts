@@ -8,7 +8,13 @@ import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { ADMIN_RELAY_IN_FLIGHT_MAX } from '../../src/core/limits.js';
-import { QUERY, QUERY_TOKEN, startAdmin, startServer, type Harness } from '../unit/admin/harness.js';
+import {
+  QUERY,
+  QUERY_TOKEN,
+  startAdmin,
+  startServer,
+  type Harness,
+} from '../unit/admin/harness.js';
 
 const PATH = '/serving-endpoints/iris/invocations';
 const HEAD =
