@@ -31,6 +31,17 @@ const CALL_TIMEOUT_MS = 60_000;
 
 export const API = '/api/2.0';
 
+/** The daemon said no. */
+export class RefusedError extends CliError {
+  /** Empty when the answer has none. */
+  readonly code: string;
+
+  constructor(message: string, code: string, hint = '') {
+    super(message, hint);
+    this.code = code;
+  }
+}
+
 export class AdminClient {
   readonly target: Target;
   readonly #signal: AbortSignal;
@@ -98,9 +109,10 @@ export class AdminClient {
     const text = known ? `${message} (${code})` : `status ${String(status)}`;
     if (status === 401) {
       const had = this.target.token === '' ? 'No token was found.' : 'The token was not accepted.';
-      return new CliError(`${this.target.url}: ${text}`, `${had} ${this.target.tokenHint}`);
+      const hint = `${had} ${this.target.tokenHint}`;
+      return new RefusedError(`${this.target.url}: ${text}`, known ? code : '', hint);
     }
-    return new CliError(text);
+    return new RefusedError(text, known ? code : '');
   }
 
   #unreachable(error: unknown): CliError {

@@ -51,6 +51,8 @@ async function runRollback(
 ): Promise<number> {
   const client = await createClient(options, io);
   const path = `${API}/pointsman/endpoints/${encodeURIComponent(name)}`;
+  // Read before the history, so that a change after it is refused instead of undone.
+  const { etag } = await client.call('GET', `${API}/serving-endpoints/${encodeURIComponent(name)}`);
   const history = await readHistory(client, path);
   if (options.list) {
     io.out(options.json ? JSON.stringify({ configs: history }, null, 2) : describe(history));
@@ -62,6 +64,7 @@ async function runRollback(
   const startMs = io.nowMs();
   await client.call('POST', `${path}/rollback`, {
     body: { config_version: version },
+    ifMatch: etag,
     preempt: options.preempt ?? false,
   });
   say(`${name}: config version ${String(version)} again.`);
