@@ -5,6 +5,7 @@ import { Agent, request } from 'undici';
 import type { Status } from '../control/control-plane.js';
 import { messageOf } from '../core/errors.js';
 import { CliError, EXIT_INTERRUPTED, type Io } from './io.js';
+import { oneLine } from './printable.js';
 import { findTarget, type Target, type TargetOptions } from './target.js';
 
 export interface ApiAnswer {
@@ -106,7 +107,7 @@ export class AdminClient {
     const code = said['error_code'] ?? said['error'];
     const message = said['message'] ?? said['error_description'];
     const known = typeof message === 'string' && typeof code === 'string';
-    const text = known ? `${message} (${code})` : `status ${String(status)}`;
+    const text = known ? oneLine(`${message} (${code})`) : `status ${String(status)}`;
     if (status === 401) {
       const had = this.target.token === '' ? 'No token was found.' : 'The token was not accepted.';
       const hint = `${had} ${this.target.tokenHint}`;

@@ -9,6 +9,7 @@ import { addEndpointsCommand } from './endpoints.js';
 import { CliError, EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addPermissionsCommand } from './permissions.js';
 import { addPrincipalsCommand } from './principals.js';
+import { printable } from './printable.js';
 import { addRollbackCommand } from './rollback.js';
 import { addRotateKeysCommand } from './rotate-keys.js';
 import { addServeCommand } from './serve.js';
@@ -38,7 +39,16 @@ Credentials: --host and --token, else POINTSMAN_HOST and POINTSMAN_ADMIN_TOKEN, 
 and DATABRICKS_TOKEN, else the state directory of a daemon on this machine.`;
 
 /** Runs one command line (without node and script); resolves with the exit code, never rejects. */
-export async function runCli(argv: readonly string[], version: string, io: Io): Promise<number> {
+export async function runCli(argv: readonly string[], version: string, given: Io): Promise<number> {
+  const io: Io = {
+    ...given,
+    out: (text) => {
+      given.out(printable(text));
+    },
+    err: (text) => {
+      given.err(printable(text));
+    },
+  };
   let exitCode: number = EXIT_OK;
   const program = createProgram(version, io, (code) => {
     exitCode = code;
