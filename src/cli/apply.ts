@@ -9,6 +9,7 @@ import { API, createClient, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from './options.js';
 import { readManifest } from './read-manifest.js';
+import { anything, listOf, objectOf, text } from './shape.js';
 import { counted, renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
 
@@ -23,6 +24,11 @@ interface ApplyOptions extends TargetOptions {
 }
 
 const MANIFEST = `${API}/pointsman/manifest`;
+const resultShape = objectOf<ManifestResult>({
+  changes: listOf(
+    objectOf<ManifestChange>({ kind: text, name: text, action: text, fields: listOf(text) }),
+  ),
+});
 const POLL_MS = 250;
 /** Fields of one changed resource that are listed; the rest is a number. */
 const FIELDS_SHOWN = 4;
@@ -77,12 +83,12 @@ async function send(
   ifMatch: string | null,
 ): Promise<ManifestResult> {
   const method = options.replace ? 'PUT' : 'PATCH';
-  const { body } = await client.call(method, MANIFEST + query, {
+  const { body } = await client.call(method, MANIFEST + query, resultShape, {
     body: manifest,
     ifMatch,
     preempt: options.preempt ?? false,
   });
-  return body as ManifestResult;
+  return body;
 }
 
 /**
@@ -95,7 +101,7 @@ async function confirmDeletions(
   options: ApplyOptions,
   io: Io,
 ): Promise<string | null> {
-  const { etag } = await client.call('GET', MANIFEST);
+  const { etag } = await client.call('GET', MANIFEST, anything);
   const plan = await send(client, manifest, options, '?dry_run=true', null);
   const deleted = plan.changes.filter(({ action }) => action === 'delete');
   if (deleted.length === 0) return null;

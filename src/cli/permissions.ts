@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { API, createClient, RefusedError, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
+import { flag, listOf, objectOf, optional, text } from './shape.js';
 import { renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
 
@@ -29,6 +30,22 @@ interface ShownEntry extends Names {
 interface ShownPermissions {
   readonly access_control_list: readonly ShownEntry[];
 }
+
+const shownShape = objectOf<ShownPermissions>({
+  access_control_list: listOf(
+    objectOf<ShownEntry>({
+      user_name: optional(text),
+      group_name: optional(text),
+      service_principal_name: optional(text),
+      all_permissions: listOf(
+        objectOf<ShownEntry['all_permissions'][number]>({
+          permission_level: text,
+          inherited: flag,
+        }),
+      ),
+    }),
+  ),
+});
 
 interface Change {
   readonly key: NameKey;
@@ -87,10 +104,10 @@ async function permissionsAfter(
   path: string,
   changes: readonly Change[],
 ): Promise<ShownPermissions> {
-  if (changes.length === 0) return (await client.call('GET', path)).body as ShownPermissions;
+  if (changes.length === 0) return (await client.call('GET', path, shownShape)).body;
   if (changes.some(({ level }) => level === null)) return replaced(client, path, changes);
   const body = { access_control_list: entriesOf(changes) };
-  return (await client.call('PATCH', path, { body })).body as ShownPermissions;
+  return (await client.call('PATCH', path, shownShape, { body })).body;
 }
 
 /** Replaces the list that was read and no other: one that changed meanwhile is read again. */
@@ -100,11 +117,11 @@ async function replaced(
   changes: readonly Change[],
 ): Promise<ShownPermissions> {
   for (let attempt = 1; ; attempt += 1) {
-    const { body: before, etag } = await client.call('GET', path);
-    const list = listAfter(before as ShownPermissions, changes);
+    const { body: before, etag } = await client.call('GET', path, shownShape);
+    const list = listAfter(before, changes);
     try {
       const options = { body: { access_control_list: list }, ifMatch: etag };
-      return (await client.call('PUT', path, options)).body as ShownPermissions;
+      return (await client.call('PUT', path, shownShape, options)).body;
     } catch (error) {
       const isConflict = error instanceof RefusedError && error.code === 'RESOURCE_CONFLICT';
       if (!isConflict || attempt === ATTEMPTS_MAX) throw error;
