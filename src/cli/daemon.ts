@@ -177,8 +177,7 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
   await control.start();
   await supervisor.serving();
   // It takes the place of all there is, so before anybody else can make something.
-  if (config.manifest !== '')
-    await applyFirstManifest(control, config.manifest, firstStart, logger);
+  await applyFirstManifest(control, config.manifest, firstStart, logger);
   let adminUrl = '';
   const relayed = new RelayedCalls();
   const app = createAdmin(config, options, control, supervisor, auth, {
