@@ -4,8 +4,8 @@
  * The first Ctrl-C or SIGTERM asks the command to end; a second one ends the process at once.
  */
 import { readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { ask } from './cli/ask.js';
 import { EXIT_INTERRUPTED, type Io } from './cli/io.js';
 import { runCli } from './cli/program.js';
 
@@ -21,13 +21,9 @@ const io: Io = {
   err(line) {
     process.stderr.write(`${line}\n`);
   },
-  async ask(question) {
-    const lines = createInterface({ input: process.stdin, output: process.stdout });
-    try {
-      return await lines.question(question, { signal: interruption.signal });
-    } finally {
-      lines.close();
-    }
+  ask(question) {
+    const { stdin: input, stdout: output } = process;
+    return ask(question, { input, output, signal: interruption.signal, onInterrupt: onSignal });
   },
   async readInput() {
     const parts: Buffer[] = [];

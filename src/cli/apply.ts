@@ -9,6 +9,7 @@ import { API, createClient, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from './options.js';
 import { readManifest } from './read-manifest.js';
+import { anything, listOf, objectOf, text } from './shape.js';
 import { counted, renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
 
@@ -23,6 +24,11 @@ interface ApplyOptions extends TargetOptions {
 }
 
 const MANIFEST = `${API}/pointsman/manifest`;
+const resultShape = objectOf<ManifestResult>({
+  changes: listOf(
+    objectOf<ManifestChange>({ kind: text, name: text, action: text, fields: listOf(text) }),
+  ),
+});
 const POLL_MS = 250;
 /** Fields of one changed resource that are listed; the rest is a number. */
 const FIELDS_SHOWN = 4;
@@ -77,12 +83,12 @@ async function send(
   ifMatch: string | null,
 ): Promise<ManifestResult> {
   const method = options.replace ? 'PUT' : 'PATCH';
-  const { body } = await client.call(method, MANIFEST + query, {
+  const { body } = await client.call(method, MANIFEST + query, resultShape, {
     body: manifest,
     ifMatch,
     preempt: options.preempt ?? false,
   });
-  return body as ManifestResult;
+  return body;
 }
 
 /**
@@ -95,7 +101,7 @@ async function confirmDeletions(
   options: ApplyOptions,
   io: Io,
 ): Promise<string | null> {
-  const { etag } = await client.call('GET', MANIFEST);
+  const { etag } = await client.call('GET', MANIFEST, anything);
   const plan = await send(client, manifest, options, '?dry_run=true', null);
   const deleted = plan.changes.filter(({ action }) => action === 'delete');
   if (deleted.length === 0) return null;
@@ -114,6 +120,14 @@ async function confirmDeletions(
   return etag;
 }
 
+const ENDED_OTHERWISE: readonly string[] = ['UPDATE_FAILED', 'UPDATE_CANCELED'];
+
+/** Whether the change made the daemon accept a config. */
+function startsUpdate({ action, fields }: ManifestChange): boolean {
+  if (action !== 'update') return action === 'create';
+  return fields.some((field) => field === 'config' || field.startsWith('config.'));
+}
+
 /** Stays until no endpoint of the change waits; says once per reason what each one waits for. */
 async function waitSettled(
   client: AdminClient,
@@ -122,24 +136,29 @@ async function waitSettled(
   io: Io,
   say: (line: string) => void,
 ): Promise<Status> {
-  const names = result.changes.filter(({ kind }) => kind === 'endpoint').map(({ name }) => name);
+  const changes = result.changes.filter(({ kind }) => kind === 'endpoint');
+  const names = changes.map(({ name }) => name);
+  const started = new Set(changes.filter(startsUpdate).map(({ name }) => name));
   const said = new Map<string, string>();
   const startMs = io.nowMs();
   for (;;) {
     const status = await client.status();
     const endpoints = status.endpoints.filter(({ name }) => names.includes(name));
     const waiting = endpoints.filter(({ config_update: update }) => update === 'IN_PROGRESS');
-    const failed = endpoints.filter(
-      ({ name, config_update: update }) =>
-        // One that was canceled before this command is none of its business.
-        update === 'UPDATE_FAILED' || (update === 'UPDATE_CANCELED' && said.has(name)),
-    );
+    const ended = endpoints.filter(({ config_update: update }) => ENDED_OTHERWISE.includes(update));
+    // One that ended before this command is none of its business.
+    const failed = ended.filter(({ name }) => started.has(name) || said.has(name));
     for (const { name, message } of waiting) {
       if (said.get(name) === message) continue;
       said.set(name, message);
       say(`${name} waits: ${message || 'in progress'}`);
     }
-    if (waiting.length === 0 && failed.length === 0) return status;
+    if (waiting.length === 0 && failed.length === 0) {
+      for (const { name, config_update: update, message } of ended) {
+        say(`${name} serves what the manifest says; ${update} is of an earlier update: ${message}`);
+      }
+      return status;
+    }
     if (waiting.length === 0) {
       throw new CliError(
         failed.map(({ name, message }) => `${name} failed: ${message}`).join('\n'),

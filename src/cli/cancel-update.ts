@@ -4,13 +4,9 @@ import { API, createClient } from './client.js';
 import { EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
 import type { TargetOptions } from './target.js';
+import { versionsShape, type ConfigVersions } from './wait-live.js';
 
 type Options = TargetOptions & { readonly json?: true };
-
-interface EndpointView {
-  readonly config?: { readonly config_version: number };
-  readonly pending_config?: { readonly config_version: number };
-}
 
 export function addCancelUpdateCommand(
   program: Command,
@@ -24,15 +20,15 @@ export function addCancelUpdateCommand(
     .action(async (name: string, options: Options) => {
       const client = await createClient(options, io);
       const path = `${API}/pointsman/endpoints/${encodeURIComponent(name)}/cancel-update`;
-      const { body } = await client.call('POST', path);
-      io.out(options.json ? JSON.stringify(body, null, 2) : describe(name, body as EndpointView));
+      const { body } = await client.call('POST', path, versionsShape);
+      io.out(options.json ? JSON.stringify(body, null, 2) : describe(name, body));
       onExit(EXIT_OK);
     });
   addTargetOptions(command);
   addExamples(command, ['pointsman cancel-update iris']);
 }
 
-function describe(name: string, { config, pending_config: canceled }: EndpointView): string {
+function describe(name: string, { config, pending_config: canceled }: ConfigVersions): string {
   const ended = `${name}: the update to config version ${String(canceled?.config_version)} is canceled`;
   if (config === undefined) return `${ended}; the endpoint has never served.`;
   return `${ended}; config version ${String(config.config_version)} goes on serving.`;

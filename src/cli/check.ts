@@ -9,9 +9,11 @@ import type { Command } from 'commander';
 import type { Config } from '../config/config.js';
 import { formatListenAddress } from '../config/listen-address.js';
 import type { ManifestResult } from '../control/control-plane.js';
+import type { NamedPrincipal } from '../control/grants.js';
 import type { DataPlane } from '../control/data-plane.js';
 import { PointsmanError } from '../core/errors.js';
 import { systemClock } from '../core/clock.js';
+import { AssumedPrincipals } from './assumed-principals.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples } from './options.js';
 import { readManifest } from './read-manifest.js';
@@ -42,26 +44,36 @@ async function runCheck(config: Config, file: string | undefined, io: Io): Promi
   for (const warning of config.warnings) io.out(`Note: ${warning}`);
   const manifest = file ?? config.manifest;
   if (manifest === '') return EXIT_OK;
-  const { changes } = await tryManifest(await readManifest(manifest, io), manifest, config);
+  const { result, assumed } = await tryManifest(await readManifest(manifest, io), manifest, config);
+  const { changes } = result;
   const count = (kind: string): number => changes.filter((change) => change.kind === kind).length;
   const deployments = counted(count('deployment'), 'deployment');
   io.out(`Manifest ${manifest}: good. ${deployments}, ${counted(count('endpoint'), 'endpoint')}.`);
+  if (assumed.length > 0) {
+    const names = assumed.map(({ kind, name }) => `${kind.replace('_', '-')}:${name}`).join(', ');
+    io.out(`Not checked, as only the daemon knows its principals: ${names}.`);
+  }
   return EXIT_OK;
 }
 
-async function tryManifest(
-  manifest: unknown,
-  name: string,
-  config: Config,
-): Promise<ManifestResult> {
+interface Trial {
+  readonly result: ManifestResult;
+  /** Principals that the manifest names and nobody could look up. */
+  readonly assumed: readonly NamedPrincipal[];
+}
+
+async function tryManifest(manifest: unknown, name: string, config: Config): Promise<Trial> {
   // Loaded here, because the other commands need neither SQLite nor the control plane.
   const { Store } = await import('../store/store.js');
+  const { IdentityBook } = await import('../auth/identity-book.js');
   const { createControlPlane } = await import('../control/create-control-plane.js');
   const folder = mkdtempSync(join(tmpdir(), 'pointsman-check-'));
   const store = Store.open(folder);
   try {
+    const directory = new AssumedPrincipals(new IdentityBook(store.identities));
     const control = await createControlPlane({
       store,
+      directory,
       dataPlane: NO_DATA_PLANE,
       clock: systemClock,
       logger: SILENT,
@@ -69,11 +81,9 @@ async function tryManifest(
       publicUrl: config.data_plane.public_url || 'http://127.0.0.1:8080',
       updateDeadlineMs: config.update_deadline_ms,
     });
-    return await control.applyManifest(manifest, {
-      principal: 'check',
-      mode: 'replace',
-      dryRun: true,
-    });
+    const options = { principal: 'check', mode: 'replace', dryRun: true } as const;
+    const result = await control.applyManifest(manifest, options);
+    return { result, assumed: directory.assumed };
   } catch (error) {
     if (error instanceof PointsmanError) throw new CliError(`Manifest ${name}: ${error.message}`);
     throw error;

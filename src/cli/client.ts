@@ -4,11 +4,14 @@
 import { Agent, request } from 'undici';
 import type { Status } from '../control/control-plane.js';
 import { messageOf } from '../core/errors.js';
-import { CliError, EXIT_INTERRUPTED, type Io } from './io.js';
+import { CliError, interrupted, type Io } from './io.js';
+import { oneLine } from './printable.js';
+import { objectOf, text, type Shape } from './shape.js';
+import { statusShape } from './status-shape.js';
 import { findTarget, type Target, type TargetOptions } from './target.js';
 
-export interface ApiAnswer {
-  readonly body: unknown;
+export interface ApiAnswer<T> {
+  readonly body: T;
   /** Null when the answer has none. */
   readonly etag: string | null;
 }
@@ -20,93 +23,151 @@ export interface CallOptions {
   readonly ifMatch?: string | null;
   /** Replaces an update in progress instead of being refused. */
   readonly preempt?: boolean;
-  /** Default CALL_TIMEOUT_MS. */
-  readonly timeoutMs?: number;
 }
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-/** A change may wait for PREPARE_TIMEOUT_MS behind another one; more means that something hangs. */
-const CALL_TIMEOUT_MS = 60_000;
+/**
+ * From the call to the last byte of its answer. A change may wait for PREPARE_TIMEOUT_MS behind
+ * another one; more means that something hangs.
+ */
+export const CALL_TIMEOUT_MS = 60_000;
+
+/** Of one answer. */
+export const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+
+export const ANSWER_MIB = String(ANSWER_BYTES_MAX / 1024 / 1024);
 
 export const API = '/api/2.0';
+
+interface RawAnswer {
+  readonly status: number;
+  readonly etag: string | null;
+  readonly text: string;
+}
+
+const isError = objectOf<{ error_code: string; message: string }>({
+  error_code: text,
+  message: text,
+});
+const isOauthError = objectOf<{ error: string; error_description: string }>({
+  error: text,
+  error_description: text,
+});
+
+/** The daemon said no. */
+export class RefusedError extends CliError {
+  readonly code: string;
+
+  constructor(message: string, code: string, hint = '') {
+    super(message, hint);
+    this.code = code;
+  }
+}
 
 export class AdminClient {
   readonly target: Target;
   readonly #signal: AbortSignal;
   /** One connection per call: a kept one might be closing just when a change is sent on it. */
-  readonly #agent = new Agent({ pipelining: 0 });
+  readonly #agent = new Agent({ pipelining: 0, maxResponseSize: ANSWER_BYTES_MAX });
 
   constructor(target: Target, signal: AbortSignal) {
     this.target = target;
     this.#signal = signal;
   }
 
-  /** @throws CliError for everything that can go wrong, the daemon's own refusals included. */
-  async call(method: Method, path: string, options: CallOptions = {}): Promise<ApiAnswer> {
+  /**
+   * @param shape what the caller reads of the answer.
+   * @throws CliError for everything that can go wrong, the daemon's own refusals included.
+   */
+  async call<T>(
+    method: Method,
+    path: string,
+    shape: Shape<T>,
+    options: CallOptions = {},
+  ): Promise<ApiAnswer<T>> {
+    const answer = await this.#send(method, path, options);
+    const { status, etag } = answer;
+    const body = this.#parse(answer);
+    if (status < 200 || status > 299) throw this.#refused(status, body);
+    if (!shape(body)) throw this.#isStranger(status);
+    return { body, etag };
+  }
+
+  async status(): Promise<Status> {
+    const { body } = await this.call('GET', `${API}/pointsman/status`, statusShape);
+    return body;
+  }
+
+  async #send(method: Method, path: string, options: CallOptions): Promise<RawAnswer> {
     const headers: Record<string, string> = { accept: 'application/json' };
     if (this.target.token !== '') headers['authorization'] = `Bearer ${this.target.token}`;
     if (options.body !== undefined) headers['content-type'] = 'application/json';
     if (options.form !== undefined) headers['content-type'] = 'application/x-www-form-urlencoded';
     if (options.ifMatch) headers['if-match'] = options.ifMatch;
     if (options.preempt) headers['x-pointsman-preempt'] = 'true';
-    const timeoutMs = options.timeoutMs ?? CALL_TIMEOUT_MS;
-    let answer: { status: number; etag: string | null; text: string };
+    const deadline = AbortSignal.timeout(CALL_TIMEOUT_MS);
     try {
       const response = await request(`${this.target.url}${path}`, {
         dispatcher: this.#agent,
         method,
         headers,
         body: bodyOf(options),
-        signal: this.#signal,
-        headersTimeout: timeoutMs,
-        bodyTimeout: timeoutMs,
+        signal: AbortSignal.any([this.#signal, deadline]),
       });
       const { etag } = response.headers;
       const text = await response.body.text();
-      answer = { status: response.statusCode, etag: typeof etag === 'string' ? etag : null, text };
+      return { status: response.statusCode, etag: typeof etag === 'string' ? etag : null, text };
     } catch (error) {
-      throw this.#unreachable(error);
+      throw this.#failed(error, deadline);
     }
-    const body = this.#parse(answer.text);
-    if (answer.status < 200 || answer.status > 299) throw this.#refused(answer.status, body);
-    return { body, etag: answer.etag };
   }
 
-  async status(): Promise<Status> {
-    const { body } = await this.call('GET', `${API}/pointsman/status`);
-    return body as Status;
-  }
-
-  #parse(text: string): unknown {
+  #parse({ status, text }: RawAnswer): unknown {
     try {
       return JSON.parse(text) as unknown;
     } catch {
-      throw new CliError(
-        `${this.target.url} does not answer in JSON; it is not a pointsman admin port.`,
-        `The address came from ${this.target.source}.`,
-      );
+      throw this.#isStranger(status);
     }
   }
 
   #refused(status: number, body: unknown): CliError {
-    const said = body as Readonly<Record<string, unknown>>;
     // The token endpoint has the words of OAuth.
-    const code = said['error_code'] ?? said['error'];
-    const message = said['message'] ?? said['error_description'];
-    const known = typeof message === 'string' && typeof code === 'string';
-    const text = known ? `${message} (${code})` : `status ${String(status)}`;
+    const [code, message] = isError(body)
+      ? [body.error_code, body.message]
+      : isOauthError(body)
+        ? [body.error, body.error_description]
+        : [null, ''];
+    if (code === null) return this.#isStranger(status);
+    const said = oneLine(`${message} (${code})`);
     if (status === 401) {
       const had = this.target.token === '' ? 'No token was found.' : 'The token was not accepted.';
-      return new CliError(`${this.target.url}: ${text}`, `${had} ${this.target.tokenHint}`);
+      const hint = `${had} ${this.target.tokenHint}`;
+      return new RefusedError(`${this.target.url}: ${said}`, code, hint);
     }
-    return new CliError(text);
+    return new RefusedError(said, code);
   }
 
-  #unreachable(error: unknown): CliError {
-    if (this.#signal.aborted) return new CliError('Interrupted.', '', EXIT_INTERRUPTED);
+  #isStranger(status: number): CliError {
     const { url, source } = this.target;
+    return new CliError(
+      `${url} answers (status ${String(status)}) what no pointsman daemon sends.`,
+      `It is not an admin port, or of another version. The address came from ${source}.`,
+    );
+  }
+
+  #failed(error: unknown, deadline: AbortSignal): CliError {
+    if (this.#signal.aborted) return interrupted();
+    const { url, source } = this.target;
+    const from = `The address came from ${source}.`;
+    if (deadline.aborted) {
+      const seconds = String(CALL_TIMEOUT_MS / 1000);
+      return new CliError(`${url} has not answered in full within ${seconds} s.`, from);
+    }
     const { code } = error as { code?: unknown };
+    if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
+      return new CliError(`${url} answers with more than ${ANSWER_MIB} MiB.`, from);
+    }
     const why = typeof code === 'string' ? code : messageOf(error);
     return new CliError(
       `No daemon answers at ${url} (${why}); the address came from ${source}.`,

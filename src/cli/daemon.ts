@@ -3,8 +3,8 @@
  * place where those rooms meet.
  *
  * Order of a start: lock the state directory, open the store, open sockets, start workers, publish the stored
- * revision, open the admin port. What can be refused is refused before workers of an earlier supervisor, which
- * may still serve, are asked to end.
+ * revision, apply the first manifest, open the admin port. What can be refused is refused before workers of an
+ * earlier supervisor, which may still serve, are asked to end.
  */
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
@@ -176,6 +176,8 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
   const firstStart = control.listDeployments().length + control.listEndpoints().length === 0;
   await control.start();
   await supervisor.serving();
+  // It takes the place of all there is, so before anybody else can make something.
+  await applyFirstManifest(control, config.manifest, firstStart, logger);
   let adminUrl = '';
   const relayed = new RelayedCalls();
   const app = createAdmin(config, options, control, supervisor, auth, {
@@ -192,8 +194,6 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
   const relay = await listenForWorkers(app, relayed, config.state_dir);
   writeFileSync(path.join(config.state_dir, STATE_FILES.adminUrl), `${admin.url}\n`);
   logListeners(config, supervisor.addresses, admin.addresses, logger);
-  if (config.manifest !== '')
-    await applyFirstManifest(control, config.manifest, firstStart, logger);
   return {
     adminUrl: admin.url,
     dataUrl,

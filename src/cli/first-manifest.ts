@@ -8,13 +8,17 @@ import type { ControlPlane } from '../control/control-plane.js';
 import { messageOf } from '../core/errors.js';
 import { readManifestFile } from './read-manifest.js';
 
-/** @throws PointsmanError when an empty store gets a manifest that cannot be applied. */
+/**
+ * @param file empty: there is none.
+ * @throws PointsmanError when an empty store gets a manifest that cannot be applied.
+ */
 export async function applyFirstManifest(
   control: ControlPlane,
   file: string,
   firstStart: boolean,
   logger: Logger,
 ): Promise<void> {
+  if (file === '') return;
   const manifest = readManifestFile(file);
   const options = { principal: ADMIN_PRINCIPAL, mode: 'replace', dryRun: !firstStart } as const;
   if (firstStart) {

@@ -28,6 +28,11 @@ export interface Io {
   sleep(delayMs: number): Promise<void>;
 }
 
+/** How a command ends that Ctrl-C or SIGTERM has ended. */
+export function interrupted(): CliError {
+  return new CliError('Interrupted.', '', EXIT_INTERRUPTED);
+}
+
 /** A failure that the user can act on: shown without a stack. */
 export class CliError extends Error {
   override readonly name = 'CliError';

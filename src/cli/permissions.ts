@@ -1,8 +1,9 @@
 /** `pointsman permissions ENDPOINT [PRINCIPAL=LEVEL…]`: who may do what with an endpoint. */
 import type { Command } from 'commander';
-import { API, createClient, type AdminClient } from './client.js';
+import { API, createClient, RefusedError, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
+import { flag, listOf, objectOf, optional, text } from './shape.js';
 import { renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
 
@@ -30,6 +31,22 @@ interface ShownPermissions {
   readonly access_control_list: readonly ShownEntry[];
 }
 
+const shownShape = objectOf<ShownPermissions>({
+  access_control_list: listOf(
+    objectOf<ShownEntry>({
+      user_name: optional(text),
+      group_name: optional(text),
+      service_principal_name: optional(text),
+      all_permissions: listOf(
+        objectOf<ShownEntry['all_permissions'][number]>({
+          permission_level: text,
+          inherited: flag,
+        }),
+      ),
+    }),
+  ),
+});
+
 interface Change {
   readonly key: NameKey;
   readonly name: string;
@@ -38,6 +55,9 @@ interface Change {
 }
 
 const TAKEN_AWAY = 'none';
+
+/** Others may change the list at the same time; more in a row means that something is wrong. */
+const ATTEMPTS_MAX = 5;
 
 export function addPermissionsCommand(
   program: Command,
@@ -84,26 +104,64 @@ async function permissionsAfter(
   path: string,
   changes: readonly Change[],
 ): Promise<ShownPermissions> {
-  if (changes.length === 0) return (await client.call('GET', path)).body as ShownPermissions;
-  const given = changes.flatMap(({ key, name, level }) =>
-    level === null ? [] : [{ [key]: name, permission_level: level }],
-  );
-  if (given.length === changes.length) {
-    const body = { access_control_list: given };
-    return (await client.call('PATCH', path, { body })).body as ShownPermissions;
-  }
-  const before = (await client.call('GET', path)).body as ShownPermissions;
-  const kept = before.access_control_list.flatMap((entry) => {
-    if (changes.some(({ key, name }) => entry[key] === name)) return [];
-    return entry.all_permissions
-      .filter(({ inherited }) => !inherited)
-      .map(({ permission_level: level }) => ({ ...namesOf(entry), permission_level: level }));
-  });
-  const body = { access_control_list: [...kept, ...given] };
-  return (await client.call('PUT', path, { body })).body as ShownPermissions;
+  if (changes.length === 0) return (await client.call('GET', path, shownShape)).body;
+  if (changes.some(({ level }) => level === null)) return replaced(client, path, changes);
+  const body = { access_control_list: entriesOf(changes) };
+  return (await client.call('PATCH', path, shownShape, { body })).body;
 }
 
-function namesOf(entry: ShownEntry): Names {
+/** Replaces the list that was read and no other: one that changed meanwhile is read again. */
+async function replaced(
+  client: AdminClient,
+  path: string,
+  changes: readonly Change[],
+): Promise<ShownPermissions> {
+  for (let attempt = 1; ; attempt += 1) {
+    const { body: before, etag } = await client.call('GET', path, shownShape);
+    const list = listAfter(before, changes);
+    try {
+      const options = { body: { access_control_list: list }, ifMatch: etag };
+      return (await client.call('PUT', path, shownShape, options)).body;
+    } catch (error) {
+      const isConflict = error instanceof RefusedError && error.code === 'RESOURCE_CONFLICT';
+      if (!isConflict || attempt === ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+/** @throws CliError when there is nothing to take away: a mistyped name must not look revoked. */
+function listAfter(before: ShownPermissions, changes: readonly Change[]): object[] {
+  const direct = before.access_control_list.flatMap((entry) =>
+    entry.all_permissions
+      .filter(({ inherited }) => !inherited)
+      .map(({ permission_level: level }) => ({ ...namesOf(entry), permission_level: level })),
+  );
+  const absent = changes.filter(
+    (change) => change.level === null && !direct.some((entry) => isNamed(entry, change)),
+  );
+  if (absent.length > 0) {
+    const names = absent.map(({ key, name }) => principalOf({ [key]: name })).join(', ');
+    throw new CliError(
+      `Nothing was changed: no permission is given to ${names} here.`,
+      'What comes from a group or from above is taken away there.',
+    );
+  }
+  const kept = direct.filter((entry) => !changes.some((change) => isNamed(entry, change)));
+  return [...kept, ...entriesOf(changes)];
+}
+
+/** The daemon takes names in any case. */
+function isNamed(entry: Names, { key, name }: Change): boolean {
+  return entry[key]?.toLowerCase() === name.toLowerCase();
+}
+
+function entriesOf(changes: readonly Change[]): object[] {
+  return changes.flatMap(({ key, name, level }) =>
+    level === null ? [] : [{ [key]: name, permission_level: level }],
+  );
+}
+
+function namesOf(entry: Names): Names {
   const keys = Object.values(NAME_KEYS).filter((key) => entry[key] !== undefined);
   return Object.fromEntries(keys.map((key) => [key, entry[key]]));
 }
@@ -119,7 +177,7 @@ function describe(shown: ShownPermissions): string {
   return renderTable(['principal', 'level', 'by'], rows);
 }
 
-function principalOf(entry: ShownEntry): string {
+function principalOf(entry: Names): string {
   const found = Object.entries(NAME_KEYS).find(([, key]) => entry[key] !== undefined);
   return found === undefined ? '' : `${found[0]}:${String(entry[found[1]])}`;
 }

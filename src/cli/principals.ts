@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { API, createClient, type AdminClient } from './client.js';
 import { EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
+import { flag, listOf, objectOf, optional, text } from './shape.js';
 import { renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
 
@@ -17,6 +18,20 @@ interface Resource {
   readonly groups: readonly { readonly display: string }[];
   readonly entitlements: readonly { readonly value: string }[];
 }
+
+const listShape = objectOf<{ readonly Resources: readonly Resource[] }>({
+  Resources: listOf(
+    objectOf<Resource>({
+      id: text,
+      userName: optional(text),
+      applicationId: optional(text),
+      displayName: optional(text),
+      active: optional(flag),
+      groups: listOf(objectOf<Resource['groups'][number]>({ display: text })),
+      entitlements: listOf(objectOf<Resource['entitlements'][number]>({ value: text })),
+    }),
+  ),
+});
 
 /** Segments of the API's paths, by the word that stands in the table. */
 const PLURALS = { user: 'Users', 'service-principal': 'ServicePrincipals', group: 'Groups' };
@@ -33,7 +48,7 @@ export function addPrincipalsCommand(
       const client = await createClient(options, io);
       const lists: Record<string, readonly Resource[]> = {};
       for (const [kind, plural] of Object.entries(PLURALS)) {
-        lists[kind] = await listOf(client, plural);
+        lists[kind] = await resourcesOf(client, plural);
       }
       io.out(options.json ? JSON.stringify(lists, null, 2) : describe(lists));
       onExit(EXIT_OK);
@@ -42,9 +57,9 @@ export function addPrincipalsCommand(
   addExamples(command, ['pointsman principals', 'pointsman principals --json']);
 }
 
-async function listOf(client: AdminClient, plural: string): Promise<readonly Resource[]> {
-  const { body } = await client.call('GET', `${API}/preview/scim/v2/${plural}`);
-  return (body as { Resources: readonly Resource[] }).Resources;
+async function resourcesOf(client: AdminClient, plural: string): Promise<readonly Resource[]> {
+  const { body } = await client.call('GET', `${API}/preview/scim/v2/${plural}`, listShape);
+  return body.Resources;
 }
 
 function describe(lists: Readonly<Record<string, readonly Resource[]>>): string {

@@ -4,11 +4,13 @@ import { PointsmanError } from '../core/errors.js';
 import { addApplyCommand } from './apply.js';
 import { addCancelUpdateCommand } from './cancel-update.js';
 import { addCheckCommand } from './check.js';
+import { ANSWER_MIB, CALL_TIMEOUT_MS } from './client.js';
 import { addDeploymentsCommand } from './deployments.js';
 import { addEndpointsCommand } from './endpoints.js';
 import { CliError, EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addPermissionsCommand } from './permissions.js';
 import { addPrincipalsCommand } from './principals.js';
+import { printable } from './printable.js';
 import { addRollbackCommand } from './rollback.js';
 import { addRotateKeysCommand } from './rotate-keys.js';
 import { addServeCommand } from './serve.js';
@@ -32,13 +34,23 @@ const COMMANDS = [
   addStatusCommand,
 ];
 
-const EXIT_CODES = `
+const NOTES = `
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 Credentials: --host and --token, else POINTSMAN_HOST and POINTSMAN_ADMIN_TOKEN, else DATABRICKS_HOST
-and DATABRICKS_TOKEN, else the state directory of a daemon on this machine.`;
+and DATABRICKS_TOKEN, else the state directory of a daemon on this machine.
+Limits: an answer of a daemon takes at most ${String(CALL_TIMEOUT_MS / 1000)} s and ${ANSWER_MIB} MiB.`;
 
 /** Runs one command line (without node and script); resolves with the exit code, never rejects. */
-export async function runCli(argv: readonly string[], version: string, io: Io): Promise<number> {
+export async function runCli(argv: readonly string[], version: string, given: Io): Promise<number> {
+  const io: Io = {
+    ...given,
+    out: (text) => {
+      given.out(printable(text));
+    },
+    err: (text) => {
+      given.err(printable(text));
+    },
+  };
   let exitCode: number = EXIT_OK;
   const program = createProgram(version, io, (code) => {
     exitCode = code;
@@ -55,7 +67,7 @@ function createProgram(version: string, io: Io, onExit: (code: number) => void):
   const program = new Command('pointsman')
     .description('Router daemon for model-serving endpoints')
     .version(version)
-    .addHelpText('after', EXIT_CODES)
+    .addHelpText('after', NOTES)
     .showHelpAfterError('(add --help for usage)');
   for (const addCommand of COMMANDS) addCommand(program, io, onExit);
   for (const command of [program, ...program.commands]) {

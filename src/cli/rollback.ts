@@ -3,13 +3,14 @@
  * serves. Without a version it is the one that served before the active one.
  */
 import { InvalidArgumentError, type Command } from 'commander';
-import type { ConfigHistoryItem } from '../control/control-plane.js';
+import type { ConfigHistoryItem, ShareStatus } from '../control/control-plane.js';
 import { API, createClient, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from './options.js';
+import { anything, flag, listOf, number, objectOf, orNull, text, time } from './shape.js';
 import { renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
-import { describeLive, waitLive } from './wait-live.js';
+import { acceptedVersion, describeLive, versionsShape, waitLive } from './wait-live.js';
 
 interface RollbackOptions extends TargetOptions {
   readonly json?: true;
@@ -17,6 +18,20 @@ interface RollbackOptions extends TargetOptions {
   readonly preempt?: true;
   readonly timeout: number;
 }
+
+const historyShape = objectOf<{ readonly configs: ConfigHistoryItem[] }>({
+  configs: listOf(
+    objectOf<ConfigHistoryItem>({
+      config_version: number,
+      accepted_at: time,
+      principal: text,
+      activated_at: orNull(number),
+      active: flag,
+      pending: flag,
+      split: listOf(objectOf<ShareStatus>({ name: text, traffic_percentage: number })),
+    }),
+  ),
+});
 
 export function addRollbackCommand(program: Command, io: Io, onExit: (code: number) => void): void {
   const command = program
@@ -51,6 +66,9 @@ async function runRollback(
 ): Promise<number> {
   const client = await createClient(options, io);
   const path = `${API}/pointsman/endpoints/${encodeURIComponent(name)}`;
+  // Read before the history, so that a change after it is refused instead of undone.
+  const own = `${API}/serving-endpoints/${encodeURIComponent(name)}`;
+  const { etag } = await client.call('GET', own, anything);
   const history = await readHistory(client, path);
   if (options.list) {
     io.out(options.json ? JSON.stringify({ configs: history }, null, 2) : describe(history));
@@ -60,12 +78,14 @@ async function runRollback(
   const version = given ?? previousVersion(name, history);
   const before = history.find(({ active }) => active)?.config_version ?? null;
   const startMs = io.nowMs();
-  await client.call('POST', `${path}/rollback`, {
+  const { body } = await client.call('POST', `${path}/rollback`, versionsShape, {
     body: { config_version: version },
+    ifMatch: etag,
     preempt: options.preempt ?? false,
   });
   say(`${name}: config version ${String(version)} again.`);
-  const live = await waitLive(client, name, startMs, options.timeout * 1000, io);
+  const accepted = { name, version: acceptedVersion(body), startMs };
+  const live = await waitLive(client, accepted, options.timeout * 1000, io);
   say(describeLive(live));
   const undo = before === null ? null : `pointsman rollback ${name} ${String(before)}`;
   if (undo !== null) say(`Undo: ${undo}`);
@@ -84,8 +104,8 @@ async function runRollback(
 }
 
 async function readHistory(client: AdminClient, path: string): Promise<ConfigHistoryItem[]> {
-  const { body } = await client.call('GET', `${path}/history`);
-  return (body as { configs: ConfigHistoryItem[] }).configs;
+  const { body } = await client.call('GET', `${path}/history`, historyShape);
+  return body.configs;
 }
 
 /** What served last before the active config; versions that never served are passed over. */

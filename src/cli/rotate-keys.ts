@@ -3,9 +3,12 @@ import type { Command } from 'commander';
 import { API, createClient } from './client.js';
 import { EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
+import { objectOf, text } from './shape.js';
 import type { TargetOptions } from './target.js';
 
 type Options = TargetOptions & { readonly json?: true; readonly revoke?: true };
+
+const keyShape = objectOf<{ readonly kid: string }>({ kid: text });
 
 export function addRotateKeysCommand(
   program: Command,
@@ -20,9 +23,8 @@ export function addRotateKeysCommand(
       const client = await createClient(options, io);
       const revoke = options.revoke === true;
       const path = `${API}/pointsman/signing-keys/rotate`;
-      const { body } = await client.call('POST', path, { body: { revoke } });
-      const { kid } = body as { kid: string };
-      io.out(options.json ? JSON.stringify(body, null, 2) : describe(kid, revoke));
+      const { body } = await client.call('POST', path, keyShape, { body: { revoke } });
+      io.out(options.json ? JSON.stringify(body, null, 2) : describe(body.kid, revoke));
       onExit(EXIT_OK);
     });
   addTargetOptions(command);

@@ -5,6 +5,7 @@
 import type { EntityStatus } from '../control/control-plane.js';
 import { nearestOf } from '../core/nearest.js';
 import { CliError, EXIT_USAGE } from './io.js';
+import { listOf, number, objectOf, optional, text } from './shape.js';
 
 export interface Share {
   readonly name: string;
@@ -20,14 +21,29 @@ export interface SplitPlan {
 
 /** What the API shows of an endpoint's config, as far as a split needs it. */
 export interface ConfigView {
-  readonly served_entities?: readonly { readonly name: string }[];
-  readonly traffic_config?: {
-    readonly routes?: readonly {
-      readonly served_model_name: string;
-      readonly traffic_percentage: number;
-    }[];
-  };
+  readonly served_entities?: readonly EntityView[] | undefined;
+  readonly traffic_config?: { readonly routes?: readonly RouteView[] | undefined } | undefined;
 }
+
+interface EntityView {
+  readonly name: string;
+}
+
+interface RouteView {
+  readonly served_model_name: string;
+  readonly traffic_percentage: number;
+}
+
+export const configShape = objectOf<ConfigView>({
+  served_entities: optional(listOf(objectOf<EntityView>({ name: text }))),
+  traffic_config: optional(
+    objectOf<NonNullable<ConfigView['traffic_config']>>({
+      routes: optional(
+        listOf(objectOf<RouteView>({ served_model_name: text, traffic_percentage: number })),
+      ),
+    }),
+  ),
+});
 
 /** @throws CliError (usage) that names the argument at fault. */
 export function parseShares(args: readonly string[]): Share[] {

@@ -13,13 +13,22 @@ import {
   planSplit,
   toTrafficConfig,
   undoLine,
+  configShape,
   type ConfigView,
   type ObservedEntity,
   type SplitPlan,
 } from './split-plan.js';
+import { objectOf, optional } from './shape.js';
 import { renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
-import { describeLive, endpointIn, waitLive, type LiveUpdate } from './wait-live.js';
+import {
+  acceptedVersion,
+  describeLive,
+  endpointIn,
+  versionsShape,
+  waitLive,
+  type LiveUpdate,
+} from './wait-live.js';
 
 interface SplitOptions extends TargetOptions {
   readonly json?: true;
@@ -32,6 +41,11 @@ interface EndpointView {
   readonly config?: ConfigView;
   readonly pending_config?: ConfigView;
 }
+
+const endpointShape = objectOf<EndpointView>({
+  config: optional(configShape),
+  pending_config: optional(configShape),
+});
 
 const WATCH_STEP_MS = 1000;
 
@@ -64,21 +78,22 @@ async function runSplit(
   const wanted = parseShares(args);
   const client = await createClient(options, io);
   const path = `${API}/serving-endpoints/${encodeURIComponent(endpoint)}`;
-  const { body, etag } = await client.call('GET', path);
-  const { config, pending_config: pending } = body as EndpointView;
+  const { body, etag } = await client.call('GET', path, endpointShape);
+  const { config, pending_config: pending } = body;
   const plan = planSplit(endpoint, config ?? pending ?? {}, wanted);
   const say = options.json ? (): void => undefined : io.out.bind(io);
   say(describePlan(plan));
 
   const startMs = io.nowMs();
   const change = { traffic_config: toTrafficConfig(plan.after) };
-  await client.call('PUT', `${path}/config`, {
+  const { body: view } = await client.call('PUT', `${path}/config`, versionsShape, {
     body: change,
     ifMatch: etag,
     preempt: options.preempt ?? false,
   });
+  const accepted = { name: plan.endpoint, version: acceptedVersion(view), startMs };
   try {
-    const live = await waitLive(client, plan.endpoint, startMs, options.timeout * 1000, io);
+    const live = await waitLive(client, accepted, options.timeout * 1000, io);
     say(describeLive(live));
     const observed = await watch(client, plan, live, options.watch, io, say);
     if (options.json)

@@ -3,9 +3,15 @@
  * around.
  */
 
+import { oneLine } from './printable.js';
+
 const GAP = '  ';
 
-export function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function renderTable(
+  head: readonly string[],
+  given: readonly (readonly string[])[],
+): string {
+  const rows = given.map((row) => row.map(oneLine));
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)),
   );

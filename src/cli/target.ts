@@ -13,6 +13,8 @@ import { DEMO_STATE_FOLDER, STATE_FILES } from '../config/state-files.js';
 import { messageOf } from '../core/errors.js';
 import { CliError, EXIT_USAGE, type Io } from './io.js';
 
+const HEALTH_TIMEOUT_MS = 1_000;
+
 /** Options that every command that talks to a daemon takes. */
 export interface TargetOptions {
   readonly host?: string;
@@ -61,8 +63,8 @@ function explicitToken(
 ): Pick<Target, 'token' | 'tokenHint'> {
   const { env } = io;
   const tokenHint = 'Give the admin token with --token or POINTSMAN_ADMIN_TOKEN.';
-  const given = options.token ?? env['POINTSMAN_ADMIN_TOKEN'];
-  if (given !== undefined && given !== '') return { token: given, tokenHint };
+  const given = givenToken(options, env);
+  if (given !== '') return { token: given, tokenHint };
   for (const stateDir of stateDirs(options, io)) {
     if (readLine(join(stateDir, STATE_FILES.adminUrl)) !== url) continue;
     const token = readLine(join(stateDir, STATE_FILES.adminToken));
@@ -73,6 +75,11 @@ function explicitToken(
   return { token: belongs ? (env['DATABRICKS_TOKEN'] ?? '') : '', tokenHint };
 }
 
+/** Empty when none is given: a variable that is set to nothing is none. */
+function givenToken(options: TargetOptions, env: Io['env']): string {
+  return options.token || env['POINTSMAN_ADMIN_TOKEN'] || '';
+}
+
 async function localTarget(options: TargetOptions, io: Io): Promise<Target> {
   const dirs = stateDirs(options, io);
   const [first = ''] = dirs;
@@ -80,7 +87,7 @@ async function localTarget(options: TargetOptions, io: Io): Promise<Target> {
   const stateDir = running.length > 1 ? await firstAnswering(running) : (running[0] ?? first);
   const url = readLine(join(stateDir, STATE_FILES.adminUrl)) ?? configuredUrl(options, io);
   const tokenFile = join(stateDir, STATE_FILES.adminToken);
-  const token = options.token ?? io.env['POINTSMAN_ADMIN_TOKEN'] ?? readLine(tokenFile) ?? '';
+  const token = givenToken(options, io.env) || (readLine(tokenFile) ?? '');
   return {
     url,
     token,
@@ -112,7 +119,9 @@ async function firstAnswering(dirs: readonly string[]): Promise<string> {
     const url = readLine(join(dir, STATE_FILES.adminUrl));
     if (url === null) continue;
     try {
-      const { statusCode, body } = await request(`${url}/healthz`, { headersTimeout: 1000 });
+      const { statusCode, body } = await request(`${url}/healthz`, {
+        signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS),
+      });
       await body.dump();
       if (statusCode === 200) return dir;
     } catch {

@@ -10,6 +10,7 @@ import { STATE_FILES } from '../config/state-files.js';
 import { API, createClient } from './client.js';
 import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
+import { anything, listOf, objectOf, optional, text, time } from './shape.js';
 import { renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
 
@@ -37,6 +38,21 @@ interface EndpointView {
   /** Of a route-optimized one. */
   readonly endpoint_url?: string;
 }
+
+const endpointShape = objectOf<EndpointView>({ id: text, endpoint_url: optional(text) });
+const madeShape = objectOf<{ readonly token_value: string }>({ token_value: text });
+const fetchedShape = objectOf<{ readonly access_token: string }>({ access_token: text });
+const tokensShape = objectOf<{ readonly token_infos: readonly TokenInfo[] }>({
+  token_infos: listOf(
+    objectOf<TokenInfo>({
+      token_id: text,
+      created_by_username: text,
+      creation_time: time,
+      expiry_time: time,
+      comment: text,
+    }),
+  ),
+});
 
 const ACTIONS = { create, list, delete: remove, fetch: fetchToken, reset };
 
@@ -75,7 +91,7 @@ async function create(options: Options, io: Io): Promise<void> {
   const own = user === undefined && application === undefined;
   const path = own ? '/token/create' : '/token-management/on-behalf-of/tokens';
   const client = await createClient(options, io);
-  const { body } = await client.call('POST', `${API}${path}`, {
+  const { body } = await client.call('POST', `${API}${path}`, madeShape, {
     body: {
       user_name: user,
       application_id: application,
@@ -83,19 +99,17 @@ async function create(options: Options, io: Io): Promise<void> {
       comment: comment ?? '',
     },
   });
-  const { token_value: token } = body as { token_value: string };
-  io.out(options.json ? JSON.stringify(body, null, 2) : token);
+  io.out(options.json ? JSON.stringify(body, null, 2) : body.token_value);
 }
 
 async function list(options: Options, io: Io): Promise<void> {
   const client = await createClient(options, io);
-  const { body } = await client.call('GET', `${API}/token-management/tokens`);
-  const { token_infos: tokens } = body as { token_infos: readonly TokenInfo[] };
+  const { body } = await client.call('GET', `${API}/token-management/tokens`, tokensShape);
   if (options.json) {
     io.out(JSON.stringify(body, null, 2));
     return;
   }
-  const rows = tokens.map((token) => [
+  const rows = body.token_infos.map((token) => [
     token.token_id,
     token.created_by_username,
     new Date(token.creation_time).toISOString(),
@@ -111,7 +125,7 @@ async function remove(options: Options, io: Io, tokenId: string | undefined): Pr
   }
   const client = await createClient(options, io);
   const path = `${API}/token-management/tokens/${encodeURIComponent(tokenId)}`;
-  const { body } = await client.call('DELETE', path);
+  const { body } = await client.call('DELETE', path, anything);
   io.out(options.json ? JSON.stringify(body) : `Token ${tokenId} is refused from now on.`);
 }
 
@@ -125,14 +139,14 @@ async function fetchToken(options: Options, io: Io, endpoint: string | undefined
   }
   const client = await createClient(options, io);
   const path = `${API}/serving-endpoints/${encodeURIComponent(endpoint)}`;
-  const { id, endpoint_url: own } = (await client.call('GET', path)).body as EndpointView;
-  const made = await client.call('POST', `${API}/token/create`, {
+  const { id, endpoint_url: own } = (await client.call('GET', path, endpointShape)).body;
+  const made = await client.call('POST', `${API}/token/create`, madeShape, {
     body: { lifetime_seconds: FETCHED_LIFETIME_S, comment: `pointsman token fetch ${endpoint}` },
   });
-  const { body } = await client.call('POST', '/oidc/v1/token', {
+  const { body } = await client.call('POST', '/oidc/v1/token', fetchedShape, {
     form: {
       grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
-      subject_token: (made.body as { token_value: string }).token_value,
+      subject_token: made.body.token_value,
       subject_token_type: 'urn:databricks:params:oauth:token-type:personal-access-token',
       authorization_details: JSON.stringify([
         {
@@ -146,10 +160,10 @@ async function fetchToken(options: Options, io: Io, endpoint: string | undefined
   });
   const url = own ?? `${client.target.url}/serving-endpoints/${endpoint}/invocations`;
   if (options.json) {
-    io.out(JSON.stringify({ ...(body as object), endpoint_url: url }, null, 2));
+    io.out(JSON.stringify({ ...body, endpoint_url: url }, null, 2));
     return;
   }
-  io.out(`TOKEN=${(body as { access_token: string }).access_token}`);
+  io.out(`TOKEN=${body.access_token}`);
   io.out(
     `curl -X POST ${url} -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"inputs": []}'`,
   );

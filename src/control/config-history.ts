@@ -3,7 +3,12 @@
  * is shown. Derived from the records before and after, so that no kind of change can forget it.
  */
 import { PointsmanError } from '../core/errors.js';
-import { CONFIGS_KEPT, type ConfigChange, type StoredConfig } from '../store/store.js';
+import {
+  CONFIGS_KEPT,
+  SERVED_CONFIGS_KEPT,
+  type ConfigChange,
+  type StoredConfig,
+} from '../store/store.js';
 import type { ConfigInput } from './config-input.js';
 import type { Draft } from './content.js';
 import type { ConfigHistoryItem } from './control-plane.js';
@@ -89,12 +94,14 @@ export function viewHistory(
   });
 }
 
-/** Without versions of changes that were taken back. */
+/** What is kept, without versions of changes that were taken back. */
 function acceptedOf(
   record: EndpointRecord,
   stored: readonly StoredConfig[],
 ): readonly StoredConfig[] {
-  return stored.filter(({ version }) => version <= record.lastVersion).slice(0, CONFIGS_KEPT);
+  const rows = stored.filter(({ version }) => version <= record.lastVersion);
+  const served = rows.filter((row) => row.activatedAt !== null).slice(0, SERVED_CONFIGS_KEPT);
+  return rows.filter((row, index) => index < CONFIGS_KEPT || served.includes(row));
 }
 
 function sameEndpoint(

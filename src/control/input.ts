@@ -69,7 +69,7 @@ export class Fields {
     return value;
   }
 
-  /** A string of 1 to 255 characters, none of them a control character. */
+  /** As `checkText` wants it. */
   requiredText(key: string): string {
     const value = this.string(key);
     if (value === null) throw invalidField(this.at(key), 'missing');
@@ -120,14 +120,19 @@ function integerRule(minimum: number, maximum: number): string {
 }
 
 const TEXT_CHARS_MAX = 255;
-const CONTROL = /[\u0000-\u001f\u007f]/;
+/** Terminals and logs act on these: C0, C1, and the line and paragraph separators. */
+const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
+/** Half of a pair, which JSON can carry and UTF-8 cannot: it would come back as another character. */
+const LONE_SURROGATE = /\p{Cs}/u;
 
+/** A name or another short text: 1 to 255 characters that can be printed and stored as they are. */
 export function checkText(value: string, path: string): string {
   if (value === '') throw invalidField(path, 'must not be empty');
   if (value.length > TEXT_CHARS_MAX) {
     throw invalidField(path, `takes at most ${String(TEXT_CHARS_MAX)} characters`);
   }
   if (CONTROL.test(value)) throw invalidField(path, 'must not contain control characters');
+  if (LONE_SURROGATE.test(value)) throw invalidField(path, 'must be well-formed Unicode');
   return value;
 }
 

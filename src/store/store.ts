@@ -25,6 +25,9 @@ export const REVISIONS_KEPT = 1_000;
  */
 export const CONFIGS_KEPT = 100;
 
+/** Configs that have served are kept longer: updates that fail must not push out what a rollback needs. */
+export const SERVED_CONFIGS_KEPT = 10;
+
 /** The revision of a store that nothing was written to. Numbers below are never used. */
 export const FIRST_REVISION = 1;
 
@@ -273,7 +276,11 @@ export class Store {
   #writeConfigs(changes: readonly ConfigChange[]): void {
     if (changes.length === 0) return;
     const put = this.#prepared('INSERT OR REPLACE INTO configs VALUES (?, ?, ?, ?, NULL, ?)');
-    const prune = this.#prepared('DELETE FROM configs WHERE endpoint_id = ? AND version <= ?');
+    const prune = this.#prepared(
+      `DELETE FROM configs WHERE endpoint_id = ? AND version <= ? AND version NOT IN (
+         SELECT version FROM configs WHERE endpoint_id = ? AND activated_at IS NOT NULL
+         ORDER BY version DESC LIMIT ?)`,
+    );
     const activate = this.#prepared(
       'UPDATE configs SET activated_at = ? WHERE endpoint_id = ? AND version = ?',
     );
@@ -283,7 +290,8 @@ export class Store {
         activate.run(change.at, endpointId, version);
       } else {
         put.run(endpointId, version, change.acceptedAt, change.principal, change.json);
-        prune.run(endpointId, version - CONFIGS_KEPT - 1);
+        const oldest = version - CONFIGS_KEPT - 1;
+        prune.run(endpointId, oldest, endpointId, SERVED_CONFIGS_KEPT);
       }
     }
   }

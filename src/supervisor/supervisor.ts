@@ -279,7 +279,7 @@ export class Supervisor implements DataPlane {
         state: worker.state,
         mode: MODE_NAMES[this.#modeOf(worker)],
         revision: gauges.revision,
-        heartbeat_age_ms: Math.round(worker.heartbeatAgeMs),
+        heartbeat_age_ms: worker.heartbeatAgeMs,
         revisions_held: gauges.revisionsHeld,
         connections: gauges.connectionsOpen,
         connections_refused: gauges.connectionsRefused,

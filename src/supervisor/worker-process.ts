@@ -115,9 +115,9 @@ export class WorkerSlot {
     return this.#policy.degraded;
   }
 
-  /** For how long the heartbeat has been standing still, as last looked at. */
-  get heartbeatAgeMs(): number {
-    return this.#stillMs;
+  /** For how long the heartbeat has been standing still, as last looked at; null while there is no process. */
+  get heartbeatAgeMs(): number | null {
+    return this.#process === null ? null : Math.round(this.#stillMs);
   }
 
   /** Null while there is no process. */

@@ -7,13 +7,11 @@ import {
 } from '../../auth/credential-book.js';
 import type { StoredIdentities } from '../../auth/stored-identities.js';
 import type { JsonObject } from '../../control/control-plane.js';
-import { Fields } from '../../control/input.js';
+import { checkText, Fields } from '../../control/input.js';
 import { invalidField } from '../../core/errors.js';
 import { callerOf, requireBody } from '../context.js';
 
 const PATH = '/api/2.0/token';
-
-const COMMENT_CHARS_MAX = 255;
 
 /** What the API shows for a token that does not expire. */
 const NEVER = -1;
@@ -43,10 +41,10 @@ export function accessTokenRoutes(app: FastifyInstance, identities: StoredIdenti
 /** Lifetime and comment of a token to be made. */
 export function parseTokenInput(fields: Fields): Omit<CredentialInput, 'principalId'> {
   const comment = fields.string('comment') ?? '';
-  if (comment.length > COMMENT_CHARS_MAX) {
-    throw invalidField('comment', `takes at most ${String(COMMENT_CHARS_MAX)} characters`);
-  }
-  return { lifetimeS: lifetimeOf(fields), comment };
+  return {
+    lifetimeS: lifetimeOf(fields),
+    comment: comment === '' ? '' : checkText(comment, fields.at('comment')),
+  };
 }
 
 /** -1 is how the API shows a token without end, so it is taken as one. */

@@ -7,7 +7,8 @@
  *   client ── request.raw ──► undici request ──► data port
  *   client ◄── reply stream ◄── answer body ◄──┘      a side that leaves ends the other
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Agent, type Dispatcher } from 'undici';
 import { ADMIN_RELAY_IN_FLIGHT_MAX } from '../../core/limits.js';
@@ -47,14 +48,16 @@ export function invocationRoutes(app: FastifyInstance, supervisor: SupervisorVie
 
   const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const dataPlaneUrl = supervisor.dataPlaneUrl();
+    // Left while its credential was judged: nothing will announce its end again.
+    if (request.raw.socket.destroyed) return reply.hijack();
     if (inFlight >= ADMIN_RELAY_IN_FLIGHT_MAX) throw tooMany(dataPlaneUrl);
     inFlight += 1;
-    const abort = new AbortController();
-    reply.raw.once('close', () => {
+    const over = new AbortController();
+    over.signal.addEventListener('abort', () => {
       inFlight -= 1;
-      abort.abort();
     });
-    const answer = await forward(agent, dataPlaneUrl, request.raw, abort.signal);
+    abortAtEnd(over, request.raw.socket, reply.raw);
+    const answer = await forward(agent, dataPlaneUrl, request.raw, over.signal);
     return sendAnswer(reply, answer);
   };
 
@@ -63,6 +66,22 @@ export function invocationRoutes(app: FastifyInstance, supervisor: SupervisorVie
       app.post(url, { config: { access: 'invocation' } }, handler);
     }
   }
+}
+
+/**
+ * Aborts once, when the answer has ended or the connection has: an answer that waits behind another
+ * one of its connection never says that it was closed.
+ */
+function abortAtEnd(over: AbortController, socket: Socket, response: ServerResponse): void {
+  const end = (): void => {
+    socket.off('close', end);
+    response.off('close', end);
+    over.abort();
+  };
+  // As many as a client pipelines; there are places for no more than ADMIN_RELAY_IN_FLIGHT_MAX.
+  socket.setMaxListeners(0);
+  socket.on('close', end);
+  response.on('close', end);
 }
 
 async function forward(

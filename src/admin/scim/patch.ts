@@ -2,6 +2,7 @@
  * SCIM PATCH (RFC 7644, 3.5.2): operations on the JSON form of a resource, which is then read like
  * the body of a PUT. Adding what is there and removing what is not are no errors.
  */
+import { joinPath } from '../../config/validate.js';
 import type { Json, JsonObject } from '../../control/control-plane.js';
 import { Fields } from '../../control/input.js';
 import { invalidField } from '../../core/errors.js';
@@ -45,29 +46,33 @@ function apply(resource: JsonObject, fields: Fields): void {
   }
   const path = fields.string('path') ?? '';
   const value = fields.get('value') as Json | undefined;
-  if (value === undefined && op !== 'remove') throw invalidField(fields.at('value'), 'missing');
+  const valueField = fields.at('value');
+  if (value === undefined && op !== 'remove') throw invalidField(valueField, 'missing');
   if (path !== '') {
-    applyAt(resource, op, { path, value, field: fields.at('path') });
+    applyAt(resource, op, { path, value, field: fields.at('path'), valueField });
     return;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalidField(fields.at('value'), 'must be an object when there is no path');
+    throw invalidField(valueField, 'must be an object when there is no path');
   }
   for (const [key, one] of Object.entries(value)) {
     // Whole resources name these too; they are not what changes.
     if (key === 'schemas' || key === 'id') continue;
-    applyAt(resource, op, { path: key, value: one, field: fields.at('value') });
+    const target = { path: key, value: one, field: valueField };
+    applyAt(resource, op, { ...target, valueField: joinPath(valueField, key) });
   }
 }
 
 interface Target {
   readonly path: string;
   readonly value: Json | undefined;
+  /** What messages about the path name. */
   readonly field: string;
+  readonly valueField: string;
 }
 
 function applyAt(resource: JsonObject, op: Operation, target: Target): void {
-  const { path, value, field } = target;
+  const { path, value, field, valueField } = target;
   const [, name = '', filter, part] = PATH.exec(path) ?? [];
   const known = [...LISTS, ...SINGLES].find((one) => one.toLowerCase() === name.toLowerCase());
   if (known === undefined) {
@@ -75,7 +80,7 @@ function applyAt(resource: JsonObject, op: Operation, target: Target): void {
   }
   if (LISTS.includes(known)) {
     if (part !== undefined) throw invalidField(field, 'items are changed whole');
-    resource[known] = changedList(resource[known], op, { value, field, filter });
+    resource[known] = changedList(resource[known], op, { value, field, valueField, filter });
     return;
   }
   if (filter !== undefined) throw invalidField(field, `${known} is no list`);
@@ -97,21 +102,19 @@ function asBoolean(value: Json | undefined): Json {
   return value ?? null;
 }
 
-interface ListChange {
-  readonly value: Json | undefined;
-  readonly field: string;
+interface ListChange extends Omit<Target, 'path'> {
   readonly filter: string | undefined;
 }
 
 function changedList(before: Json | undefined, op: Operation, change: ListChange): Json[] {
-  const { value, field, filter } = change;
+  const { value, field, valueField, filter } = change;
   const items = Array.isArray(before) ? before : [];
   if (filter !== undefined) {
     if (op !== 'remove') throw invalidField(field, `a filter is for remove, not for ${op}`);
     const matches = parseFilter(filter, field);
     return items.filter((item) => !matches(item as JsonObject));
   }
-  const given = value === undefined ? [] : [value].flat().map(asItem);
+  const given = itemsOf(value, valueField);
   const key = (item: Json) => (item as JsonObject)['value'];
   if (op === 'replace') return given;
   const keys = new Set(given.map(key));
@@ -120,7 +123,15 @@ function changedList(before: Json | undefined, op: Operation, change: ListChange
   return [...items.filter((item) => !keys.has(key(item))), ...given];
 }
 
-/** Some clients send plain values where items are objects. */
-function asItem(value: Json): Json {
-  return typeof value === 'string' ? { value } : value;
+/** One item or a list of them; some clients send plain values where items are objects. */
+function itemsOf(value: Json | undefined, field: string): JsonObject[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) return [asItem(value, field)];
+  return value.map((item, index) => asItem(item, joinPath(field, index)));
+}
+
+function asItem(item: Json, field: string): JsonObject {
+  if (typeof item === 'string') return { value: item };
+  if (typeof item === 'object' && item !== null && !Array.isArray(item)) return item;
+  throw invalidField(field, 'must be a string or an object');
 }

@@ -17,6 +17,7 @@ import { StoredIdentities } from '../../../src/auth/stored-identities.js';
 import type { Io } from '../../../src/cli/io.js';
 import { runCli } from '../../../src/cli/program.js';
 import { STATE_FILES } from '../../../src/config/state-files.js';
+import type { ControlPlaneOptions } from '../../../src/control/create-control-plane.js';
 import { systemClock } from '../../../src/core/clock.js';
 import { createSealer } from '../../../src/store/sealed-box.js';
 import { Store } from '../../../src/store/store.js';
@@ -40,10 +41,13 @@ export interface Daemon extends Harness {
 }
 
 /** A daemon's supervisor half whose state directory holds URL and token as a real one's does. */
-export async function startDaemon(t: Test): Promise<Daemon> {
+export async function startDaemon(
+  t: Test,
+  options: Partial<ControlPlaneOptions> = {},
+): Promise<Daemon> {
   const store = Store.open(tempDir(t));
   const book = new IdentityBook(store.identities);
-  const harness = await startControl(t, { store, directory: book });
+  const harness = await startControl(t, { ...options, store, directory: book });
   const replica = await startReplica(t);
   const identities = new StoredIdentities({
     tables: store.identities,
