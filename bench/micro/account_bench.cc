@@ -17,6 +17,6 @@ int main() {
   EntityStats stats{};
   measure("entity's counters", [&] {
     stats.recordAnswer(200, rng.next() >> 50, true);
-    return stats.statusClasses[1];
+    return stats.answers(1);
   });
 }
