@@ -11,10 +11,13 @@ import path from 'node:path';
 const SHAPES: readonly (readonly [kind: string, shape: RegExp])[] = [
   ['a personal access token', /dapi[0-9a-f]{12}/],
   ['a client secret', /dose[0-9a-f]{12}/],
-  ['a signed token', /eyJ[\w-]{24}/],
   ['a private key', /-----BEGIN [A-Z ]*PRIVATE KEY|"d" ?: ?"[\w-]{16}/],
   ['a credential', /\b(?:bearer|basic) +[\w+/=.~-]{16}/i],
 ];
+
+/** What a signed token begins with, 18 bytes of a JSON object. Sealed keys have such letters by chance, but not such bytes. */
+const JSON_START = /eyJ[\w-]{21}/g;
+const PRINTABLE = /^[\x20-\x7e]+$/;
 
 /** Anything shorter turns up by chance. */
 const SECRET_CHARS_MIN = 12;
@@ -48,6 +51,10 @@ export class SecretScan {
   leaks(text: string, where: string): string[] {
     const found = new Set<string>();
     for (const [kind, shape] of SHAPES) if (shape.test(text)) found.add(kind);
+    for (const [letters] of text.matchAll(JSON_START)) {
+      const bytes = Buffer.from(letters, 'base64url').toString('latin1');
+      if (PRINTABLE.test(bytes)) found.add('a signed token');
+    }
     for (const [secret, kind] of this.#known) if (text.includes(secret)) found.add(kind);
     return [...found].map((kind) => `${where}: ${kind}`);
   }
