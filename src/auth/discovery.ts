@@ -2,16 +2,10 @@
  * The documents by which clients find the token endpoint: made of the configuration once, never of what a request
  * says of itself. Each port shows its own URL; the issuer is the same on both.
  */
+import { OIDC_PATHS } from '../core/oidc-paths.js';
 import { DETAIL_TYPES } from './authorization-details.js';
 import { GRANT_TYPES, SCOPE } from './token-service.js';
 import type { TrustedKey } from './trusted-key.js';
-
-export const OIDC_PATHS = {
-  databricksConfig: '/.well-known/databricks-config',
-  metadata: '/oidc/.well-known/oauth-authorization-server',
-  keySet: '/oidc/jwks.json',
-  token: '/oidc/v1/token',
-} as const;
 
 /** What the SDKs ask for first, without a credential. */
 export function databricksConfig(

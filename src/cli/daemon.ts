@@ -22,7 +22,8 @@ import type { Config } from '../config/config.js';
 import { formatListenAddress, isLoopback, type ListenAddress } from '../config/listen-address.js';
 import { STATE_FILES } from '../config/state-files.js';
 import { createControlPlane, type RunningControlPlane } from '../control/create-control-plane.js';
-import { relayedMethods, relaySocketPath } from '../control/relay-socket.js';
+import { relayedPath } from '../control/relayed-paths.js';
+import { relaySocketPath } from '../control/relay-socket.js';
 import { systemClock } from '../core/clock.js';
 import { invalidField, messageOf, PointsmanError } from '../core/errors.js';
 import { loadAddon } from '../native/addon.js';
@@ -365,7 +366,7 @@ async function listenForWorkers(
 /** Whoever speaks on that socket: no more of the application than the data port has. */
 function isRelayed({ method = '', url = '' }: IncomingMessage): boolean {
   const [path = ''] = url.split('?', 1);
-  return relayedMethods(path)?.split(', ').includes(method) ?? false;
+  return relayedPath(path)?.methods.includes(method) ?? false;
 }
 
 function copyOf(app: FastifyInstance, takes: (request: IncomingMessage) => boolean): Server {

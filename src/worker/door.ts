@@ -10,6 +10,7 @@
 import { randomUUID } from 'node:crypto';
 import { OAuthError } from '../auth/oauth-error.js';
 import { errorCodeNumbers, PointsmanError, type ErrorCode } from '../core/errors.js';
+import { OIDC_PATHS } from '../core/oidc-paths.js';
 import type { SnapshotDelta } from '../control/messages.js';
 import { READ_BUFFER_BYTES } from '../native/addon.js';
 import type { Addon, Engine } from '../native/contract.js';
@@ -19,13 +20,10 @@ import { parseInvocationPath } from './invocation-path.js';
 import { refusalError } from './refusals.js';
 import { Relay } from './relay.js';
 import { readHead, type RequestHead } from './request-head.js';
-import { relayedMethods, TOKEN_PATH } from '../control/relay-socket.js';
+import { relayedPath, type RelayedPath } from '../control/relayed-paths.js';
 import { RELAYED_BODY_BYTES_MAX, type SupervisorRelay } from './supervisor-relay.js';
 import type { TokenDesk } from './token-desk.js';
 import type { HttpRequest, HttpResponse } from './uws.js';
-
-/** What is below it needs a credential; the other relayed paths do not. */
-const API = '/api/';
 
 export interface DoorSettings {
   readonly workspaceId: string;
@@ -128,7 +126,7 @@ export class Door {
     const refusal = this.#judge(head, invocation !== null, settings);
     if (refusal !== null) {
       this.#refuse(response, head, ids, refusal);
-    } else if (invocation === null && relayedMethods(head.path) !== null) {
+    } else if (invocation === null && relayedPath(head.path) !== null) {
       this.#relayToSupervisor(response, head, ids);
     } else if (invocation === null) {
       this.#answerHealth(response, head, ids);
@@ -272,8 +270,8 @@ export function endWithError(
 }
 
 function judgeOther(head: RequestHead, authRequired: boolean): PointsmanError | null {
-  const methods = relayedMethods(head.path);
-  if (methods !== null) return judgeRelayed(head, methods, authRequired);
+  const relayed = relayedPath(head.path);
+  if (relayed !== null) return judgeRelayed(head, relayed, authRequired);
   if (head.path !== '/healthz' && head.path !== '/readyz') {
     return new PointsmanError('ENDPOINT_NOT_FOUND', 'The path names nothing that is served here');
   }
@@ -286,17 +284,18 @@ function judgeOther(head: RequestHead, authRequired: boolean): PointsmanError | 
 
 function judgeRelayed(
   head: RequestHead,
-  methods: string,
+  { methods, isPublic }: RelayedPath,
   authRequired: boolean,
 ): PointsmanError | null {
-  if (!methods.split(', ').includes(head.method)) {
-    return new PointsmanError('INVALID_PARAMETER_VALUE', `This path takes ${methods}`, {
+  if (!methods.includes(head.method)) {
+    const allow = methods.join(', ');
+    return new PointsmanError('INVALID_PARAMETER_VALUE', `This path takes ${allow}`, {
       status: 405,
-      allow: methods,
+      allow,
     });
   }
   // Whoever brings no credential does not keep the supervisor busy.
-  if (authRequired && head.path.startsWith(API) && (head.authorization ?? '') === '') {
+  if (authRequired && !isPublic && (head.authorization ?? '') === '') {
     return refusalError('unauthenticated');
   }
   if (head.contentLength <= RELAYED_BODY_BYTES_MAX) return null;
@@ -312,7 +311,7 @@ function relayedTooLarge(): PointsmanError {
 
 /** What an OAuth client reads has the form of RFC 6749, 5.2, whoever refuses. */
 function errorForm(path: string, error: PointsmanError): ErrorForm {
-  if (path !== TOKEN_PATH) return { body: error.toBody(), fields: '' };
+  if (path !== OIDC_PATHS.token) return { body: error.toBody(), fields: '' };
   const isFault = error.status < 500 && error.status !== 429;
   const code = isFault ? 'invalid_request' : 'temporarily_unavailable';
   const fields = 'cache-control: no-store\r\npragma: no-cache\r\n';

@@ -7,8 +7,9 @@
  * answered 503; invocations never come here.
  */
 import { Agent, request as sendRequest, type IncomingHttpHeaders } from 'node:http';
-import { CLIENT_ADDRESS_FIELD, TOKEN_PATH } from '../control/relay-socket.js';
+import { CLIENT_ADDRESS_FIELD } from '../control/relay-socket.js';
 import { PointsmanError } from '../core/errors.js';
+import { OIDC_PATHS } from '../core/oidc-paths.js';
 import type { RequestHead } from './request-head.js';
 
 /** Calls of a kind under way in one worker; one more is answered 429. Who reads takes no place from who wants a token. */
@@ -54,7 +55,7 @@ export class SupervisorRelay {
 
   /** @throws PointsmanError when there are too many, or nobody answers. */
   async call(head: RequestHead, requestId: string, body: Uint8Array): Promise<RelayedAnswer> {
-    const kind = head.path === TOKEN_PATH ? 'token' : 'read';
+    const kind = head.path === OIDC_PATHS.token ? 'token' : 'read';
     if (this.#underWay[kind] >= RELAYED_CALLS_MAX) {
       throw new PointsmanError(
         'REQUEST_LIMIT_EXCEEDED',

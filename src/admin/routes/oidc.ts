@@ -3,12 +3,8 @@
  * of RFC 6749 here, whichever layer they come from, because that is what an OAuth client reads.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import {
-  databricksConfig,
-  OIDC_PATHS,
-  publishedKeySet,
-  serverMetadata,
-} from '../../auth/discovery.js';
+import { databricksConfig, publishedKeySet, serverMetadata } from '../../auth/discovery.js';
+import { OIDC_PATHS } from '../../core/oidc-paths.js';
 import { OAuthError } from '../../auth/oauth-error.js';
 import type { SigningKeys } from '../../auth/signing-keys.js';
 import type { TokenService } from '../../auth/token-service.js';
