@@ -71,10 +71,6 @@ void retireSlots(Slots& dead, Slots& retired, size_t at, size_t begin, size_t en
 
 }  // namespace
 
-void retireColumn(Column& dead, Column& retired) noexcept {
-  retireRange(dead, retired, 0, sizeof(Column));
-}
-
 void retireRange(Column& dead, Column& retired, size_t begin, size_t end) noexcept {
   if (begin < sizeof(ColumnHeader) && end > 0) retireHeader(dead.header, retired.header);
   retireSlots(dead.entities, retired.entities, offsetof(Column, entities), begin, end,

@@ -124,11 +124,10 @@ constexpr size_t columnsBytes(size_t workers) noexcept {
   return (workers + 1) * sizeof(Column);
 }
 
-// Adds the counters of a dead worker's column to the retired one and zeroes the column. The writer
-// of both must be the caller: the worker's exit is confirmed.
-void retireColumn(Column& dead, Column& retired) noexcept;
-// The same for what lies in the bytes [begin, end) of the column, whole slots at both ends. Reading
-// memory that nobody has touched makes it resident: who knows what was touched, retires that alone.
+// Adds the counters that lie in the bytes [begin, end) of a dead worker's column, whole slots at
+// both ends, to the retired one and zeroes them. Reading memory that nobody has touched makes it
+// resident: only what was touched is to be given. The writer of both must be the caller: the
+// worker's exit is confirmed.
 void retireRange(Column& dead, Column& retired, size_t begin, size_t end) noexcept;
 
 inline LimitColumn limitColumn(Column& column) noexcept {

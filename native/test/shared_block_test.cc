@@ -37,7 +37,7 @@ void aDeadWorkersCountersAreKept() {
   dead.header.heartbeat = 42;
   dead.header.revision = 6;
   dead.header.connectionsOpen = 12;
-  retireColumn(dead, retired);
+  retireRange(dead, retired, 0, sizeof(Column));
   CHECK_EQUAL(retired.entities[kLast].answers(1), 2U);
   CHECK_EQUAL(retired.entities[kLast].answers(4), 1U);
   CHECK_EQUAL(retired.entities[kLast].latency.total(), 3U);
@@ -64,7 +64,7 @@ void aDeadWorkersCountersAreKept() {
   CHECK_EQUAL(dead.header.connectionsOpen, 0U);
   // A second death adds, it does not replace.
   dead.entities[kLast].recordAnswer(200, 1, false);
-  retireColumn(dead, retired);
+  retireRange(dead, retired, 0, sizeof(Column));
   CHECK_EQUAL(retired.entities[kLast].answers(1), 3U);
   munmap(&dead, sizeof(Column));
   munmap(&retired, sizeof(Column));
@@ -76,7 +76,7 @@ void gaugesAloneAreZeroed() {
   // A worker that died with its first request under way has counted nothing yet.
   dead.entities[0].inFlight = 1;
   dead.addresses[0].idleConnections = 1;
-  retireColumn(dead, retired);
+  retireRange(dead, retired, 0, sizeof(Column));
   CHECK_EQUAL(dead.entities[0].inFlight, 0U);
   CHECK_EQUAL(dead.addresses[0].idleConnections, 0U);
   munmap(&dead, sizeof(Column));
@@ -97,7 +97,7 @@ void limitsAreTakenBack() {
     words.refusedDeadline = 1;
   }
   dead.header.waiters = 2;
-  retireColumn(dead, retired);
+  retireRange(dead, retired, 0, sizeof(Column));
   for (const uint32_t slot : {0U, kLast}) {
     CHECK_EQUAL(dead.limits[slot].reserved.load(), 0U);
     CHECK_EQUAL(dead.limits[slot].waiting.load(), 0U);

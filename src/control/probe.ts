@@ -144,7 +144,7 @@ const OWN_FAULTS: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
 ]);
 
-export function problemOf(error: NodeJS.ErrnoException): ProbeResult {
+function problemOf(error: NodeJS.ErrnoException): ProbeResult {
   const code = error.code ?? '';
   if (OWN_FAULTS.has(code)) return NO_VERDICT;
   if (code.startsWith('HPE_')) return `does not speak HTTP (${code})`;

@@ -17,6 +17,8 @@ import {
 } from '../../../src/control/create-control-plane.js';
 import type { Counters, DataPlane } from '../../../src/control/data-plane.js';
 import type { DeploymentAddresses, Snapshot } from '../../../src/control/messages.js';
+import { probeAddress } from '../../../src/control/probe.js';
+import { Prober, type ProberOptions } from '../../../src/control/probes.js';
 import { LATENCY_BUCKETS_MS } from '../../../src/core/limits.js';
 import { Store } from '../../../src/store/store.js';
 
@@ -352,4 +354,26 @@ export async function startReady(t: Test, options: Parameters<typeof startContro
   await until(() => harness.control.listDeployments()[0]?.state === 'READY', 'ready');
   await harness.control.createEndpoint({ name: 'e', config: split(90) }, MIA);
   return { ...harness, replica };
+}
+
+/** A prober by hand-moved time, with what it told. By default names are their own addresses. */
+export function startProber(
+  t: Test,
+  options: Partial<Pick<ProberOptions, 'resolve' | 'probe'>> & { store?: Store } = {},
+) {
+  const { store = Store.open(tempDir(t)), ...rest } = options;
+  const clock = new ManualClock();
+  const changes: string[] = [];
+  const faults: string[] = [];
+  const prober = new Prober({
+    clock,
+    resolve: (host) => Promise.resolve([host]),
+    probe: probeAddress,
+    onChange: (name) => changes.push(name),
+    hostMemory: store.hosts,
+    onFault: (problem) => faults.push(problem),
+    ...rest,
+  });
+  t.teardown(() => prober.stop());
+  return { prober, clock, changes, faults };
 }

@@ -1,11 +1,9 @@
 /** Host names of replicas: what is known of them, for how long, and who waits for whom. */
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { toDeploymentRecord } from '../../../src/control/deployment-input.js';
 import { validateDeployment } from '../../../src/config/manifest.js';
-import { probeAddress } from '../../../src/control/probe.js';
-import { Prober } from '../../../src/control/probes.js';
 import { Store } from '../../../src/store/store.js';
-import { ManualClock, startControl, deployment, MIA, tempDir, until } from './harness.js';
+import { deployment, MIA, startControl, startProber, tempDir, until } from './harness.js';
 
 const NAME = 'replica.example';
 
@@ -18,29 +16,16 @@ function record(...hosts: readonly string[]) {
   return toDeploymentRecord(validateDeployment(body), '');
 }
 
-function startProber(t: Test, store: Store, resolve: (host: string) => Promise<string[]>) {
-  const clock = new ManualClock();
-  const changes: string[] = [];
-  const faults: string[] = [];
-  const prober = new Prober({
-    clock,
-    resolve,
-    probe: probeAddress,
-    onChange: (name) => changes.push(name),
-    hostMemory: store.hosts,
-    onFault: (problem) => faults.push(problem),
-  });
-  t.teardown(() => prober.stop());
-  return { prober, clock, changes, faults };
-}
-
 const never = () => new Promise<string[]>(() => undefined);
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 t.test('the last good addresses outlive the daemon', async (t) => {
   const store = Store.open(tempDir(t));
   const answers = [['127.0.0.2', '127.0.0.1'], []];
-  const first = startProber(t, store, () => Promise.resolve(answers.shift() ?? []));
+  const first = startProber(t, {
+    store,
+    resolve: () => Promise.resolve(answers.shift() ?? []),
+  });
   first.prober.watch(record(NAME));
   await until(() => first.prober.addressesFor(record(NAME)).length === 2, 'resolved');
   t.same(store.hosts.all(), new Map(), 'not at once: many names may change together');
@@ -49,7 +34,7 @@ t.test('the last good addresses outlive the daemon', async (t) => {
   await first.prober.stop();
   t.equal(store.hosts.all().size, 1, 'an end is no release');
 
-  const second = startProber(t, store, never);
+  const second = startProber(t, { store, resolve: never });
   const ready = second.prober.prepare([record(NAME, 'other.example')]);
   second.clock.advance(1_000);
   await ready;
@@ -57,7 +42,7 @@ t.test('the last good addresses outlive the daemon', async (t) => {
   t.same(hosts, ['127.0.0.1', '127.0.0.2'], 'before the resolver has answered');
   await second.prober.stop();
 
-  const third = startProber(t, store, never);
+  const third = startProber(t, { store, resolve: never });
   third.prober.watch(record('other.example'));
   third.prober.forgetUnusedHosts();
   await third.prober.stop();
@@ -68,7 +53,7 @@ t.test('the last good addresses outlive the daemon', async (t) => {
 t.test('a stored address that replicas may not have is not used', (t) => {
   const store = Store.open(tempDir(t));
   store.hosts.write(new Map([[NAME, ['169.254.169.254', '127.0.0.1']]]));
-  const { prober } = startProber(t, store, never);
+  const { prober } = startProber(t, { store, resolve: never });
   prober.watch(record(NAME));
   t.same(
     prober.addressesFor(record(NAME)).map(({ host }) => host),
@@ -79,7 +64,10 @@ t.test('a stored address that replicas may not have is not used', (t) => {
 
 t.test('a store that cannot be written costs nothing but a line in the log', async (t) => {
   const store = Store.open(tempDir(t));
-  const { prober, clock, faults } = startProber(t, store, () => Promise.resolve(['127.0.0.1']));
+  const { prober, clock, faults } = startProber(t, {
+    store,
+    resolve: () => Promise.resolve(['127.0.0.1']),
+  });
   prober.watch(record(NAME));
   await until(() => prober.addressesFor(record(NAME)).length === 1, 'resolved');
   store.close();
@@ -90,14 +78,16 @@ t.test('a store that cannot be written costs nothing but a line in the log', asy
 t.test('names of a change that was refused are not looked up any more', async (t) => {
   const asked: string[] = [];
   const hold: (() => void)[] = [];
-  const { prober, clock } = startProber(t, Store.open(tempDir(t)), (host) => {
-    asked.push(host);
-    if (host === NAME) return Promise.resolve(['127.0.0.1']);
-    return new Promise((resolve) =>
-      hold.push(() => {
-        resolve([]);
-      }),
-    );
+  const { prober, clock } = startProber(t, {
+    resolve: (host) => {
+      asked.push(host);
+      if (host === NAME) return Promise.resolve(['127.0.0.1']);
+      return new Promise((resolve) =>
+        hold.push(() => {
+          resolve([]);
+        }),
+      );
+    },
   });
   const refused = record(...Array.from({ length: 50 }, (_, n) => `host-${String(n)}.example`));
   const ready = prober.prepare([refused]);
@@ -112,8 +102,10 @@ t.test('names of a change that was refused are not looked up any more', async (t
 
 t.test('an answer between a snapshot and the watch is told', async (t) => {
   let answer: (addresses: string[]) => void = () => undefined;
-  const { prober, clock, changes } = startProber(t, Store.open(tempDir(t)), () => {
-    return new Promise((resolve) => (answer = resolve));
+  const { prober, clock, changes } = startProber(t, {
+    resolve: () => {
+      return new Promise((resolve) => (answer = resolve));
+    },
   });
   const wanted = record(NAME);
   const ready = prober.prepare([wanted]);

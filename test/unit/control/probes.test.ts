@@ -9,9 +9,7 @@ import { validateDeployment } from '../../../src/config/manifest.js';
 import type { JsonObject } from '../../../src/control/control-plane.js';
 import { toDeploymentRecord } from '../../../src/control/deployment-input.js';
 import { NO_VERDICT, probeAddress } from '../../../src/control/probe.js';
-import { Prober } from '../../../src/control/probes.js';
-import { Store } from '../../../src/store/store.js';
-import { ManualClock, startReplica, tempDir, until } from './harness.js';
+import { startProber, startReplica, tempDir, until } from './harness.js';
 
 function record(urls: readonly (string | JsonObject)[], extra: JsonObject = {}) {
   const body = {
@@ -21,27 +19,6 @@ function record(urls: readonly (string | JsonObject)[], extra: JsonObject = {}) 
     ...extra,
   };
   return toDeploymentRecord(validateDeployment(body), '');
-}
-
-function startProber(
-  t: Test,
-  resolve = (host: string) => Promise.resolve([host]),
-  store = Store.open(tempDir(t)),
-) {
-  const clock = new ManualClock();
-  const changes: string[] = [];
-  const prober = new Prober({
-    clock,
-    resolve,
-    probe: probeAddress,
-    onChange: (name) => changes.push(name),
-    hostMemory: store.hosts,
-    onFault: (problem) => {
-      t.fail(problem);
-    },
-  });
-  t.teardown(() => prober.stop());
-  return { prober, clock, changes };
 }
 
 async function listen(t: Test, server: Server, where: string | number): Promise<void> {
@@ -93,17 +70,9 @@ t.test('a probe for which this host has no descriptor says nothing of the replic
 
   const replica = await startReplica(t);
   let fails = false;
-  const clock = new ManualClock();
-  const changes: string[] = [];
-  const prober = new Prober({
-    clock,
-    resolve: (host) => Promise.resolve([host]),
+  const { prober, clock, changes } = startProber(t, {
     probe: (...asked) => (fails ? Promise.resolve(NO_VERDICT) : probeAddress(...asked)),
-    onChange: (name) => changes.push(name),
-    hostMemory: Store.open(tempDir(t)).hosts,
-    onFault: () => undefined,
   });
-  t.teardown(() => prober.stop());
   const spec = record([replica.url], { health: { interval_ms: 1_000, unhealthy_after: 1 } });
   prober.watch(spec);
   await until(() => prober.health('m').ready, 'ready');
@@ -236,7 +205,7 @@ t.test('unix sockets and tcp connects', async (t) => {
 
 t.test('host names: looked up again, the last good set kept, changes told', async (t) => {
   let answer: () => Promise<string[]> = () => Promise.resolve(['127.0.0.1']);
-  const { prober, clock, changes } = startProber(t, () => answer());
+  const { prober, clock, changes } = startProber(t, { resolve: () => answer() });
   const replica = await startReplica(t);
   const spec = record([`http://gpu1.test:${String(replica.port)}`]);
   await prober.prepare([spec]);
@@ -266,7 +235,7 @@ t.test('host names: looked up again, the last good set kept, changes told', asyn
 });
 
 t.test('a name that never resolves is named, and does not hold a change up', async (t) => {
-  const { prober } = startProber(t, () => Promise.reject(new Error('ENOTFOUND')));
+  const { prober } = startProber(t, { resolve: () => Promise.reject(new Error('ENOTFOUND')) });
   const spec = record(['http://nowhere.test:1']);
   await prober.prepare([spec]);
   prober.watch(spec);
@@ -278,7 +247,7 @@ t.test('a name that never resolves is named, and does not hold a change up', asy
 });
 
 t.test('localhost is probed in every family it has', async (t) => {
-  const { prober } = startProber(t, () => Promise.resolve(['127.0.0.1', '::1']));
+  const { prober } = startProber(t, { resolve: () => Promise.resolve(['127.0.0.1', '::1']) });
   const replica = await startReplica(t);
   const spec = record([`http://localhost:${String(replica.port)}`]);
   await prober.prepare([spec]);
@@ -300,7 +269,7 @@ t.test('a name is never followed to a link-local or metadata address', async (t)
     ['169.254.169.254', '::ffff:169.254.169.254'],
     ['127.0.0.1', 'fe80::1'],
   ];
-  const { prober, clock } = startProber(t, () => Promise.resolve(answers[0] ?? []));
+  const { prober, clock } = startProber(t, { resolve: () => Promise.resolve(answers[0] ?? []) });
   const spec = record(['http://metadata.test:1']);
   await prober.prepare([spec]);
   prober.watch(spec);
