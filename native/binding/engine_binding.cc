@@ -1,6 +1,7 @@
 #include "binding/engine_binding.h"
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -82,6 +83,8 @@ Napi::Function EngineBinding::define(Napi::Env env) {
                       InstanceMethod<&EngineBinding::accept>("accept"),
                       InstanceMethod<&EngineBinding::stopAccepting>("stopAccepting"),
                       InstanceMethod<&EngineBinding::openFront>("openFront"),
+                      InstanceMethod<&EngineBinding::openTokenLane>("openTokenLane"),
+                      InstanceMethod<&EngineBinding::setTrustVersion>("setTrustVersion"),
                       InstanceMethod<&EngineBinding::admit>("admit"),
                       InstanceMethod<&EngineBinding::reject>("reject"),
                       InstanceMethod<&EngineBinding::rememberToken>("rememberToken"),
@@ -238,6 +241,27 @@ Napi::Value EngineBinding::openFront(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+// openTokenLane(onLost)
+Napi::Value EngineBinding::openTokenLane(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  std::array<int, 2> ends{-1, -1};
+  if (core_ == nullptr || !core_->front || !info[0].IsFunction() ||
+      socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return Napi::Number::New(env, -1);
+  }
+  onTokenLaneLost_ = Napi::Persistent(info[0].As<Napi::Function>());
+  if (core_->front->openTokenLane(ends[0])) return Napi::Number::New(env, ends[1]);
+  ::close(ends[1]);
+  return Napi::Number::New(env, -1);
+}
+
+Napi::Value EngineBinding::setTrustVersion(const Napi::CallbackInfo& info) {
+  if (core_ != nullptr && core_->front) {
+    core_->front->setTrustVersion(info[0].As<Napi::Number>().Uint32Value());
+  }
+  return info.Env().Undefined();
+}
+
 Napi::Value EngineBinding::admit(const Napi::CallbackInfo& info) {
   if (core_ != nullptr && core_->front) {
     core_->front->admit(info[0].As<Napi::Number>().Uint32Value(),
@@ -315,18 +339,29 @@ Napi::Value EngineBinding::requestsInFlight(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), live);
 }
 
-// onUnknownToken(connection, generation, authorization)
+// onUnknownToken(connection, generation, authorization, verifiedJson)
 void EngineBinding::onUnknownToken(uint32_t connection, uint32_t generation,
-                                   std::string_view authorization) noexcept {
+                                   std::string_view authorization,
+                                   std::string_view verified) noexcept {
   const Napi::Env env = Env();
   const Napi::HandleScope scope(env);
-  napi_value arguments[3] = {};
+  napi_value arguments[4] = {};
   napi_create_uint32(env, connection, &arguments[0]);
   napi_create_uint32(env, generation, &arguments[1]);
   napi_create_string_latin1(env, authorization.data(), authorization.size(), &arguments[2]);
+  napi_create_string_utf8(env, verified.data(), verified.size(), &arguments[3]);
   napi_value receiver = nullptr;
   napi_get_global(env, &receiver);
-  finishCall(napi_make_callback(env, asyncContext_, receiver, onUnknownToken_.Value(), 3, arguments,
+  finishCall(napi_make_callback(env, asyncContext_, receiver, onUnknownToken_.Value(), 4, arguments,
+                                nullptr));
+}
+
+void EngineBinding::onTokenLaneLost() noexcept {
+  const Napi::Env env = Env();
+  const Napi::HandleScope scope(env);
+  napi_value receiver = nullptr;
+  napi_get_global(env, &receiver);
+  finishCall(napi_make_callback(env, asyncContext_, receiver, onTokenLaneLost_.Value(), 0, nullptr,
                                 nullptr));
 }
 

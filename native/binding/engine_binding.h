@@ -81,8 +81,9 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   void onFailure(Exchange& exchange, Failure failure, bool headRelayed) noexcept override;
   void onRequestDrain(Exchange& exchange) noexcept override;
   void onClaimDoubtful(Exchange& exchange) noexcept override;
-  void onUnknownToken(uint32_t connection, uint32_t generation,
-                      std::string_view authorization) noexcept override;
+  void onUnknownToken(uint32_t connection, uint32_t generation, std::string_view authorization,
+                      std::string_view verified) noexcept override;
+  void onTokenLaneLost() noexcept override;
   void onClientClosed() noexcept override;
   void finishCall(napi_status done) noexcept;
   void callJs(uint32_t id, uint32_t flags, int status, double contentLength,
@@ -105,6 +106,8 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   Napi::Value accept(const Napi::CallbackInfo& info);
   Napi::Value stopAccepting(const Napi::CallbackInfo& info);
   Napi::Value openFront(const Napi::CallbackInfo& info);
+  Napi::Value openTokenLane(const Napi::CallbackInfo& info);
+  Napi::Value setTrustVersion(const Napi::CallbackInfo& info);
   Napi::Value admit(const Napi::CallbackInfo& info);
   Napi::Value reject(const Napi::CallbackInfo& info);
   Napi::Value rememberToken(const Napi::CallbackInfo& info);
@@ -121,6 +124,7 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   EngineCore* core_ = nullptr;
   Napi::FunctionReference onEvent_;
   Napi::FunctionReference onUnknownToken_;
+  Napi::FunctionReference onTokenLaneLost_;
   Napi::AsyncContext asyncContext_;
   // Pin the memory that native code writes into.
   Napi::Reference<Napi::Uint8Array> readBuffer_;

@@ -78,8 +78,10 @@ class ClientConnection final : public Door, private IoWatcher, private Timer, pr
   // A request is under way, or its answer is not written yet.
   bool isBusy() const noexcept { return state_ != State::kIdle && state_ != State::kClosed; }
   uint32_t index() const noexcept { return index_; }
-  // Tells this use of the object from those before.
+  // Tells this use of the object, and what it asks the host, from those before.
   uint32_t generation() const noexcept { return generation_; }
+  // A verdict on an earlier question is nobody's from now on.
+  uint32_t nextQuestion() noexcept { return ++generation_; }
   std::string_view authorization() const noexcept { return parser_.authorization(); }
   bool isParked() const noexcept { return state_ == State::kParked; }
 

@@ -86,10 +86,47 @@ void Front::onDeferred() noexcept {
     next = std::exchange(connection.nextParked_, nullptr);
     connection.isListedAsParked_ = false;
     if (!connection.isParked()) continue;
-    host_.onUnknownToken(connection.index(), connection.generation(), connection.authorization());
+    const uint32_t index = connection.index();
+    const uint32_t generation = connection.nextQuestion();
+    if (!lane_ || !lane_->isOpen()) {
+      host_.onUnknownToken(index, generation, connection.authorization(), {});
+    } else if (!lane_->ask(index, generation, connection.authorization())) {
+      connection.reject(Refusal::kNoVerdict);
+    }
     if (isGone) return;
   }
   isGone_ = nullptr;
+  if (lane_) lane_->flush();
+}
+
+bool Front::openTokenLane(int fd) noexcept {
+  TokenLaneHost& host = *this;
+  lane_.emplace(engine_.loop(), engine_.wheel(), host, fd);
+  lane_->setTrustVersion(trustVersion_);
+  return lane_->isOpen();
+}
+
+void Front::setTrustVersion(uint32_t version) noexcept {
+  trustVersion_ = version;
+  if (lane_) lane_->setTrustVersion(version);
+}
+
+void Front::onTokenRefused(uint32_t connection, uint32_t generation) noexcept {
+  reject(connection, generation, Refusal::kTokenInvalid);
+}
+
+void Front::onTokenPassed(uint32_t connection, uint32_t generation,
+                          std::string_view verified) noexcept {
+  const ClientConnection* parked = parkedConnection(connection, generation);
+  if (parked == nullptr) return;
+  host_.onUnknownToken(connection, generation, parked->authorization(), verified);
+}
+
+void Front::onLaneLost() noexcept {
+  for (const auto& connection : connections_) {
+    if (connection->isParked()) park(*connection);
+  }
+  host_.onTokenLaneLost();
 }
 
 void Front::admit(uint32_t connection, uint32_t generation) noexcept {

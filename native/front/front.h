@@ -3,8 +3,8 @@
 //   accepted ─► ClientConnection ─► request parser ─┬─ invocation ─► native door
 //                                                   └─ the rest ───► JS door
 //
-// The native door: token cache, pick, exchange with a replica. The JS door: an exchange with
-// uWebSockets.js.
+// The native door: token cache, lane of unknown tokens, pick, exchange with a replica. The JS door:
+// an exchange with uWebSockets.js.
 //
 // The guard is the parser in strict use: nothing that is not one well-formed message gets past a
 // ClientConnection. The JS door is one more address to the exchange engine: requests for it are
@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@
 #include "front/client_connection.h"
 #include "front/refusal.h"
 #include "front/token_cache.h"
+#include "front/token_lane.h"
 #include "net/engine.h"
 
 namespace pointsman {
@@ -59,15 +61,19 @@ struct FrontSettings {
 class FrontHost {
  public:
   // Answer with Front::admit or Front::reject, now or later. The front may be destroyed inside.
+  // `verified`: what the token says (JSON), as the lane's thread has found; empty: not known.
   virtual void onUnknownToken(uint32_t connection, uint32_t generation,
-                              std::string_view authorization) noexcept = 0;
+                              std::string_view authorization,
+                              std::string_view verified) noexcept = 0;
+  // The front may be destroyed inside, or given another lane.
+  virtual void onTokenLaneLost() noexcept = 0;
   virtual void onClientClosed() noexcept = 0;
 
  protected:
   ~FrontHost() = default;
 };
 
-class Front final : private Deferred {
+class Front final : private Deferred, private TokenLaneHost {
  public:
   // `connector` opens connections to the JS door.
   Front(Engine& engine, Connector& connector, FrontHost& host, TokenCache& tokens,
@@ -84,6 +90,11 @@ class Front final : private Deferred {
   void startNothing() noexcept { startsNothing_ = true; }
   void admit(uint32_t connection, uint32_t generation) noexcept;
   void reject(uint32_t connection, uint32_t generation, Refusal refusal) noexcept;
+  // Unknown tokens take this way from now on; it is in place of the one before. False: the
+  // descriptor, which is taken over, cannot be watched.
+  bool openTokenLane(int fd) noexcept;
+  // See TokenLane.
+  void setTrustVersion(uint32_t version) noexcept;
   // Connections with a request or an answer under way.
   uint32_t busyConnections() const noexcept;
   static uint64_t unixS() noexcept;
@@ -94,6 +105,10 @@ class Front final : private Deferred {
   ClientConnection* parkedConnection(uint32_t index, uint32_t generation) noexcept;
   void park(ClientConnection& connection) noexcept;
   void onDeferred() noexcept override;
+  void onTokenRefused(uint32_t connection, uint32_t generation) noexcept override;
+  void onTokenPassed(uint32_t connection, uint32_t generation,
+                     std::string_view verified) noexcept override;
+  void onLaneLost() noexcept override;
 
   Engine& engine_;
   FrontHost& host_;
@@ -115,6 +130,8 @@ class Front final : private Deferred {
   ClientConnection* firstFree_ = nullptr;
   ClientConnection* firstParked_ = nullptr;
   ClientConnection* lastParked_ = nullptr;
+  uint32_t trustVersion_ = 0;
+  std::optional<TokenLane> lane_;
   // Of the onDeferred that asks the host, which may destroy the front meanwhile; else nullptr.
   bool* isGone_ = nullptr;
   // Last: they use all the rest to their end.

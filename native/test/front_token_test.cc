@@ -140,7 +140,7 @@ void testTokenIsJudgedAgainBehindAQueue() {
     CHECK_EQUAL(all.kit.tokensAsked, 2U);
     CHECK_EQUAL(all.kit.big.requestCount(), 1U);
     CHECK_EQUAL(all.words().reserved.load(), 1U);
-    const auto [connection, generation, isGood] = all.kit.waiting.at(0);
+    const auto [connection, generation, isGood, verified] = all.kit.waiting.at(0);
     all.kit.front->reject(connection, generation, Refusal::kTokenInvalid);
     all.waiter->readAnswers(1);
     CHECK(all.waiter->received.starts_with("HTTP/1.1 401 "));

@@ -51,6 +51,13 @@ export class CredentialChecker {
   }
 }
 
+const ACCESS_TOKEN = /^dapi[0-9a-f]{64}$/;
+
+/** It has the form of the access tokens that are made here; whether it is one, only its hash tells. */
+export function looksLikeAccessToken(token: string): boolean {
+  return ACCESS_TOKEN.test(token);
+}
+
 export function hashToken(token: string): Buffer {
   return hash('sha256', Buffer.from(token, 'latin1'), 'buffer');
 }

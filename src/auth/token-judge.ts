@@ -10,7 +10,7 @@ import type { TokenTerms } from '../native/contract.js';
 import { BUILTIN_IDS } from '../store/identity-tables.js';
 import { keyedHash } from '../store/sealed-box.js';
 import type { AccessBook, CallerClaims } from './access-book.js';
-import { tokenOf, type CredentialChecker } from './credentials.js';
+import { looksLikeAccessToken, tokenOf, type CredentialChecker } from './credentials.js';
 import { looksCompact } from './compact-token.js';
 import { ADMIN_PRINCIPAL } from './local-tokens.js';
 import type { RememberingVerifier } from './remembering-verifier.js';
@@ -41,7 +41,6 @@ export interface TokenJudgeOptions {
 const BAD: Verdict = { kind: 'bad' };
 const UNSIGNED: CallerClaims = { kind: 'own', groups: [], isAdmin: false, endpoints: null };
 const BUSY: Verdict = { kind: 'busy' };
-const ACCESS_TOKEN = /^dapi[0-9a-f]{64}$/;
 
 export class TokenJudge {
   readonly #options: TokenJudgeOptions;
@@ -71,7 +70,7 @@ export class TokenJudge {
   /** Null: it is none of the daemon's own two tokens and no access token. */
   async #judgeUnsigned(authorization: string, token: string): Promise<Verdict | null> {
     const local = this.#options.localTokens.check(authorization);
-    if (local === null && !ACCESS_TOKEN.test(token)) return null;
+    if (local === null && !looksLikeAccessToken(token)) return null;
     if (!(await this.#options.book.caughtUp())) return BUSY;
     return local === null ? this.#accessToken(token) : this.#local(local);
   }

@@ -23,7 +23,7 @@ import {
   type TrustSource,
   type VerifyAnswer,
 } from './trust.js';
-import type { VerifyReply, VerifyTask } from './verifier-thread.js';
+import type { LaneTask, VerifyReply, VerifyTask } from './verifier-thread.js';
 
 const REQUIRE_FLAG = '--experimental-require-module';
 /**
@@ -51,6 +51,11 @@ const RESTART_INTERVAL_MS = 200;
 const RETRY_AFTER_S = 1;
 const THREAD_HEAP_MIB_MAX = 128;
 
+/** Beside batches, of which there are never more than threads: what has a thread serve a lane. */
+const LANE_TASKS_MAX = 2;
+
+type Threads = Piscina<VerifyTask | LaneTask, VerifyReply | undefined>;
+
 export interface VerifierPoolOptions {
   readonly trust: TrustSource;
   readonly clock: Clock;
@@ -74,7 +79,7 @@ export class VerifierPool {
   readonly #flights = new Map<string, Flight>();
   readonly #refused = new ExpiringMap<string, AuthError>(REFUSED_TOKENS_MAX, REFUSED_TTL_MS);
   #queue: Flight[] = [];
-  #threads: Piscina<VerifyTask, VerifyReply>;
+  #threads: Threads;
   #startedAtMs: number;
   /** When each batch under way was begun, oldest first. */
   readonly #batches = new Set<{ readonly sinceMs: number }>();
@@ -100,6 +105,17 @@ export class VerifierPool {
   /** Tokens under way, for metrics. */
   get underWay(): number {
     return this.#flights.size;
+  }
+
+  /**
+   * Has a thread serve the front's token lane. Rejects when it could not; the descriptor is the thread's from here on.
+   */
+  async serveLane(task: LaneTask): Promise<void> {
+    const threads = this.#threads;
+    // A thread that does not start must not be lent a descriptor that it will not close.
+    const { version } = this.#options.trust.current();
+    await threads.run({ trustVersion: version, trust: null, tokens: [], nowMs: 0 });
+    await threads.run(task, { name: 'serveLane' });
   }
 
   async close(): Promise<void> {
@@ -187,7 +203,7 @@ export class VerifierPool {
     const task = { trustVersion: trust.version, trust: null, tokens, nowMs };
     const threads = this.#threads;
     const answers = (await threads.run(task)) ?? (await threads.run({ ...task, trust }));
-    if (answers === null) throw new Error('a thread refused its keys');
+    if (answers === null || answers === undefined) throw new Error('a thread refused its keys');
     return answers;
   }
 
@@ -239,13 +255,15 @@ export class VerifierPool {
     flight.settle(answer);
   }
 
-  #createThreads(): Piscina<VerifyTask, VerifyReply> {
-    const threads = new Piscina<VerifyTask, VerifyReply>({
+  #createThreads(): Threads {
+    const threads = new Piscina<VerifyTask | LaneTask, VerifyReply | undefined>({
       filename: fileURLToPath(new URL('./verifier-thread.js', import.meta.url)),
       name: 'verifyBatch',
       minThreads: this.#options.threads,
       maxThreads: this.#options.threads,
-      maxQueue: this.#options.threads,
+      maxQueue: this.#options.threads + LANE_TASKS_MAX,
+      // Else a thread without a task sleeps in a call, and hears nothing of its lane.
+      atomics: 'disabled',
       recordTiming: false,
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB_MAX },
       // Threads need nothing of the process's arguments and variables, which may hold secrets.
@@ -265,7 +283,7 @@ export class VerifierPool {
     return threads;
   }
 
-  #replaceIfShort(threads: Piscina<VerifyTask, VerifyReply>): void {
+  #replaceIfShort(threads: Threads): void {
     if (this.#closed || threads !== this.#threads) return;
     if (threads.threads.length >= this.#options.threads) return;
     const nowMs = this.#options.clock.nowMs();

@@ -1,7 +1,9 @@
 /**
- * Code of a verifier thread: verifies a batch of tokens. A thread that has not seen the trust of the batch
+ * Code of a verifier thread: verifies batches of tokens, and those that come by a lane. A thread that has not seen the trust of the batch
  * answers null and is sent it with the next one, so that keys cross the boundary once per change and thread.
  */
+import { CredentialChecker, type TokenCredential } from './credentials.js';
+import { TokenLane } from './token-lane.js';
 import { TokenVerifier } from './token-verifier.js';
 import type { Trust, VerifyAnswer } from './trust.js';
 
@@ -24,4 +26,19 @@ export async function verifyBatch(task: VerifyTask): Promise<VerifyReply> {
     await verifier.load(task.trust);
   }
   return task.tokens.map((token) => verifier.verify(token, task.nowMs / 1000));
+}
+
+export interface LaneTask {
+  /** The thread's end; it is taken over. */
+  readonly descriptor: number;
+  readonly localTokens: readonly TokenCredential[];
+}
+
+/** Serves a lane from now on, beside the batches and with the keys that came with them. */
+export function serveLane({ descriptor, localTokens }: LaneTask): void {
+  new TokenLane({
+    verifier,
+    localTokens: new CredentialChecker(localTokens),
+    nowMs: Date.now,
+  }).serve(descriptor);
 }

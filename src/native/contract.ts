@@ -121,10 +121,12 @@ export interface TokenTerms {
   readonly byName: boolean;
 }
 
+/** `verifiedJson`: what the token says, as the lane's thread has found by the present trust; empty: not known. */
 export type OnUnknownToken = (
   connection: number,
   generation: number,
   authorization: string,
+  verifiedJson: string,
 ) => void;
 
 /** For `steerConnections`. */
@@ -205,6 +207,14 @@ export interface Engine {
    * `onUnknownToken` is called from loop events; answer with `admit` or `reject`, now or later.
    */
   openFront(settings: FrontSettings, onUnknownToken: OnUnknownToken): void;
+  /**
+   * Makes a token lane (native/front/token_lane.h), in place of the one before, and answers the descriptor of its other
+   * end, which is the caller's; -1: there is none to be had. What the lane does not refuse comes by `onUnknownToken`.
+   * `onLost` is called once, from a loop event, when the other end was closed or says nothing any more.
+   */
+  openTokenLane(onLost: () => void): number;
+  /** Of the keys that verdicts of the lane must come from; uint32. */
+  setTrustVersion(version: number): void;
   /** The token of a waiting connection is good. Connections that wait no more are ignored. */
   admit(connection: number, generation: number): void;
   /** `refusal`: its number in the list that openFront got. */

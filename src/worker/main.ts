@@ -167,13 +167,14 @@ function openFront(setup: Setup): void {
       maxHeaderBytes,
       refusals,
     },
-    (connection, generation, authorization) => {
-      void desk.check(authorization).then((refusal) => {
+    (connection, generation, authorization, verifiedJson) => {
+      void desk.check(authorization, verifiedJson).then((refusal) => {
         if (refusal === null) door.engine.admit(connection, generation);
         else door.engine.reject(connection, generation, refusalNumber(refusal));
       });
     },
   );
+  if (authRequired) desk.openLane();
 }
 
 function prepare(delta: SnapshotDelta): void {

@@ -5,24 +5,27 @@
  * Owns the verifier pool, which is made with the setup, so that the first token does not wait for a thread's start.
  */
 import { AccessBook } from '../auth/access-book.js';
-import { CredentialChecker } from '../auth/credentials.js';
+import { CredentialChecker, tokenOf } from '../auth/credentials.js';
 import { RememberingVerifier } from '../auth/remembering-verifier.js';
 import { TokenJudge, type Verdict } from '../auth/token-judge.js';
 import type { TrustSource, Verified } from '../auth/trust.js';
 import { VerifierPool } from '../auth/verifier-pool.js';
 import type { Envelope, Setup } from '../control/messages.js';
 import { systemClock } from '../core/clock.js';
+import { messageOf } from '../core/errors.js';
 import type { Engine } from '../native/contract.js';
 import type { SharedBlock } from '../native/shared-block.js';
 import { KeyRefreshes } from './key-refreshes.js';
 import type { Refusal } from './refusals.js';
 import { WantedUsers } from './wanted-users.js';
 
+/** Between the loss of a lane and the next one; tokens take the way past it meanwhile. */
+const LANE_INTERVAL_MS = 200;
 /** One is enough: it verifies tens of thousands of tokens a second, and there are as many workers as cores. */
 const VERIFIER_THREADS = 1;
 
 export interface TokenDeskOptions {
-  readonly engine: Pick<Engine, 'rememberToken'>;
+  readonly engine: Pick<Engine, 'rememberToken' | 'openTokenLane' | 'setTrustVersion'>;
   readonly block: Pick<SharedBlock, 'accessVersion'>;
   readonly send: (envelope: Envelope) => void;
   readonly onFault: (problem: string) => void;
@@ -36,6 +39,7 @@ export class TokenDesk implements TrustSource {
   readonly #wanted: WantedUsers;
   #pool: VerifierPool | null = null;
   #judge: TokenJudge | null = null;
+  #localTokens: Setup['credentials'] = [];
 
   constructor(options: TokenDeskOptions) {
     this.#options = options;
@@ -61,6 +65,7 @@ export class TokenDesk implements TrustSource {
 
   setUp(setup: Setup): void {
     if (setup.authRequired) this.#poolOnce();
+    this.#localTokens = setup.credentials;
     this.#judge = new TokenJudge({
       localTokens: new CredentialChecker(setup.credentials),
       accessTokenKey: setup.accessTokenKey,
@@ -74,6 +79,7 @@ export class TokenDesk implements TrustSource {
   onEnvelope({ access, issuedToken, keysRefreshed }: Envelope): void {
     if (access !== undefined) {
       this.#book.apply(access);
+      this.#options.engine.setTrustVersion(this.#book.trust.version);
       this.#wanted.clear();
     }
     if (issuedToken !== undefined) {
@@ -83,8 +89,32 @@ export class TokenDesk implements TrustSource {
     if (keysRefreshed !== undefined) this.#refreshes.onAnswer(keysRefreshed.issuer);
   }
 
-  /** Null: the token is good, and the engine knows what it opens. Never rejects. */
-  async check(authorization: string): Promise<Refusal | null> {
+  /** Unknown tokens of the engine's front go to the verifier thread from now on, and to the next one when that dies. */
+  openLane(): void {
+    const { engine } = this.#options;
+    const descriptor = engine.openTokenLane(() => {
+      this.#openLaneLater();
+    });
+    engine.setTrustVersion(this.#book.trust.version);
+    if (descriptor < 0) {
+      this.#openLaneLater();
+      return;
+    }
+    // A thread that dies closes its end, so that the engine hears of it.
+    this.#poolOnce()
+      .serveLane({ descriptor, localTokens: this.#localTokens })
+      .catch((error: unknown) => {
+        this.#options.onFault(`no thread takes the token lane: ${messageOf(error)}`);
+      });
+  }
+
+  /**
+   * Null: the token is good, and the engine knows what it opens. Never rejects. `verifiedJson`: what the lane's thread
+   * found that it says, by the present trust; empty: not known.
+   */
+  async check(authorization: string, verifiedJson = ''): Promise<Refusal | null> {
+    const token = verifiedJson === '' ? null : tokenOf(authorization);
+    if (token !== null) this.#verifier.remember(token, JSON.parse(verifiedJson) as Verified);
     const verdict: Verdict = (await this.#judge?.judge(authorization)) ?? { kind: 'busy' };
     if (verdict.kind === 'busy') return 'noVerdict';
     if (verdict.kind === 'bad') return 'tokenInvalid';
@@ -99,6 +129,12 @@ export class TokenDesk implements TrustSource {
 
   refresh(issuer: string): Promise<void> {
     return this.#refreshes.refresh(issuer);
+  }
+
+  #openLaneLater(): void {
+    systemClock.after(LANE_INTERVAL_MS, () => {
+      this.openLane();
+    });
   }
 
   #poolOnce(): VerifierPool {

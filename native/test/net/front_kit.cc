@@ -200,11 +200,11 @@ int FrontKit::connect() noexcept {
 }
 
 void FrontKit::onUnknownToken(uint32_t connection, uint32_t generation,
-                              std::string_view authorization) noexcept {
+                              std::string_view authorization, std::string_view verified) noexcept {
   tokensAsked++;
   {
     const FaultsSuspended own;
-    waiting.push_back({connection, generation, authorization == kGoodToken});
+    waiting.push_back({connection, generation, authorization == kGoodToken, std::string(verified)});
   }
   if (verdict == Verdict::kAtOnce) judgeAll();
   if (verdict == Verdict::kEnd) front.reset();
@@ -213,7 +213,7 @@ void FrontKit::onUnknownToken(uint32_t connection, uint32_t generation,
 void FrontKit::judgeAll() {
   std::vector<Waiting> all;
   all.swap(waiting);
-  for (const auto& [connection, generation, isGood] : all) {
+  for (const auto& [connection, generation, isGood, verified] : all) {
     if (!isGood) {
       front->reject(connection, generation, Refusal::kUnauthenticated);
       continue;

@@ -80,10 +80,12 @@ class FrontKit final : private Connector, private FrontHost {
   Verdict verdict = Verdict::kAtOnce;
   uint32_t tokensAsked = 0;
   uint32_t clientsClosed = 0;
+  uint32_t lanesLost = 0;
   struct Waiting {
     uint32_t connection;
     uint32_t generation;
     bool isGood;
+    std::string verified;
   };
   std::vector<Waiting> waiting{};
 
@@ -98,8 +100,9 @@ class FrontKit final : private Connector, private FrontHost {
 
  private:
   int connect() noexcept override;
-  void onUnknownToken(uint32_t connection, uint32_t generation,
-                      std::string_view authorization) noexcept override;
+  void onUnknownToken(uint32_t connection, uint32_t generation, std::string_view authorization,
+                      std::string_view verified) noexcept override;
+  void onTokenLaneLost() noexcept override { lanesLost++; }
   void onClientClosed() noexcept override { clientsClosed++; }
 };
 
