@@ -160,15 +160,17 @@ export class Door {
   #relayToSupervisor(response: HttpResponse, head: RequestHead, ids: AnswerIds): void {
     let isGone = false;
     this.unfinished += 1;
-    const finish = (answer: () => void): void => {
-      if (isGone) return;
+    const leave = (): void => {
       isGone = true;
       this.unfinished -= 1;
+    };
+    const finish = (answer: () => void): void => {
+      if (isGone) return;
+      leave();
       response.cork(answer);
     };
-    response.onAborted(() => {
-      finish(() => undefined);
-    });
+    // The response is not valid any more: touching it throws.
+    response.onAborted(leave);
     if (head.clientAddress === '') {
       head.clientAddress = Buffer.from(response.getRemoteAddressAsText()).toString('latin1');
     }
