@@ -26,6 +26,7 @@ constexpr int kUnknownToken = -6;
 constexpr int kForbidden = -7;
 constexpr int kRouteToken = -8;
 constexpr int kOutOfMemory = -9;
+constexpr int kTakenOver = -10;
 
 int numberOf(Engine::Dispatch::Refusal refusal) noexcept {
   switch (refusal) {
@@ -43,6 +44,8 @@ int numberOf(Engine::Dispatch::Refusal refusal) noexcept {
       return kForbidden;
     case Engine::Dispatch::Refusal::kRouteToken:
       return kRouteToken;
+    case Engine::Dispatch::Refusal::kTakenOver:
+      return kTakenOver;
   }
   return kNoSnapshot;
 }

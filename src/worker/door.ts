@@ -59,7 +59,7 @@ export class Door {
   notReady = 'no configuration yet';
   /** Connections are closed behind their answers. */
   draining = false;
-  /** Another process has taken over: requests are refused, those with a head but no body yet too. */
+  /** Another process has taken over: requests are refused by their heads. The engine refuses those that are further. */
   startsNothing = false;
   /** Relays whose answer is not yet with uWebSockets.js whole. */
   unfinished = 0;
