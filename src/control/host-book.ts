@@ -80,7 +80,7 @@ export class HostBook {
     return this.#entries.get(host)?.refused ?? false;
   }
 
-  /** Keeps a name resolved until as many `release` calls. */
+  /** Keeps a name resolved until as many `release` calls, and to the end of the turn of the last one. */
   retain(host: string): void {
     this.#entry(host).users += 1;
   }
@@ -89,7 +89,11 @@ export class HostBook {
     const entry = this.#entries.get(host);
     if (entry === undefined) return;
     entry.users -= 1;
-    if (entry.users <= 0) this.#drop(host, entry);
+    if (entry.users > 0) return;
+    // When the change is through: it may give the name to somebody else.
+    queueMicrotask(() => {
+      if (entry.users <= 0 && this.#entries.get(host) === entry) this.#drop(host, entry);
+    });
   }
 
   /** Resolves when every name had its first look-up, or after `boundMs`. */
