@@ -43,7 +43,7 @@ bool Exchange::isClaimGood() noexcept {
   if (engine_.startsNothing()) return false;
   const Ref<RoutingTable>& active = engine_.snapshot();
   return active && active->revision() == revision_ &&
-         claim_->token.holds(engine_.authEpoch(), unixMs());
+         claim_->token.holds(engine_.authEpoch(), unixMs);
 }
 
 void Exchange::proceed() noexcept {
