@@ -296,7 +296,7 @@ Napi::Value EngineBinding::drainFront(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineBinding::startNothing(const Napi::CallbackInfo& info) {
-  if (core_ != nullptr && core_->front) core_->front->startNothing();
+  if (core_ != nullptr) core_->engine->startNothing();
   return info.Env().Undefined();
 }
 

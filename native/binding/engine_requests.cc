@@ -26,6 +26,7 @@ constexpr int kUnknownToken = -6;
 constexpr int kForbidden = -7;
 constexpr int kRouteToken = -8;
 constexpr int kOutOfMemory = -9;
+constexpr int kTakenOver = -10;
 
 int numberOf(Engine::Dispatch::Refusal refusal) noexcept {
   switch (refusal) {
@@ -43,6 +44,8 @@ int numberOf(Engine::Dispatch::Refusal refusal) noexcept {
       return kForbidden;
     case Engine::Dispatch::Refusal::kRouteToken:
       return kRouteToken;
+    case Engine::Dispatch::Refusal::kTakenOver:
+      return kTakenOver;
   }
   return kNoSnapshot;
 }
@@ -61,7 +64,7 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
   const JudgedToken* token = nullptr;
   if (info[10].IsString()) {
     js::latin1(env, info[10], authorization_);
-    token = core_->tokens.find(authorization_, engine.authEpoch(), unixMs());
+    token = core_->tokens.find(authorization_, engine.authEpoch(), unixMs);
     if (token == nullptr) return Napi::Number::New(env, kUnknownToken);
     caller.grant = token->grant.get();
   }
@@ -112,7 +115,7 @@ Napi::Value EngineBinding::proceed(const Napi::CallbackInfo& info) {
   js::latin1(env, info[1], endpoint_);
   js::latin1(env, info[2], authorization_);
   js::latin1(env, info[4], hostId_);
-  const JudgedToken* token = core_->tokens.find(authorization_, engine.authEpoch(), unixMs());
+  const JudgedToken* token = core_->tokens.find(authorization_, engine.authEpoch(), unixMs);
   if (token == nullptr) return Napi::Number::New(env, kUnknownToken);
   const Engine::Dispatch::Refusal refusal = engine.judgeAgain(
       *exchange->claim()->endpoint, endpoint_,

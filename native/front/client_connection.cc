@@ -223,7 +223,7 @@ void ClientConnection::onHead() noexcept {
   const bool isInvocation = parseInvocationPath(parser_.path(), settings.workspaceId, invocation);
   route_ = isInvocation && settings.fastPath ? Route::kInvocation : Route::kLocal;
   if (!isInvocation) return;
-  if (front_.startsNothing_) {
+  if (front_.engine_.startsNothing()) {
     refuse(Refusal::kTakenOver);
     return;
   }

@@ -19,11 +19,6 @@ void ClientConnection::dispatch(std::string_view body, bool last) noexcept {
                          .host = parser_.host(),
                          .isNative = route_ == Route::kInvocation};
   if (route_ == Route::kInvocation) {
-    // Its body, or the verdict on its token, came after the sockets were handed over.
-    if (front_.startsNothing_) {
-      refuse(Refusal::kTakenOver);
-      return;
-    }
     dispatchInvocation(head, body, last);
     return;
   }

@@ -18,7 +18,7 @@ void ClientConnection::park() noexcept {
 // HOT. False: the token is not known, or not any more.
 bool ClientConnection::takeToken() noexcept {
   const uint64_t epoch = front_.engine_.authEpoch();
-  const JudgedToken* known = front_.tokens_.find(parser_.authorization(), epoch, unixMs());
+  const JudgedToken* known = front_.tokens_.find(parser_.authorization(), epoch, unixMs);
   if (known == nullptr) return false;
   token_ = *known;
   judgedAtMs_ = front_.engine_.loop().nowMs();

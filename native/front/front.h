@@ -86,8 +86,6 @@ class Front final : private Deferred, private TokenLaneHost {
   bool open(int fd, const sockaddr_storage& peer) noexcept;
   // Connections are closed behind their next answer.
   void drain() noexcept { draining_ = true; }
-  // Requests are refused: they belong to another process.
-  void startNothing() noexcept { startsNothing_ = true; }
   void admit(uint32_t connection, uint32_t generation) noexcept;
   void reject(uint32_t connection, uint32_t generation, Refusal refusal) noexcept;
   // Unknown tokens take this way from now on; it is in place of the one before. False: the
@@ -116,7 +114,6 @@ class Front final : private Deferred, private TokenLaneHost {
   TokenCache& tokens_;
   DateText date_;
   bool draining_ = false;
-  bool startsNothing_ = false;
   // The JS door is no served entity: nobody reads its counters.
   EntityStats localStats_{};
   const Limit noLimit_{};

@@ -58,6 +58,8 @@ Refusal refusalOf(Engine::Dispatch::Refusal refusal) noexcept {
       return Refusal::kForbidden;
     case Engine::Dispatch::Refusal::kRouteToken:
       return Refusal::kRouteToken;
+    case Engine::Dispatch::Refusal::kTakenOver:
+      return Refusal::kTakenOver;
     case Engine::Dispatch::Refusal::kNoSnapshot:
     case Engine::Dispatch::Refusal::kNone:
       break;

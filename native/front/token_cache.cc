@@ -58,7 +58,7 @@ uint32_t* TokenCache::slotOf(std::string_view value, uint64_t hash) noexcept {
 }
 
 const JudgedToken* TokenCache::find(std::string_view value, uint64_t epoch,
-                                    uint64_t nowMs) noexcept {
+                                    WallClock nowMs) noexcept {
   const uint32_t slot = *slotOf(value, hashOf(value));
   if (slot == kEmpty) return nullptr;
   Entry& entry = entries_[slot];

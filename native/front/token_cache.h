@@ -1,11 +1,12 @@
 // Authorization values that were verified, by their exact bytes.
 //
-// A hit costs one hash of the value, one comparison of all its bytes and three of words; no
-// allocation. An entry is good until the millisecond of its expiry and as long as the auth epoch is
-// the one that it was verified under: any change of tokens, principals or permissions raises the
-// epoch and so empties the caches of all workers at once. Only good values are kept, so nobody
-// fills the cache who has no token; it is bounded all the same, by entries and by bytes, and drops
-// those that were not used for longest (second chance). Thread: the loop's.
+// A hit costs one hash of the value, one comparison of all its bytes and three of words, and a look
+// at the clock if the token has an end; no allocation. An entry is good until the millisecond of
+// its expiry and as long as the auth epoch is the one that it was verified under: any change of
+// tokens, principals or permissions raises the epoch and so empties the caches of all workers at
+// once. Only good values are kept, so nobody fills the cache who has no token; it is bounded all
+// the same, by entries and by bytes, and drops those that were not used for longest (second
+// chance). Thread: the loop's.
 #pragma once
 
 #include <cstddef>
@@ -26,9 +27,9 @@ class TokenCache {
   // `seed`: unpredictable, so that nobody can choose values that collide.
   explicit TokenCache(uint64_t seed);
 
-  // HOT. What the value opens when it is known, of this epoch and not expired at `nowMs` (wall
-  // clock); else nullptr. Good until the next call that is not const.
-  const JudgedToken* find(std::string_view value, uint64_t epoch, uint64_t nowMs) noexcept;
+  // HOT. What the value opens when it is known, of this epoch and not expired; else nullptr. Good
+  // until the next call that is not const.
+  const JudgedToken* find(std::string_view value, uint64_t epoch, WallClock nowMs) noexcept;
   // `expiresAtMs` 0: never by itself.
   void insert(std::string_view value, uint64_t epoch, uint64_t expiresAtMs, Ref<TokenGrant> grant);
   size_t entries() const noexcept { return live_; }

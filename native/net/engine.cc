@@ -109,6 +109,7 @@ void Engine::recycle(Exchange& exchange) noexcept {
 
 Engine::Dispatch Engine::dispatch(std::string_view endpoint, std::string_view entity, bool isNative,
                                   const Caller& caller) noexcept {
+  if (startsNothing_) return {.refusal = Dispatch::Refusal::kTakenOver};
   const Ref<RoutingTable>& table = snapshot();
   if (!table) return {.refusal = Dispatch::Refusal::kNoSnapshot};
   const uint64_t revision = table->revision();
@@ -130,6 +131,7 @@ Engine::Dispatch Engine::dispatch(std::string_view endpoint, std::string_view en
 Engine::Dispatch::Refusal Engine::judgeAgain(const EndpointRoutes& before,
                                              std::string_view endpoint,
                                              const Caller& caller) noexcept {
+  if (startsNothing_) return Dispatch::Refusal::kTakenOver;
   const Ref<RoutingTable>& table = snapshot();
   const EndpointRoutes* routes = table ? table->find(endpoint) : nullptr;
   if (routes == nullptr || routes->access().id != before.access().id) {

@@ -93,6 +93,8 @@ class Engine {
       kForbidden,
       // At this URL the endpoint takes only tokens that name it.
       kRouteToken,
+      // After startNothing.
+      kTakenOver,
     };
     Refusal refusal = Refusal::kNone;
     uint64_t revision = 0;
@@ -118,6 +120,10 @@ class Engine {
                                const Caller& caller) noexcept;
   // A request that was dispatched and got no exchange, as answered with 503.
   void countUnserved(const EntityTarget& target, bool isNative) noexcept;
+  // From now on whatever asks to be dispatched or judged again is refused: another process has
+  // taken over, and what that one takes away is not heard of here.
+  void startNothing() noexcept { startsNothing_ = true; }
+  bool startsNothing() const noexcept { return startsNothing_; }
   uint64_t authEpoch() const noexcept { return control_.authEpoch.load(std::memory_order_acquire); }
 
   // The live set of a deployment, made on first use. A protocol of its own makes other request
@@ -176,6 +182,7 @@ class Engine {
   Exchange* firstFree_ = nullptr;
   RevisionPins pins_;
   std::map<std::pair<std::string, Protocol>, Ref<AddressSet>> addressSets_;
+  bool startsNothing_ = false;
   uint64_t activeRevision_ = 0;
   // Revision of the last `settle`.
   uint64_t settledRevision_ = 0;

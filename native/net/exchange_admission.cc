@@ -37,12 +37,13 @@ void Exchange::onAdmitted() noexcept {
   }
 }
 
-// Nothing has changed since it was judged.
+// Nothing has changed since it was judged, and nobody else has taken over who could change it.
 bool Exchange::isClaimGood() noexcept {
   if (!claim_) return true;
+  if (engine_.startsNothing()) return false;
   const Ref<RoutingTable>& active = engine_.snapshot();
   return active && active->revision() == revision_ &&
-         claim_->token.holds(engine_.authEpoch(), unixMs());
+         claim_->token.holds(engine_.authEpoch(), unixMs);
 }
 
 void Exchange::proceed() noexcept {

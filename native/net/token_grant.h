@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "net/ref.h"
+#include "net/wall_clock.h"
 
 namespace pointsman {
 
@@ -78,9 +79,9 @@ struct JudgedToken {
   // Unix time; 0: never by itself.
   uint64_t expiresAtMs = 0;
 
-  // HOT. Under this auth epoch and at this time.
-  bool holds(uint64_t authEpoch, uint64_t unixMs) const noexcept {
-    return epoch == authEpoch && (expiresAtMs == 0 || expiresAtMs > unixMs);
+  // HOT. Under this auth epoch and now; the time is asked for only where the token has an end.
+  bool holds(uint64_t authEpoch, WallClock nowMs) const noexcept {
+    return epoch == authEpoch && (expiresAtMs == 0 || expiresAtMs > nowMs());
   }
 };
 

@@ -14,4 +14,7 @@ inline uint64_t unixMs() noexcept {
   return static_cast<uint64_t>(now.tv_sec) * 1'000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
+// For what may not need to know the time, and in tests has one of its own.
+using WallClock = uint64_t (*)() noexcept;
+
 }  // namespace pointsman

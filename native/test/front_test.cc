@@ -476,7 +476,7 @@ void testDrainAndHandover() {
   client->send(post("a", "{}"));
   client->readToEnd();
   CHECK(has(client->received, "connection: close\r\n"));
-  kit.front->startNothing();
+  kit.engine->startNothing();
   CHECK_EQUAL(kit.ask(post("a", "{}"))[0].status, 503);
   CHECK_EQUAL(kit.ask(get("/healthz"))[0].status, 200);
 }
@@ -493,7 +493,7 @@ void testHandoverInTheMiddle() {
   const auto slow = kit.client();
   slow->send(whole.substr(0, whole.size() - 2));
   kit.loop.settle();
-  kit.front->startNothing();
+  kit.engine->startNothing();
   slow->send(whole.substr(whole.size() - 2));
   kit.judgeAll();
   for (FrontClient* client : {parked.get(), slow.get()}) {

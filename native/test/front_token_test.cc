@@ -166,6 +166,29 @@ void testTokenIsJudgedAgainBehindAQueue() {
     all.checkQuiet();
   }
   {
+    // Another process has taken over, and nobody would hear here what that one has revoked.
+    Waiting all;
+    all.kit.engine->startNothing();
+    all.endHolder();
+    all.waiter->readAnswers(1);
+    CHECK(all.waiter->received.starts_with("HTTP/1.1 503 "));
+    CHECK_EQUAL(all.kit.tokensAsked, 1U);
+    CHECK_EQUAL(all.kit.big.requestCount(), 1U);
+    all.checkQuiet();
+  }
+  {
+    // The same while the verdict is waited for.
+    Waiting all;
+    all.kit.control.authEpoch.store(1);
+    all.endHolder();
+    all.kit.engine->startNothing();
+    all.kit.judgeAll();
+    all.waiter->readAnswers(1);
+    CHECK(all.waiter->received.starts_with("HTTP/1.1 503 "));
+    CHECK_EQUAL(all.kit.big.requestCount(), 1U);
+    all.checkQuiet();
+  }
+  {
     // No verdict in time.
     Waiting all;
     all.kit.control.authEpoch.store(1);

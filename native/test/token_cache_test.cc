@@ -9,35 +9,58 @@ using namespace pointsman;
 
 namespace {
 
+template <uint64_t kNowMs>
+uint64_t at() noexcept {
+  return kNowMs;
+}
+
+int looksAtTheClock = 0;
+uint64_t counted() noexcept {
+  looksAtTheClock++;
+  return 0;
+}
+
 Ref<TokenGrant> grantOf(uint32_t holder) {
   return makeRef<TokenGrant>(TokenTerms{.holders = {holder}});
 }
 
 void testFind() {
   TokenCache cache(1);
-  CHECK(cache.find("Bearer a", 1, 100) == nullptr);
+  CHECK(cache.find("Bearer a", 1, at<100>) == nullptr);
   cache.insert("Bearer a", 1, 200, grantOf(1));
   cache.insert("Bearer b", 1, 0, grantOf(2));
-  CHECK(cache.find("Bearer a", 1, 199) != nullptr);
-  CHECK(cache.find("Bearer a", 1, 200) == nullptr);
-  CHECK(cache.find("Bearer a ", 1, 100) == nullptr);
-  CHECK(cache.find("bearer a", 1, 100) == nullptr);
+  CHECK(cache.find("Bearer a", 1, at<199>) != nullptr);
+  CHECK(cache.find("Bearer a", 1, at<200>) == nullptr);
+  CHECK(cache.find("Bearer a ", 1, at<100>) == nullptr);
+  CHECK(cache.find("bearer a", 1, at<100>) == nullptr);
   const uint32_t two[] = {2};
-  CHECK(cache.find("Bearer b", 1, 1'000'000)->grant->opens("", "e", two));
+  CHECK(cache.find("Bearer b", 1, at<1'000'000>)->grant->opens("", "e", two));
   // A change of who may call: none of them is good any more, until it is judged anew.
-  CHECK(cache.find("Bearer b", 2, 100) == nullptr);
+  CHECK(cache.find("Bearer b", 2, at<100>) == nullptr);
   cache.insert("Bearer b", 2, 0, grantOf(3));
   CHECK_EQUAL(cache.entries(), 2U);
-  CHECK(!cache.find("Bearer b", 2, 100)->grant->opens("", "e", two));
+  CHECK(!cache.find("Bearer b", 2, at<100>)->grant->opens("", "e", two));
+}
+
+void testClockIsForTokensThatEnd() {
+  TokenCache cache(1);
+  cache.insert("ends", 1, 200, grantOf(1));
+  cache.insert("stays", 1, 0, grantOf(1));
+  CHECK(cache.find("stays", 1, counted) != nullptr);
+  CHECK(cache.find("unknown", 1, counted) == nullptr);
+  CHECK(cache.find("ends", 2, counted) == nullptr);
+  CHECK_EQUAL(looksAtTheClock, 0);
+  CHECK(cache.find("ends", 1, counted) != nullptr);
+  CHECK_EQUAL(looksAtTheClock, 1);
 }
 
 // A request keeps what its token opened, whatever becomes of the entry.
 void testGrantOutlivesEntry() {
   TokenCache cache(1);
   cache.insert("x", 1, 0, grantOf(9));
-  const Ref<TokenGrant> kept = cache.find("x", 1, 0)->grant;
+  const Ref<TokenGrant> kept = cache.find("x", 1, at<0>)->grant;
   for (int i = 0; i < 70'000; i++) cache.insert("y" + std::to_string(i), 1, 0, {});
-  CHECK(cache.find("x", 1, 0) == nullptr);
+  CHECK(cache.find("x", 1, at<0>) == nullptr);
   const uint32_t nine[] = {9};
   CHECK(kept->opens("", "e", nine));
 }
@@ -46,15 +69,15 @@ void testBounds() {
   TokenCache cache(1);
   for (uint32_t i = 0; i < 200'000; i++) {
     cache.insert("Bearer " + std::to_string(i), 1, 0, grantOf(i));
-    if (i % 7 == 0) CHECK(cache.find("Bearer 0", 1, 0) != nullptr);
+    if (i % 7 == 0) CHECK(cache.find("Bearer 0", 1, at<0>) != nullptr);
   }
   CHECK(cache.entries() <= TokenCache::kEntriesMax);
-  CHECK(cache.find("Bearer 0", 1, 0) != nullptr);
-  CHECK(cache.find("Bearer 199999", 1, 0) != nullptr);
+  CHECK(cache.find("Bearer 0", 1, at<0>) != nullptr);
+  CHECK(cache.find("Bearer 199999", 1, at<0>) != nullptr);
   const std::string large(1'000'000, 't');
   for (int i = 0; i < 200; i++) cache.insert(large + std::to_string(i), 1, 0, grantOf(1));
   CHECK(cache.bytes() <= TokenCache::kBytesMax);
-  CHECK(cache.find(large + "199", 1, 0) != nullptr);
+  CHECK(cache.find(large + "199", 1, at<0>) != nullptr);
 }
 
 void testNoAllocation() {
@@ -66,7 +89,7 @@ void testNoAllocation() {
                                               .endpoints = {"0123456789abcdef0123456789abcdef"}}));
   const uint32_t readers[] = {1, 5, 90};
   const uint64_t before = test::allocationCount;
-  const Ref<TokenGrant> grant = cache.find(value, 1, 0)->grant;
+  const Ref<TokenGrant> grant = cache.find(value, 1, at<0>)->grant;
   CHECK(grant->opens("0123456789abcdef0123456789abcdef", "e", readers));
   CHECK(!grant->opens("0123456789abcdef0123456789abcdee", "e", readers));
   CHECK_EQUAL(test::allocationCount, before);
@@ -91,6 +114,7 @@ void testNames() {
 int main() {
   testNames();
   testFind();
+  testClockIsForTokensThatEnd();
   testGrantOutlivesEntry();
   testBounds();
   testNoAllocation();

@@ -19,7 +19,7 @@ const AUTHORIZATION_CHARS_MAX = 16_384;
 const REMEMBERED_MAX = 64;
 
 /** A scheme and its value, which ends where the field does. */
-const CREDENTIALS = /^([A-Za-z]+) +(\S(?:.*\S)?)$/;
+const CREDENTIALS = /^([A-Za-z]+) (\S(?:.*\S)?)$/;
 
 export class CredentialChecker {
   readonly #credentials: readonly TokenCredential[];
@@ -63,8 +63,9 @@ export function hashToken(token: string): Buffer {
 }
 
 /**
- * The token of `Bearer <token>`, or of Basic with user `token` (reference, 1.3); null for anything else. What RFC 9110
- * leaves open is the scheme's case and the number of spaces behind it; beyond that a credential has one spelling.
+ * The token of `Bearer <token>`, or of Basic with user `token` (reference, 1.3); null for anything else. But for the scheme's
+ * case a credential has one spelling: each is one more in the caches. So of the spaces that RFC 9110, 11.4 allows behind the
+ * scheme only the first is taken.
  */
 export function tokenOf(authorization: string): string | null {
   const [, scheme = '', value = ''] = CREDENTIALS.exec(authorization) ?? [];

@@ -22,6 +22,8 @@ export interface HostMemory {
 
 /** Sets that change within this time are stored in one transaction. */
 const STORE_DELAY_MS = 1_000;
+/** After a write that failed: what fails once, as on a full disk, mostly fails for a while. */
+const STORE_AGAIN_MS = 60_000;
 
 /** getaddrinfo blocks one of libuv's four threads; half of them stay free for everything else. */
 const LOOKUPS_IN_FLIGHT_MAX = 2;
@@ -80,7 +82,7 @@ export class HostBook {
     return this.#entries.get(host)?.refused ?? false;
   }
 
-  /** Keeps a name resolved until as many `release` calls. */
+  /** Keeps a name resolved until as many `release` calls, and to the end of the turn of the last one. */
   retain(host: string): void {
     this.#entry(host).users += 1;
   }
@@ -89,7 +91,11 @@ export class HostBook {
     const entry = this.#entries.get(host);
     if (entry === undefined) return;
     entry.users -= 1;
-    if (entry.users <= 0) this.#drop(host, entry);
+    if (entry.users > 0) return;
+    // When the change is through: it may give the name to somebody else.
+    queueMicrotask(() => {
+      if (entry.users <= 0 && this.#entries.get(host) === entry) this.#drop(host, entry);
+    });
   }
 
   /** Resolves when every name had its first look-up, or after `boundMs`. */
@@ -148,12 +154,14 @@ export class HostBook {
   }
 
   #storeSoon(host: string): void {
-    if (this.#unstored.size === 0) {
-      this.#cancelStore = this.#options.clock.after(STORE_DELAY_MS, () => {
-        this.#store();
-      });
-    }
+    if (this.#unstored.size === 0) this.#storeIn(STORE_DELAY_MS);
     this.#unstored.add(host);
+  }
+
+  #storeIn(delayMs: number): void {
+    this.#cancelStore = this.#options.clock.after(delayMs, () => {
+      this.#store();
+    });
   }
 
   #store(): void {
@@ -162,11 +170,12 @@ export class HostBook {
     const changes = [...this.#unstored].map(
       (host) => [host, this.#remembered.get(host) ?? []] as const,
     );
-    this.#unstored.clear();
     try {
       this.#options.memory.write(new Map(changes));
+      this.#unstored.clear();
     } catch (error) {
       this.#options.onFault(`addresses of host names are not stored: ${messageOf(error)}`);
+      if (!this.#stopped) this.#storeIn(STORE_AGAIN_MS);
     }
   }
 

@@ -64,6 +64,8 @@ export const StartRefusal = {
   ROUTE_TOKEN: -8,
   /** The worker has no memory for one more; the picked entity is named in `dispatched`. */
   OUT_OF_MEMORY: -9,
+  /** After `startNothing`. */
+  TAKEN_OVER: -10,
 } as const;
 
 /**
@@ -226,7 +228,10 @@ export interface Engine {
   rememberToken(authorization: string, epoch: number, expiresAtMs: number, terms: TokenTerms): void;
   /** Connections of the front are closed behind their next answer. */
   drainFront(): void;
-  /** The front refuses every further request: another process has taken over. */
+  /**
+   * Every further request is refused, by the front too, and those that wait under a limit when they get their place,
+   * if they came with a token: another process has taken over.
+   */
   startNothing(): void;
   /** Connections of the front with a request or an answer under way. */
   busyConnections(): number;

@@ -134,7 +134,7 @@ export class Orphans {
 
   async #takeFrom(orphan: Orphan): Promise<BoundSocket[]> {
     const { logger, stateDir, addon } = this.#options;
-    const { pid, listeners } = orphan.record;
+    const { pid } = orphan.record;
     const deadline = performance.now() + ANSWER_TIMEOUT_MS;
     while (orphan.channel === null && isAlive(orphan.record) && performance.now() < deadline) {
       await sleep(POLL_MS);
@@ -146,12 +146,15 @@ export class Orphans {
     }
     const socketFile = path.join(stateDir, `handover-${String(pid)}.sock`);
     const listener = addon.listenForDescriptors(unixSocketPath(socketFile));
+    const descriptors: number[] = [];
     try {
       orphan.channel.send({ lendSockets: { socketPath: socketFile } });
-      const descriptors = await this.#receive(orphan, listener, listeners.length);
+      await this.#receive(orphan, listener, descriptors);
       return this.#checked(descriptors, orphan.record);
     } catch (error) {
       logger.error({ pid, error: messageOf(error) }, 'a worker does not hand its sockets over');
+      // Connections would go on coming to them.
+      for (const descriptor of descriptors) addon.closeDescriptor(descriptor);
       await this.#kill(orphan);
       return [];
     } finally {
@@ -160,11 +163,10 @@ export class Orphans {
     }
   }
 
-  /** Until all have come or no more will. */
-  async #receive(orphan: Orphan, listener: number, expected: number): Promise<number[]> {
-    const descriptors: number[] = [];
+  /** Adds to `descriptors` until all have come or no more will. */
+  async #receive(orphan: Orphan, listener: number, descriptors: number[]): Promise<void> {
     const deadline = performance.now() + ANSWER_TIMEOUT_MS;
-    for (let last = false; descriptors.length < expected;) {
+    for (let last = false; descriptors.length < orphan.record.listeners.length;) {
       const batch = this.#options.addon.receiveDescriptors(listener);
       descriptors.push(...(batch ?? []));
       if (batch !== null) continue;
@@ -175,16 +177,16 @@ export class Orphans {
       if (performance.now() > deadline) throw new Error('they do not come in time');
       await sleep(POLL_MS);
     }
-    return descriptors;
   }
 
-  /** Pairs descriptors with the recorded addresses; those that do not fit are closed. */
+  /** Pairs descriptors with the recorded addresses; those that do not fit are closed, but none when it throws. */
   #checked(descriptors: readonly number[], record: WorkerRecord): BoundSocket[] {
     const { addon, logger } = this.#options;
     const sockets: BoundSocket[] = [];
+    const ports = descriptors.map((descriptor) => addon.portOf(descriptor));
     for (const [index, descriptor] of descriptors.entries()) {
       const address = record.listeners[index];
-      if (address !== undefined && addon.portOf(descriptor) === address.port) {
+      if (address !== undefined && ports[index] === address.port) {
         sockets.push({ address, descriptor });
       } else {
         logger.warn({ pid: record.pid }, 'a worker sent a socket that it is not known to have');

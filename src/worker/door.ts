@@ -59,7 +59,7 @@ export class Door {
   notReady = 'no configuration yet';
   /** Connections are closed behind their answers. */
   draining = false;
-  /** Another process has taken over: requests are refused, those with a head but no body yet too. */
+  /** Another process has taken over: requests are refused by their heads. The engine refuses those that are further. */
   startsNothing = false;
   /** Relays whose answer is not yet with uWebSockets.js whole. */
   unfinished = 0;
@@ -160,15 +160,17 @@ export class Door {
   #relayToSupervisor(response: HttpResponse, head: RequestHead, ids: AnswerIds): void {
     let isGone = false;
     this.unfinished += 1;
-    const finish = (answer: () => void): void => {
-      if (isGone) return;
+    const leave = (): void => {
       isGone = true;
       this.unfinished -= 1;
+    };
+    const finish = (answer: () => void): void => {
+      if (isGone) return;
+      leave();
       response.cork(answer);
     };
-    response.onAborted(() => {
-      finish(() => undefined);
-    });
+    // The response is not valid any more: touching it throws.
+    response.onAborted(leave);
     if (head.clientAddress === '') {
       head.clientAddress = Buffer.from(response.getRemoteAddressAsText()).toString('latin1');
     }

@@ -81,7 +81,7 @@ export class Ending {
   #becomeQuiet(): void {
     this.#quiet = true;
     if (this.#onQuiet === null) return;
-    // Requests that come now, or whose body comes now, belong to the process that took over.
+    // Requests that come now, whose body comes now, or that still wait, belong to the process that took over.
     this.#door.startsNothing = true;
     this.#door.engine.startNothing();
     this.#onQuiet();

@@ -143,10 +143,6 @@ export class Relay {
   #start(chunk: ArrayBuffer, isLast: boolean): void {
     const { engine, dispatched } = this.#door;
     const { authRequired, servingDomain } = this.#settings;
-    if (this.#door.startsNothing) {
-      this.#failLater(refusalError('takenOver'));
-      return;
-    }
     const client =
       this.#head.clientAddress === ''
         ? Buffer.from(this.#response.getRemoteAddressAsText()).toString('latin1')
@@ -364,6 +360,8 @@ export class Relay {
         return refusalError('routeToken', this.#path);
       case StartRefusal.NO_SNAPSHOT:
         return refusalError('noConfiguration');
+      case StartRefusal.TAKEN_OVER:
+        return refusalError('takenOver');
       case StartRefusal.OUT_OF_MEMORY:
         return refusalError('outOfMemory');
       default:

@@ -4,10 +4,12 @@ import { CredentialChecker, hashToken, tokenOf } from '../../../src/auth/credent
 import { basic, otherSpellings } from './service-kit.js';
 
 t.test('a credential has one spelling, its scheme any case', (t) => {
-  for (const field of ['Bearer abc', 'bearer abc', 'BEARER   abc']) {
+  for (const field of ['Bearer abc', 'bearer abc', 'BEARER abc']) {
     t.equal(tokenOf(field), 'abc', field);
   }
-  const others = ['abc ', 'abc\t', '\tabc', 'abc\u00a0', '', ' '].map((value) => `Bearer ${value}`);
+  const others = ['abc ', ' abc', 'abc\t', '\tabc', 'abc\u00a0', '', ' '].map(
+    (value) => `Bearer ${value}`,
+  );
   for (const field of [...others, 'Bearer', 'Bearer\tabc', ' Bearer abc', 'abc', '']) {
     t.equal(tokenOf(field), null, JSON.stringify(field));
   }
@@ -15,7 +17,7 @@ t.test('a credential has one spelling, its scheme any case', (t) => {
     const { authorization } = basic('token', token);
     const bytes = Buffer.from(token).toString('latin1');
     t.equal(tokenOf(authorization), bytes, token);
-    t.equal(tokenOf(authorization.replace('Basic', 'basic ')), bytes, token);
+    t.equal(tokenOf(authorization.replace('Basic', 'BASIC')), bytes, token);
     for (const field of otherSpellings(authorization)) {
       t.equal(tokenOf(field), null, JSON.stringify(field));
     }
