@@ -84,6 +84,7 @@ Napi::Function EngineBinding::define(Napi::Env env) {
                       InstanceMethod<&EngineBinding::stopAccepting>("stopAccepting"),
                       InstanceMethod<&EngineBinding::openFront>("openFront"),
                       InstanceMethod<&EngineBinding::openTokenLane>("openTokenLane"),
+                      InstanceMethod<&EngineBinding::closeTokenLane>("closeTokenLane"),
                       InstanceMethod<&EngineBinding::setTrustVersion>("setTrustVersion"),
                       InstanceMethod<&EngineBinding::admit>("admit"),
                       InstanceMethod<&EngineBinding::reject>("reject"),
@@ -253,6 +254,11 @@ Napi::Value EngineBinding::openTokenLane(const Napi::CallbackInfo& info) {
   if (core_->front->openTokenLane(ends[0])) return Napi::Number::New(env, ends[1]);
   ::close(ends[1]);
   return Napi::Number::New(env, -1);
+}
+
+Napi::Value EngineBinding::closeTokenLane(const Napi::CallbackInfo& info) {
+  if (core_ != nullptr && core_->front) core_->front->closeTokenLane();
+  return info.Env().Undefined();
 }
 
 Napi::Value EngineBinding::setTrustVersion(const Napi::CallbackInfo& info) {

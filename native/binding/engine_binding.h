@@ -107,6 +107,7 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   Napi::Value stopAccepting(const Napi::CallbackInfo& info);
   Napi::Value openFront(const Napi::CallbackInfo& info);
   Napi::Value openTokenLane(const Napi::CallbackInfo& info);
+  Napi::Value closeTokenLane(const Napi::CallbackInfo& info);
   Napi::Value setTrustVersion(const Napi::CallbackInfo& info);
   Napi::Value admit(const Napi::CallbackInfo& info);
   Napi::Value reject(const Napi::CallbackInfo& info);

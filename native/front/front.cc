@@ -88,9 +88,11 @@ void Front::onDeferred() noexcept {
     if (!connection.isParked()) continue;
     const uint32_t index = connection.index();
     const uint32_t generation = connection.nextQuestion();
-    if (!lane_ || !lane_->isOpen()) {
-      host_.onUnknownToken(index, generation, connection.authorization(), {});
-    } else if (!lane_->ask(index, generation, connection.authorization())) {
+    const std::string_view authorization = connection.authorization();
+    // What was good once costs the host no look at a signature, and no flood may stand before it.
+    if (!lane_ || !lane_->isOpen() || tokens_.wasGood(authorization)) {
+      host_.onUnknownToken(index, generation, authorization, {});
+    } else if (!lane_->ask(index, generation, authorization)) {
       connection.reject(Refusal::kNoVerdict);
     }
     if (isGone) return;
@@ -100,6 +102,7 @@ void Front::onDeferred() noexcept {
 }
 
 bool Front::openTokenLane(int fd) noexcept {
+  closeTokenLane();
   TokenLaneHost& host = *this;
   lane_.emplace(engine_.loop(), engine_.wheel(), host, fd);
   lane_->setTrustVersion(trustVersion_);
@@ -122,11 +125,25 @@ void Front::onTokenPassed(uint32_t connection, uint32_t generation,
   host_.onUnknownToken(connection, generation, parked->authorization(), verified);
 }
 
+void Front::onTokenUndecided(uint32_t connection, uint32_t generation) noexcept {
+  reject(connection, generation, Refusal::kNoVerdict);
+}
+
 void Front::onLaneLost() noexcept {
+  askAgain();
+  host_.onTokenLaneLost();
+}
+
+void Front::closeTokenLane() noexcept {
+  if (!lane_ || !lane_->isOpen()) return;
+  lane_->close();
+  askAgain();
+}
+
+void Front::askAgain() noexcept {
   for (const auto& connection : connections_) {
     if (connection->isParked()) park(*connection);
   }
-  host_.onTokenLaneLost();
 }
 
 void Front::admit(uint32_t connection, uint32_t generation) noexcept {

@@ -91,6 +91,8 @@ class Front final : private Deferred, private TokenLaneHost {
   // Unknown tokens take this way from now on; it is in place of the one before. False: the
   // descriptor, which is taken over, cannot be watched.
   bool openTokenLane(int fd) noexcept;
+  // Nobody serves the lane: who waits for it is judged by the host.
+  void closeTokenLane() noexcept;
   // See TokenLane.
   void setTrustVersion(uint32_t version) noexcept;
   // Connections with a request or an answer under way.
@@ -102,8 +104,10 @@ class Front final : private Deferred, private TokenLaneHost {
   void recycle(ClientConnection& connection) noexcept;
   ClientConnection* parkedConnection(uint32_t index, uint32_t generation) noexcept;
   void park(ClientConnection& connection) noexcept;
+  void askAgain() noexcept;
   void onDeferred() noexcept override;
   void onTokenRefused(uint32_t connection, uint32_t generation) noexcept override;
+  void onTokenUndecided(uint32_t connection, uint32_t generation) noexcept override;
   void onTokenPassed(uint32_t connection, uint32_t generation,
                      std::string_view verified) noexcept override;
   void onLaneLost() noexcept override;

@@ -67,6 +67,10 @@ const JudgedToken* TokenCache::find(std::string_view value, uint64_t epoch,
   return &entry.token;
 }
 
+bool TokenCache::wasGood(std::string_view value) noexcept {
+  return *slotOf(value, hashOf(value)) != kEmpty;
+}
+
 size_t TokenCache::bytesOf(const Entry& entry) noexcept {
   return entry.value.size() + (entry.token.grant ? entry.token.grant->bytes() : 0);
 }

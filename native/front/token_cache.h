@@ -30,6 +30,8 @@ class TokenCache {
   // HOT. What the value opens when it is known, of this epoch and not expired; else nullptr. Good
   // until the next call that is not const.
   const JudgedToken* find(std::string_view value, uint64_t epoch, WallClock nowMs) noexcept;
+  // It was good once, whatever `find` says of it now: nobody can make such a value up.
+  bool wasGood(std::string_view value) noexcept;
   // `expiresAtMs` 0: never by itself.
   void insert(std::string_view value, uint64_t epoch, uint64_t expiresAtMs, Ref<TokenGrant> grant);
   size_t entries() const noexcept { return live_; }

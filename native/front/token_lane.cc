@@ -27,6 +27,7 @@ struct Answer {
 };
 
 constexpr uint32_t kRefused = 0;
+constexpr uint32_t kUndecided = 2;
 
 }  // namespace
 
@@ -117,6 +118,8 @@ void TokenLane::takeAnswers() noexcept {
     const bool isOfTrust = answer.trustVersion == trustVersion_;
     if (isOfTrust && answer.verdict == kRefused) {
       host_.onTokenRefused(answer.connection, answer.generation);
+    } else if (answer.verdict == kUndecided) {
+      host_.onTokenUndecided(answer.connection, answer.generation);
     } else {
       host_.onTokenPassed(answer.connection, answer.generation,
                           isOfTrust ? said : std::string_view{});
@@ -130,6 +133,7 @@ void TokenLane::takeAnswers() noexcept {
 
 // The thread has not answered for a while; perhaps because it was not asked for long.
 void TokenLane::onTimeout() noexcept {
+  if (loop_.nowMs() >= deadlineMs() + kLateMs) heardAtMs_ = loop_.nowMs();
   if (loop_.nowMs() >= heardAtMs_ + kSilenceMs) {
     lose();
   } else {

@@ -32,6 +32,7 @@ class TokenLaneHost {
   // No later answer comes for the same question. None of these destroys the lane but the last two.
   virtual void onTokenRefused(uint32_t connection, uint32_t generation) noexcept = 0;
   // `verified`: what the token says (JSON), of the present trust; empty: nobody could tell.
+  virtual void onTokenUndecided(uint32_t connection, uint32_t generation) noexcept = 0;
   virtual void onTokenPassed(uint32_t connection, uint32_t generation,
                              std::string_view verified) noexcept = 0;
   // No answer comes any more.
@@ -47,6 +48,8 @@ class TokenLane final : private IoWatcher, private Timer {
   static constexpr size_t kUnsentBytesMax = size_t{4} * 1024 * 1024;
   static constexpr size_t kAnswerBytesMax = size_t{1024} * 1024;
   static constexpr uint64_t kSilenceMs = 3'000;
+  // A loop that comes to its timers this late has not read what the thread has said meanwhile.
+  static constexpr uint64_t kLateMs = 500;
 
   // Takes the descriptor over, which does not block.
   TokenLane(Loop& loop, TimerWheel& wheel, TokenLaneHost& host, int fd) noexcept;
@@ -61,13 +64,14 @@ class TokenLane final : private IoWatcher, private Timer {
   bool ask(uint32_t connection, uint32_t generation, std::string_view authorization) noexcept;
   // False: the lane is lost, and perhaps destroyed.
   bool flush() noexcept;
+  // Ends it without a word to the host.
+  void close() noexcept;
 
  private:
   void onIo(uint32_t events) noexcept override;
   void onTimeout() noexcept override;
   void read() noexcept;
   void takeAnswers() noexcept;
-  void close() noexcept;
   void lose() noexcept;
 
   Loop& loop_;

@@ -18,6 +18,7 @@ using namespace pointsman::test;  // NOLINT: its kit
 
 constexpr uint32_t kRefused = 0;
 constexpr uint32_t kPassed = 1;
+constexpr uint32_t kUndecided = 2;
 constexpr uint32_t kTrust = 3;
 
 struct Question {
@@ -121,6 +122,33 @@ void testRefusedByTheThread() {
   CHECK(next[0].generation != asked[0].generation || next[0].connection != asked[0].connection);
   lane.answer(answerTo(next[0], kRefused));
   client->readAnswers(2);
+  lane.kit.checkQuiet();
+}
+
+void testUndecided() {
+  LaneKit lane;
+  const auto client = lane.kit.client();
+  client->send(ask("Bearer a.b.c"));
+  const std::vector<Question> asked = lane.awaitQuestions(1);
+  lane.answer(answerTo(asked[0], kUndecided));
+  client->readAnswers(1);
+  CHECK(client->received.starts_with("HTTP/1.1 503 "));
+  CHECK_EQUAL(lane.kit.tokensAsked, 0U);
+  lane.kit.checkQuiet();
+}
+
+// A change of who may call sends all that were good to the host: no flood stands before them.
+void testWhatWasGoodTakesNoLane() {
+  LaneKit lane;
+  lane.kit.rememberGoodToken();
+  lane.kit.control.authEpoch.store(1);
+  const auto client = lane.kit.client();
+  client->send(ask(kGoodToken));
+  CHECK(lane.kit.loop.runUntil([&] { return lane.kit.tokensAsked == 1; }));
+  CHECK(lane.questions().empty());
+  lane.kit.judgeAll();
+  client->readAnswers(1);
+  CHECK(client->received.starts_with("HTTP/1.1 200 "));
   lane.kit.checkQuiet();
 }
 
@@ -249,6 +277,92 @@ void testSilenceWithoutQuestions() {
   lane.kit.checkQuiet();
 }
 
+// Longer than the thread may be silent, shorter than a request waits.
+constexpr uint64_t kStandstillMs = 4'000;
+static_assert(kStandstillMs > TokenLane::kSilenceMs + TokenLane::kLateMs);
+
+// A process that stood still has not read what the thread said meanwhile.
+void testStandstillOfTheLoop() {
+  LaneKit lane;
+  const auto client = lane.kit.client();
+  client->send(ask("Bearer a.b.c"));
+  const std::vector<Question> asked = lane.awaitQuestions(1);
+  lane.answer(answerTo(asked[0], kRefused));
+  lane.kit.loop.jump(kStandstillMs);
+  client->readAnswers(1);
+  CHECK(client->received.starts_with("HTTP/1.1 401 "));
+  CHECK_EQUAL(lane.kit.lanesLost, 0U);
+  // A thread that stands still as well is found out behind it.
+  client->send(ask("Bearer d.e.f"));
+  lane.awaitQuestions(1);
+  lane.kit.loop.jump(kStandstillMs);
+  CHECK_EQUAL(lane.kit.lanesLost, 0U);
+  lane.kit.loop.advance(TokenLane::kSilenceMs + 2 * kTickMs);
+  CHECK_EQUAL(lane.kit.lanesLost, 1U);
+  CHECK(lane.kit.loop.runUntil([&] { return lane.kit.tokensAsked == 1; }));
+  lane.kit.judgeAll();
+  client->readAnswers(2);
+  lane.kit.checkQuiet();
+}
+
+// Who waits for a lane that is replaced, or that nobody serves, is judged all the same; and what
+// the old one still says is nobody's.
+void testReplacedAndClosed() {
+  for (const bool isReplaced : {true, false}) {
+    LaneKit lane;
+    const auto client = lane.kit.client();
+    client->send(ask(kGoodToken));
+    const std::vector<Question> asked = lane.awaitQuestions(1);
+    if (isReplaced) {
+      lane.openLane();
+      const std::vector<Question> again = lane.awaitQuestions(1);
+      CHECK(again[0].generation != asked[0].generation);
+      lane.answer(answerTo(asked[0], kRefused));
+      lane.kit.loop.settle();
+      CHECK(client->received.empty());
+    } else {
+      lane.kit.front->closeTokenLane();
+    }
+    if (isReplaced) lane.kit.front->closeTokenLane();
+    CHECK(lane.kit.loop.runUntil([&] { return lane.kit.tokensAsked == 1; }));
+    CHECK_EQUAL(lane.kit.lanesLost, 0U);
+    lane.kit.judgeAll();
+    client->readAnswers(1);
+    CHECK(client->received.starts_with("HTTP/1.1 200 "));
+    lane.kit.checkQuiet();
+  }
+}
+
+// More bytes than the socket holds wait here, and no more than that.
+void testUnsentBytes() {
+  constexpr size_t kTokenBytes = size_t{12} * 1024;
+  LaneKit lane;
+  std::vector<std::unique_ptr<FrontClient>> clients;
+  for (size_t index = 0; index < TokenLane::kTokensMax / 2; index++) {
+    clients.push_back(lane.kit.client());
+    clients.back()->send(ask("Bearer " + std::string(kTokenBytes, 'x')));
+    lane.kit.loop.settle();
+  }
+  const size_t least = TokenLane::kUnsentBytesMax / (kTokenBytes + 64);
+  std::vector<Question> asked = lane.awaitQuestions(least);
+  lane.kit.loop.settle();
+  for (Question& one : lane.questions()) asked.push_back(std::move(one));
+  CHECK(asked.size() < clients.size());
+  std::string answers;
+  for (const Question& one : asked) {
+    CHECK_EQUAL(one.authorization.size(), kTokenBytes + 7);
+    answers += answerTo(one, kRefused);
+  }
+  lane.answer(answers);
+  size_t refused = 0;
+  for (const auto& client : clients) {
+    client->readAnswers(1);
+    if (client->received.starts_with("HTTP/1.1 401 ")) refused++;
+  }
+  CHECK_EQUAL(refused, asked.size());
+  lane.kit.checkQuiet();
+}
+
 // Who waits beyond the bound is told so at once; who left is not missed.
 void testBounds() {
   LaneKit lane;
@@ -281,6 +395,7 @@ void testHostEndsTheFront() {
   for (const bool isLost : {false, true}) {
     LaneKit lane;
     lane.kit.verdict = FrontKit::Verdict::kEnd;
+    lane.kit.endsWithLane = isLost;
     const auto first = lane.kit.client();
     const auto second = lane.kit.client();
     first->send(ask("Bearer a.b.c"));
@@ -292,7 +407,7 @@ void testHostEndsTheFront() {
       lane.answer(answerTo(asked[0], kPassed, "{}") + answerTo(asked[1], kPassed, "{}"));
     }
     CHECK(lane.kit.loop.runUntil([&] { return !lane.kit.front.has_value(); }));
-    CHECK_EQUAL(lane.kit.tokensAsked, 1U);
+    CHECK_EQUAL(lane.kit.tokensAsked, isLost ? 0U : 1U);
     lane.kit.loop.settle();
   }
 }
@@ -301,11 +416,16 @@ void testHostEndsTheFront() {
 
 int main() {
   testRefusedByTheThread();
+  testUndecided();
+  testWhatWasGoodTakesNoLane();
   testPassedOnWithWhatItSays();
   testOtherTrustProvesNothing();
   testAnswersInPieces();
   testLostLane();
   testSilenceWithoutQuestions();
+  testStandstillOfTheLoop();
+  testReplacedAndClosed();
+  testUnsentBytes();
   testBounds();
   testHostEndsTheFront();
   return finishChecks();

@@ -5,12 +5,13 @@
  * Only refusals are decided here. What depends on identities, on a look at an issuer's keys or on keys that this thread
  * does not have yet is passed on, and judged as if there were no lane.
  */
+import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { ExpiringMap } from './expiring-map.js';
 import { looksCompact } from './compact-token.js';
 import { looksLikeAccessToken, tokenOf, type CredentialChecker } from './credentials.js';
 import type { TokenVerifier } from './token-verifier.js';
-import type { VerifyAnswer } from './trust.js';
+import type { Verified, VerifyAnswer } from './trust.js';
 
 /** Longer frames are none of the front's: a head is at most 16 KiB unless configured otherwise, and never this long. */
 const FRAME_BYTES_MAX = 16 * 1024 * 1024;
@@ -19,18 +20,17 @@ const QUESTION_BYTES = 12;
 const ANSWER_BYTES = 16;
 const REFUSED = 0;
 const PASSED = 1;
+const UNDECIDED = 2;
+type Verdict = typeof REFUSED | typeof PASSED | typeof UNDECIDED | Verified;
 
 /** Answers that are remembered, so that many requests with one token cost one verification; and for how long. */
 const REMEMBERED_MAX = 1024;
 const REMEMBERED_TTL_MS = 1_000;
 const REMEMBERED_CHARS_MAX = 4_096;
 
-/**
- * Tokens with a key that nobody has heard of which are passed on in each window, to have it looked for; one more is
- * refused as if the look had failed.
- */
+/** Tokens with a key that nobody has heard of which are passed on in each window, to have it looked for; one more is undecided. */
 const UNKNOWN_KEYS_MAX = 64;
-const WINDOW_MS = 100;
+const WINDOW_MS = 1_000;
 
 export interface TokenLaneOptions {
   readonly verifier: Pick<TokenVerifier, 'verify' | 'version'>;
@@ -45,7 +45,8 @@ export class TokenLane {
   readonly #answers = new ExpiringMap<string, VerifyAnswer>(REMEMBERED_MAX, REMEMBERED_TTL_MS);
   #answersOf = -1;
   #windowSinceMs = 0;
-  #unknownKeys = 0;
+  /** Passed on in this window. One token may come many times. */
+  readonly #ofUnknownKeys = new Set<string>();
   #received: Buffer = Buffer.alloc(0);
 
   constructor(options: TokenLaneOptions) {
@@ -54,9 +55,12 @@ export class TokenLane {
 
   /** Serves the descriptor, which it takes over, until the front closes the other end. */
   serve(descriptor: number): void {
-    const socket = new Socket({ fd: descriptor, readable: true, writable: true });
+    const socket = socketOf(descriptor);
     socket.on('data', (chunk: Buffer) => {
       socket.write(this.answer(chunk));
+      // Batches have their turn between two chunks.
+      socket.pause();
+      setImmediate(() => socket.resume());
     });
     // 'close' follows, and the front hears of it.
     socket.on('error', () => undefined);
@@ -81,21 +85,28 @@ export class TokenLane {
   #answerOne(question: Buffer): Buffer {
     const trustVersion = question.readUInt32LE(8);
     const authorization = question.toString('latin1', QUESTION_BYTES);
-    const verdict = this.#judge(authorization, trustVersion);
-    const said = Buffer.from(typeof verdict === 'number' ? '' : JSON.stringify(verdict));
+    const verdict = this.#judgeSafely(authorization, trustVersion);
+    const [kind, what] = typeof verdict === 'number' ? [verdict, ''] : [PASSED, verdict];
+    const said = Buffer.from(what === '' ? '' : JSON.stringify(what));
     const frame = Buffer.allocUnsafe(PREFIX_BYTES + ANSWER_BYTES + said.length);
     frame.writeUInt32LE(ANSWER_BYTES + said.length, 0);
     // Connection, generation and trust version, as they came.
     question.copy(frame, PREFIX_BYTES, 0, QUESTION_BYTES);
-    frame.writeUInt32LE(verdict === REFUSED ? REFUSED : PASSED, PREFIX_BYTES + QUESTION_BYTES);
+    frame.writeUInt32LE(kind, PREFIX_BYTES + QUESTION_BYTES);
     said.copy(frame, PREFIX_BYTES + ANSWER_BYTES);
     return frame;
   }
 
-  #judge(
-    authorization: string,
-    trustVersion: number,
-  ): typeof REFUSED | typeof PASSED | Extract<VerifyAnswer, { ok: true }> {
+  #judgeSafely(authorization: string, trustVersion: number): Verdict {
+    try {
+      return this.#judge(authorization, trustVersion);
+    } catch {
+      // Whatever it is, it concerns one token, and must not end the thread of all.
+      return PASSED;
+    }
+  }
+
+  #judge(authorization: string, trustVersion: number): Verdict {
     const { verifier, localTokens } = this.#options;
     const token = tokenOf(authorization);
     if (token === null) return REFUSED;
@@ -103,7 +114,7 @@ export class TokenLane {
       if (verifier.version !== trustVersion) return PASSED;
       const answer = this.#verify(token);
       if (answer.ok) return answer;
-      if (answer.reason === 'unknown key' && this.#mayLook()) return PASSED;
+      if (answer.reason === 'unknown key') return this.#mayLook(token) ? PASSED : UNDECIDED;
     } else if (looksLikeAccessToken(token)) {
       return PASSED;
     }
@@ -125,13 +136,23 @@ export class TokenLane {
     return answer;
   }
 
-  #mayLook(): boolean {
+  #mayLook(token: string): boolean {
     const now = this.#options.nowMs();
+    // Also when the clock was set back.
     if (Math.abs(now - this.#windowSinceMs) >= WINDOW_MS) {
       this.#windowSinceMs = now;
-      this.#unknownKeys = 0;
+      this.#ofUnknownKeys.clear();
     }
-    this.#unknownKeys += 1;
-    return this.#unknownKeys <= UNKNOWN_KEYS_MAX;
+    if (this.#ofUnknownKeys.size < UNKNOWN_KEYS_MAX) this.#ofUnknownKeys.add(token);
+    return this.#ofUnknownKeys.has(token);
+  }
+}
+
+function socketOf(descriptor: number): Socket {
+  try {
+    return new Socket({ fd: descriptor, readable: true, writable: true });
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
   }
 }

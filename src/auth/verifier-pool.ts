@@ -107,15 +107,15 @@ export class VerifierPool {
     return this.#flights.size;
   }
 
-  /**
-   * Has a thread serve the front's token lane. Rejects when it could not; the descriptor is the thread's from here on.
-   */
+  /** Rejects when no thread runs. One that does has the present keys. */
+  async ready(): Promise<void> {
+    const trust = this.#options.trust.current();
+    await this.#threads.run({ trustVersion: trust.version, trust, tokens: [], nowMs: 0 });
+  }
+
+  /** Has a thread serve the other end of a token lane, which it takes over. Call when `ready`; rejects when it could not. */
   async serveLane(task: LaneTask): Promise<void> {
-    const threads = this.#threads;
-    // A thread that does not start must not be lent a descriptor that it will not close.
-    const { version } = this.#options.trust.current();
-    await threads.run({ trustVersion: version, trust: null, tokens: [], nowMs: 0 });
-    await threads.run(task, { name: 'serveLane' });
+    await this.#threads.run(task, { name: 'serveLane' });
   }
 
   async close(): Promise<void> {

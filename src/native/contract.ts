@@ -215,6 +215,8 @@ export interface Engine {
    * `onLost` is called once, from a loop event, when the other end was closed or says nothing any more.
    */
   openTokenLane(onLost: () => void): number;
+  /** Ends the lane, whose other end nobody has: `onLost` is not called. */
+  closeTokenLane(): void;
   /** Of the keys that verdicts of the lane must come from; uint32. */
   setTrustVersion(version: number): void;
   /** The token of a waiting connection is good. Connections that wait no more are ignored. */

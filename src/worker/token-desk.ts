@@ -25,7 +25,10 @@ const LANE_INTERVAL_MS = 200;
 const VERIFIER_THREADS = 1;
 
 export interface TokenDeskOptions {
-  readonly engine: Pick<Engine, 'rememberToken' | 'openTokenLane' | 'setTrustVersion'>;
+  readonly engine: Pick<
+    Engine,
+    'rememberToken' | 'openTokenLane' | 'closeTokenLane' | 'setTrustVersion'
+  >;
   readonly block: Pick<SharedBlock, 'accessVersion'>;
   readonly send: (envelope: Envelope) => void;
   readonly onFault: (problem: string) => void;
@@ -40,6 +43,7 @@ export class TokenDesk implements TrustSource {
   #pool: VerifierPool | null = null;
   #judge: TokenJudge | null = null;
   #localTokens: Setup['credentials'] = [];
+  #isOpening = false;
 
   constructor(options: TokenDeskOptions) {
     this.#options = options;
@@ -80,6 +84,8 @@ export class TokenDesk implements TrustSource {
     if (access !== undefined) {
       this.#book.apply(access);
       this.#options.engine.setTrustVersion(this.#book.trust.version);
+      // So that the lane's thread has new keys before the first token needs them.
+      if (this.#pool !== null) this.#pool.ready().catch(() => undefined);
       this.#wanted.clear();
     }
     if (issuedToken !== undefined) {
@@ -91,20 +97,16 @@ export class TokenDesk implements TrustSource {
 
   /** Unknown tokens of the engine's front go to the verifier thread from now on, and to the next one when that dies. */
   openLane(): void {
-    const { engine } = this.#options;
-    const descriptor = engine.openTokenLane(() => {
-      this.#openLaneLater();
-    });
-    engine.setTrustVersion(this.#book.trust.version);
-    if (descriptor < 0) {
-      this.#openLaneLater();
-      return;
-    }
-    // A thread that dies closes its end, so that the engine hears of it.
-    this.#poolOnce()
-      .serveLane({ descriptor, localTokens: this.#localTokens })
+    if (this.#isOpening) return;
+    this.#isOpening = true;
+    this.#tryLane()
       .catch((error: unknown) => {
         this.#options.onFault(`no thread takes the token lane: ${messageOf(error)}`);
+        this.#options.engine.closeTokenLane();
+        this.#openLaneLater();
+      })
+      .finally(() => {
+        this.#isOpening = false;
       });
   }
 
@@ -129,6 +131,22 @@ export class TokenDesk implements TrustSource {
 
   refresh(issuer: string): Promise<void> {
     return this.#refreshes.refresh(issuer);
+  }
+
+  /** A thread that runs closes its end when it dies, so that the engine hears of it; the descriptor goes to no other. */
+  async #tryLane(): Promise<void> {
+    const { engine } = this.#options;
+    const pool = this.#poolOnce();
+    await pool.ready();
+    const lane = { isLost: false };
+    const descriptor = engine.openTokenLane(() => {
+      lane.isLost = true;
+      if (!this.#isOpening) this.#openLaneLater();
+    });
+    if (descriptor < 0) throw new Error('no descriptor is to be had');
+    engine.setTrustVersion(this.#book.trust.version);
+    await pool.serveLane({ descriptor, localTokens: this.#localTokens });
+    if (lane.isLost) throw new Error('it was lost at once');
   }
 
   #openLaneLater(): void {

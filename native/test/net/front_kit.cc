@@ -210,6 +210,11 @@ void FrontKit::onUnknownToken(uint32_t connection, uint32_t generation,
   if (verdict == Verdict::kEnd) front.reset();
 }
 
+void FrontKit::onTokenLaneLost() noexcept {
+  lanesLost++;
+  if (endsWithLane) front.reset();
+}
+
 void FrontKit::judgeAll() {
   std::vector<Waiting> all;
   all.swap(waiting);

@@ -81,6 +81,8 @@ class FrontKit final : private Connector, private FrontHost {
   uint32_t tokensAsked = 0;
   uint32_t clientsClosed = 0;
   uint32_t lanesLost = 0;
+  // The host destroys the front when it hears that the lane is lost.
+  bool endsWithLane = false;
   struct Waiting {
     uint32_t connection;
     uint32_t generation;
@@ -102,7 +104,7 @@ class FrontKit final : private Connector, private FrontHost {
   int connect() noexcept override;
   void onUnknownToken(uint32_t connection, uint32_t generation, std::string_view authorization,
                       std::string_view verified) noexcept override;
-  void onTokenLaneLost() noexcept override { lanesLost++; }
+  void onTokenLaneLost() noexcept override;
   void onClientClosed() noexcept override { clientsClosed++; }
 };
 

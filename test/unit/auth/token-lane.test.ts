@@ -12,6 +12,7 @@ const stranger = createKey('ES256', 'stranger');
 const ADMIN = 'an.admin.token-that-looks-signed';
 const REFUSED = 0;
 const PASSED = 1;
+const UNDECIDED = 2;
 const UNKNOWN_KEYS_MAX = 64;
 
 interface Answer {
@@ -138,24 +139,32 @@ await t.test('looks for keys are bounded', async (t) => {
   );
   const verdicts = tokens.map((token) => kit.ask(`Bearer ${token}`).verdict);
   t.same(verdicts.slice(0, UNKNOWN_KEYS_MAX), Array(UNKNOWN_KEYS_MAX).fill(PASSED));
-  t.same(verdicts.slice(UNKNOWN_KEYS_MAX), Array(10).fill(REFUSED));
-  kit.nowMs += 100;
-  t.equal(kit.ask(`Bearer ${tokens[0] ?? ''}`).verdict, PASSED, 'in the next window');
+  t.same(verdicts.slice(UNKNOWN_KEYS_MAX), Array(10).fill(UNDECIDED));
+  const first = `Bearer ${tokens[0] ?? ''}`;
+  const last = `Bearer ${tokens.at(-1) ?? ''}`;
+  const again = Array.from({ length: 1_000 }, () => kit.ask(first).verdict);
+  t.same(
+    again,
+    Array(1_000).fill(PASSED),
+    'one that is looked for already, however often it comes',
+  );
+  kit.nowMs += 1_000;
+  t.equal(kit.ask(last).verdict, PASSED, 'in the next window');
   kit.nowMs -= 3_600_000;
-  t.equal(kit.ask(`Bearer ${tokens[1] ?? ''}`).verdict, PASSED, 'after the clock was set back');
+  t.equal(kit.ask(first).verdict, PASSED, 'after the clock was set back');
 });
 
 await t.test('a token is verified once, until it may have changed', async (t) => {
   const kit = await Kit.create();
-  const token = signToken(key, goodClaims({ exp: NOW_S + 2 }));
+  const token = signToken(key, goodClaims({ exp: NOW_S + 0.5 }));
   const ask = (): number => kit.ask(`Bearer ${token}`).verdict;
   for (let time = 0; time < 10; time += 1) t.equal(ask(), PASSED);
   t.equal(kit.verifications, 1);
-  kit.nowMs += 900;
+  kit.nowMs += 499;
   t.equal(ask(), PASSED);
   t.equal(kit.verifications, 1);
-  kit.nowMs += 1_200;
-  t.equal(ask(), REFUSED, 'it has expired');
+  kit.nowMs += 1;
+  t.equal(ask(), REFUSED, 'it has expired, however lately it was good');
 
   const other = signToken(key);
   t.equal(kit.ask(`Bearer ${other}`).verdict, PASSED);

@@ -1,0 +1,66 @@
+/**
+ * A flood of bad tokens is refused without the JS of the loop that relays requests; and what only that can tell is asked
+ * of it, with the same answers as ever.
+ */
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import t from 'tap';
+import { ExternalIssuer } from './external-issuer.js';
+import { startDaemon, temporaryDirectory } from './harness.js';
+import { configure, PATH, until } from './live.js';
+
+const FORGED = 200;
+
+await t.test('who is asked', async (t) => {
+  const file = path.join(temporaryDirectory(t), 'asked');
+  const preload = pathToFileURL(path.join(import.meta.dirname, 'unknown-tokens.js'));
+  const issuer = new ExternalIssuer(t);
+  const daemon = await startDaemon(t, {
+    flags: { ...issuer.flags, 'data-plane-workers': '1' },
+    nodeOptions: `--import=${preload.href}`,
+    env: { UNKNOWN_TOKENS: file },
+  });
+  await configure(t, daemon, { a: 100 });
+  await daemon.admin('POST', '/api/2.0/preview/scim/v2/Users', { userName: 'mia' });
+  await daemon.admin('PATCH', '/api/2.0/permissions/serving-endpoints/live', {
+    access_control_list: [{ user_name: 'mia', permission_level: 'CAN_QUERY' }],
+  });
+  const worker = await daemon.workerPid();
+
+  const statusOf = async (authorization: string): Promise<number> => {
+    const answer = await daemon.invoke(PATH, { inputs: [1] }, { authorization });
+    return answer.status;
+  };
+  const asked = async (): Promise<number> => {
+    rmSync(file, { force: true });
+    process.kill(worker, 'SIGUSR2');
+    await until(() => existsSync(file) && readFileSync(file, 'utf8') !== '');
+    return Number(readFileSync(file, 'utf8'));
+  };
+
+  const good = issuer.token('mia');
+  const forged = (index: number): string =>
+    `Bearer ${good.slice(0, -86)}${String(index).padStart(86, 'A')}`;
+  // Once the lane is open it stays so.
+  await until(async () => {
+    const before = await asked();
+    t.equal(await statusOf(forged(0)), 401);
+    return (await asked()) === before;
+  });
+
+  const before = await asked();
+  const bad = Array.from({ length: FORGED }, (_, index) => statusOf(forged(index + 1)));
+  t.same(new Set(await Promise.all(bad)), new Set([401]));
+  for (const other of ['Bearer garbage', 'Bearer a.b.c', 'Digest x=y', 'nothing']) {
+    t.equal(await statusOf(other), 401, other);
+  }
+  t.equal(await asked(), before, 'the loop was asked about none of them');
+
+  t.equal(await statusOf(`Bearer ${good}`), 200);
+  t.equal(await asked(), before + 1);
+  t.equal(await statusOf(`Bearer ${good}`), 200);
+  t.equal(await asked(), before + 1, 'what is cached is nobody’s question');
+  t.equal(await statusOf(`Bearer dapi${'0'.repeat(64)}`), 401);
+  t.equal(await asked(), before + 2, 'only the loop knows access tokens');
+});
