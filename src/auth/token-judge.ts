@@ -3,7 +3,8 @@
  * hash, signed tokens by their signature. What a good one opens is for the grants of each endpoint to say.
  *
  * The order matters: what takes time comes first (the signature), then the copy of identities must be that of the
- * present epoch, and from there to the verdict nothing waits. So a verdict never rests on older data than its epoch.
+ * present epoch, and from there to the verdict nothing waits. So a verdict never rests on older data than its epoch. Keys
+ * that came or went meanwhile have the signature looked at again.
  */
 import type { Clock } from '../core/clock.js';
 import type { TokenTerms } from '../native/contract.js';
@@ -38,6 +39,9 @@ export interface TokenJudgeOptions {
   readonly wantUser: (name: string, issuer: string) => boolean;
 }
 
+/** Looks at one signature. Keys that change behind each of them are more than a rotation. */
+const LOOKS_MAX = 4;
+
 const BAD: Verdict = { kind: 'bad' };
 const UNSIGNED: CallerClaims = { kind: 'own', groups: [], isAdmin: false, endpoints: null };
 const BUSY: Verdict = { kind: 'busy' };
@@ -52,20 +56,28 @@ export class TokenJudge {
 
   /** Never rejects. */
   async judge(authorization: string): Promise<Verdict> {
-    const { book, verifier } = this.#options;
     const token = tokenOf(authorization);
     if (token === null) return BAD;
     const looksSigned = looksCompact(token);
     const unsigned = looksSigned ? null : await this.#judgeUnsigned(authorization, token);
     if (unsigned !== null) return unsigned;
-    const answer = await verifier.verify(token);
-    if (answer.ok) {
-      await this.#makeUser(answer);
-      return (await book.caughtUp()) ? this.#verified(answer) : BUSY;
-    }
-    if (answer.status === 503) return BUSY;
+    const signed = await this.#judgeSigned(token);
+    if (signed.kind !== 'bad' || !looksSigned) return signed;
     // Whoever chose the admin token may have chosen one that looks signed. Asked last: it costs a hash of the token.
-    return (looksSigned ? await this.#judgeUnsigned(authorization, token) : null) ?? BAD;
+    return (await this.#judgeUnsigned(authorization, token)) ?? BAD;
+  }
+
+  async #judgeSigned(token: string): Promise<Verdict> {
+    const { book, verifier } = this.#options;
+    for (let look = 0; look < LOOKS_MAX; look += 1) {
+      const { version } = book.trust;
+      const answer = await verifier.verify(token);
+      if (!answer.ok) return answer.status === 503 ? BUSY : BAD;
+      await this.#makeUser(answer);
+      if (!(await book.caughtUp())) return BUSY;
+      if (book.trust.version === version) return this.#verified(answer);
+    }
+    return BUSY;
   }
 
   /** Null: it is none of the daemon's own two tokens and no access token. */
