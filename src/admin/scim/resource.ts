@@ -106,8 +106,8 @@ export function parseResource(
   const profile = {
     ...EMPTY_PROFILE,
     externalId: optionalText(fields, 'externalId'),
-    entitlements: valuesOf(fields, 'entitlements'),
-    roles: valuesOf(fields, 'roles'),
+    entitlements: labelsOf(fields, 'entitlements'),
+    roles: labelsOf(fields, 'roles'),
   };
   if (type.kind === 'group') {
     return { name, profile, members: valuesOf(fields, 'members', MEMBERS_MAX) };
@@ -155,19 +155,27 @@ function optionalText(fields: Fields, key: string): string {
 
 /** The `value` of each item, once. */
 function valuesOf(fields: Fields, key: string, limit = VALUES_MAX): string[] {
-  const items = fields.objects(key) ?? [];
-  if (items.length > limit) {
-    throw invalidField(fields.at(key), `takes at most ${String(limit)} values`);
-  }
+  return uniqueValues(itemsOf(fields, key, limit));
+}
+
+/** The same of those that have one: the Terraform provider says `[{}]` where it means none. */
+function labelsOf(fields: Fields, key: string): string[] {
+  const items = itemsOf(fields, key, VALUES_MAX);
+  return uniqueValues(items.filter((item) => (item.string('value') ?? '') !== ''));
+}
+
+function uniqueValues(items: readonly Fields[]): string[] {
   return [...new Set(items.map((item) => item.requiredText('value')))];
 }
 
+function itemsOf(fields: Fields, key: string, limit: number): Fields[] {
+  const items = fields.objects(key) ?? [];
+  if (items.length <= limit) return items;
+  throw invalidField(fields.at(key), `takes at most ${String(limit)} values`);
+}
+
 function emailsOf(fields: Fields): Email[] {
-  const items = fields.objects('emails') ?? [];
-  if (items.length > VALUES_MAX) {
-    throw invalidField('emails', `takes at most ${String(VALUES_MAX)} values`);
-  }
-  return items.map((item) => {
+  return itemsOf(fields, 'emails', VALUES_MAX).map((item) => {
     const type = item.string('type');
     const primary = item.boolean('primary');
     return {
