@@ -52,7 +52,7 @@ function apply(resource: JsonObject, fields: Fields): void {
     applyAt(resource, op, { path, value, field: fields.at('path'), valueField });
     return;
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw invalidField(valueField, 'must be an object when there is no path');
   }
   for (const [key, one] of Object.entries(value)) {
@@ -95,9 +95,12 @@ function applyAt(resource: JsonObject, op: Operation, target: Target): void {
   else resource[known] = known === 'active' ? asBoolean(value) : (value ?? null);
 }
 
-/** Microsoft Entra ID writes "True" and "False": whoever it deactivates must be. */
+/** Microsoft Entra ID writes "False", the Terraform provider [{"value": "false"}]: whoever they deactivate must be. */
 function asBoolean(value: Json | undefined): Json {
-  const text = typeof value === 'string' ? value.toLowerCase() : '';
+  const item = Array.isArray(value) && value.length === 1 ? value[0] : value;
+  const plain = isObject(item) ? item['value'] : item;
+  if (typeof plain === 'boolean') return plain;
+  const text = typeof plain === 'string' ? plain.toLowerCase() : '';
   if (text === 'true' || text === 'false') return text === 'true';
   return value ?? null;
 }
@@ -132,6 +135,10 @@ function itemsOf(value: Json | undefined, field: string): JsonObject[] {
 
 function asItem(item: Json, field: string): JsonObject {
   if (typeof item === 'string') return { value: item };
-  if (typeof item === 'object' && item !== null && !Array.isArray(item)) return item;
+  if (isObject(item)) return item;
   throw invalidField(field, 'must be a string or an object');
+}
+
+function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
