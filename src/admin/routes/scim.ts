@@ -34,7 +34,8 @@ export function scimRoutes(app: FastifyInstance, book: IdentityBook, workspaceId
     const record = book.record(request.principal?.id ?? '');
     if (record === null) throw missing('Users', request.principal?.name ?? '');
     reply.header('x-databricks-org-id', workspaceId);
-    return selected(viewResource(record, book), request);
+    // Of a service principal too: the Terraform provider takes it for the name of the caller.
+    return selected({ ...viewResource(record, book), userName: record.name }, request);
   });
 }
 
