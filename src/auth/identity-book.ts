@@ -189,6 +189,11 @@ export class IdentityBook implements Directory {
     return record?.name === name ? this.principal(record.id) : null;
   }
 
+  /** No user of this name can be made, whatever the case of its letters. */
+  isTaken(name: string): boolean {
+    return this.#byName.has(keyOf('user', name)) || isReserved(name);
+  }
+
   /** Every group that the principal belongs to, also through other groups. */
   #groupIdsOf(id: string): ReadonlySet<string> {
     const found = new Set<string>();

@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { AccessFeed } from '../auth/access-feed.js';
 import { Authenticator, type Caller } from '../auth/authenticator.js';
 import { CredentialChecker, type TokenCredential } from '../auth/credentials.js';
-import { EMPTY_PROFILE, isReserved, type IdentityBook } from '../auth/identity-book.js';
+import { EMPTY_PROFILE, type IdentityBook } from '../auth/identity-book.js';
 import { fixedIssuer } from '../auth/fixed-issuer.js';
 import { KeyFile } from '../auth/key-file.js';
 import { LoginThrottle } from '../auth/login-throttle.js';
@@ -178,7 +178,7 @@ export class DaemonAuth {
   #makeUser(name: string, issuer: string): string | null {
     const rules = this.#trust.current().issuers.find((one) => one.issuer === issuer);
     if (rules?.kind !== 'external' || !rules.autoCreate) return null;
-    if (isReserved(name) || this.identities.byName(name) !== null) return null;
+    if (this.identities.book.isTaken(name)) return null;
     try {
       this.identities.book.create('user', { name, profile: EMPTY_PROFILE });
       this.#logger.info({ user: name, issuer }, 'user made at its first token');
