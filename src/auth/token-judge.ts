@@ -6,6 +6,7 @@
  * present epoch, and from there to the verdict nothing waits. So a verdict never rests on older data than its epoch. Keys
  * that came or went meanwhile have the signature looked at again.
  */
+import type { WantedUser } from '../control/messages.js';
 import type { Clock } from '../core/clock.js';
 import type { TokenTerms } from '../native/contract.js';
 import { BUILTIN_IDS } from '../store/identity-tables.js';
@@ -36,7 +37,7 @@ export interface TokenJudgeOptions {
   readonly clock: Clock;
   readonly verifier: Pick<RememberingVerifier, 'verify'>;
   /** A verified token of an issuer that makes users names one that does not exist. False: it cannot be asked for now. */
-  readonly wantUser: (name: string, issuer: string) => boolean;
+  readonly wantUser: (wanted: WantedUser) => boolean;
 }
 
 /** Looks at one signature. Keys that change behind each of them are more than a rotation. */
@@ -128,13 +129,13 @@ export class TokenJudge {
 
   async #makeUser(verified: Verified): Promise<void> {
     const { book, wantUser } = this.#options;
-    const { principal, issuer } = verified;
+    const { principal: name, issuer, iat: issuedAtS } = verified;
     if (!mayBeMade(verified, book)) return;
-    if (wantUser(principal, issuer)) await book.callerComing(principal);
+    if (wantUser({ name, issuer, issuedAtS })) await book.callerComing(name);
   }
 }
 
 /** The token is good, and only its user is not there yet. */
-function mayBeMade({ kind, autoCreate, principal }: Verified, book: AccessBook): boolean {
-  return kind === 'external' && autoCreate && !book.isTaken(principal);
+function mayBeMade({ kind, autoCreate, principal, iat }: Verified, book: AccessBook): boolean {
+  return kind === 'external' && autoCreate && book.mayBeMade(principal, iat);
 }

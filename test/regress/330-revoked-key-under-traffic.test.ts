@@ -23,6 +23,7 @@ function accessOf(version: number, trust: Trust): Access {
     removedPrincipals: [],
     credentials: [],
     removedCredentials: [],
+    deletedNames: [],
     trustJson: JSON.stringify(trust),
     epoch: version,
     version,
