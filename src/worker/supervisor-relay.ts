@@ -32,6 +32,7 @@ const ANSWER_FIELDS = [
   'retry-after',
   'www-authenticate',
   'x-content-type-options',
+  'x-databricks-org-id',
   'x-pointsman-error',
   'x-pointsman-revision',
 ] as const;

@@ -97,6 +97,14 @@ for (const [mode, flags] of Object.entries({
       t.equal(head.status, 200);
     });
 
+    await t.test('Me says which workspace this is', async (t) => {
+      const { adminToken } = daemon;
+      for (const url of [daemon.dataUrl, daemon.adminUrl]) {
+        const me = await call(`${url}${SCIM}/Me`, 'GET', adminToken, undefined, {});
+        t.equal(me.headers.get('x-databricks-org-id'), '1');
+      }
+    });
+
     await t.test('nothing else of the admin port is there', async (t) => {
       const ask = (method: string, route: string) =>
         call(`${daemon.dataUrl}${route}`, method, daemon.adminToken, undefined, {});
