@@ -284,7 +284,7 @@ function judgeOther(head: RequestHead, authRequired: boolean): PointsmanError | 
 
 function judgeRelayed(
   head: RequestHead,
-  { methods, isPublic }: RelayedPath,
+  { methods, kind }: RelayedPath,
   authRequired: boolean,
 ): PointsmanError | null {
   if (!methods.includes(head.method)) {
@@ -295,7 +295,7 @@ function judgeRelayed(
     });
   }
   // Whoever brings no credential does not keep the supervisor busy.
-  if (authRequired && !isPublic && (head.authorization ?? '') === '') {
+  if (authRequired && kind === 'read' && (head.authorization ?? '') === '') {
     return refusalError('unauthenticated');
   }
   if (head.contentLength <= RELAYED_BODY_BYTES_MAX) return null;

@@ -7,14 +7,12 @@
  * answered 503; invocations never come here.
  */
 import { Agent, request as sendRequest, type IncomingHttpHeaders } from 'node:http';
+import { RELAYED_KINDS, relayedPath, type RelayedKind } from '../control/relayed-paths.js';
 import { CLIENT_ADDRESS_FIELD } from '../control/relay-socket.js';
 import { PointsmanError } from '../core/errors.js';
-import { OIDC_PATHS } from '../core/oidc-paths.js';
+import { RELAYED_CALLS_MAX, RelayPlaces } from './relay-places.js';
 import type { RequestHead } from './request-head.js';
 
-/** Calls of a kind under way in one worker; one more is answered 429. Who reads takes no place from who wants a token. */
-const RELAYED_CALLS_MAX = 32;
-const KINDS = 2;
 /** A form with a whole token as assertion takes a third of it. */
 export const RELAYED_BODY_BYTES_MAX = 64 * 1024;
 /** The list of 10,000 endpoints with their configs. */
@@ -47,8 +45,15 @@ export interface RelayedAnswer {
 
 export class SupervisorRelay {
   readonly #socketPath: string;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: KINDS * RELAYED_CALLS_MAX });
-  readonly #underWay = { token: 0, read: 0 };
+  readonly #agent = new Agent({
+    keepAlive: true,
+    maxSockets: RELAYED_KINDS.length * RELAYED_CALLS_MAX,
+  });
+  readonly #places = {
+    token: new RelayPlaces(),
+    document: new RelayPlaces(),
+    read: new RelayPlaces(),
+  } as const satisfies Record<RelayedKind, RelayPlaces>;
 
   constructor(socketPath: string) {
     this.#socketPath = socketPath;
@@ -56,15 +61,14 @@ export class SupervisorRelay {
 
   /** @throws PointsmanError when there are too many, or nobody answers. */
   async call(head: RequestHead, requestId: string, body: Uint8Array): Promise<RelayedAnswer> {
-    const kind = head.path === OIDC_PATHS.token ? 'token' : 'read';
-    if (this.#underWay[kind] >= RELAYED_CALLS_MAX) {
+    const places = this.#places[relayedPath(head.path)?.kind ?? 'read'];
+    if (!places.take(head.clientAddress)) {
       throw new PointsmanError(
         'REQUEST_LIMIT_EXCEEDED',
         'Too many calls to the control plane are under way; try again later',
         { retryAfterS: RETRY_AFTER_S },
       );
     }
-    this.#underWay[kind] += 1;
     try {
       return await this.#send(head, requestId, body);
     } catch (cause) {
@@ -74,7 +78,7 @@ export class SupervisorRelay {
         { retryAfterS: RETRY_AFTER_S, cause },
       );
     } finally {
-      this.#underWay[kind] -= 1;
+      places.free(head.clientAddress);
     }
   }
 
