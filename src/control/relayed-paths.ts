@@ -27,8 +27,9 @@ const PATHS: ReadonlyMap<string, RelayedPath> = new Map([
   [ENDPOINTS, READ],
 ]);
 
-/** Null: it is not relayed. */
-export function relayedPath(path: string): RelayedPath | null {
+/** With and without a slash at its end, as the admin port takes paths. Null: it is not relayed. */
+export function relayedPath(target: string): RelayedPath | null {
+  const path = target.replace(/\/$/, '');
   const isOfEndpoint = path.startsWith(`${ENDPOINTS}/`) && isName(path.slice(ENDPOINTS.length + 1));
   return isOfEndpoint ? READ : (PATHS.get(path) ?? null);
 }

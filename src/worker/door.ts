@@ -10,7 +10,6 @@
 import { randomUUID } from 'node:crypto';
 import { OAuthError } from '../auth/oauth-error.js';
 import { errorCodeNumbers, PointsmanError, type ErrorCode } from '../core/errors.js';
-import { OIDC_PATHS } from '../core/oidc-paths.js';
 import type { SnapshotDelta } from '../control/messages.js';
 import { READ_BUFFER_BYTES } from '../native/addon.js';
 import type { Addon, Engine } from '../native/contract.js';
@@ -311,7 +310,7 @@ function relayedTooLarge(): PointsmanError {
 
 /** What an OAuth client reads has the form of RFC 6749, 5.2, whoever refuses. */
 function errorForm(path: string, error: PointsmanError): ErrorForm {
-  if (path !== OIDC_PATHS.token) return { body: error.toBody(), fields: '' };
+  if (relayedPath(path)?.kind !== 'token') return { body: error.toBody(), fields: '' };
   const isFault = error.status < 500 && error.status !== 429;
   const code = isFault ? 'invalid_request' : 'temporarily_unavailable';
   const fields = 'cache-control: no-store\r\npragma: no-cache\r\n';
