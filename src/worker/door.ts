@@ -20,7 +20,11 @@ import { refusalError } from './refusals.js';
 import { Relay } from './relay.js';
 import { readHead, type RequestHead } from './request-head.js';
 import { relayedPath, type RelayedPath } from '../control/relayed-paths.js';
-import { RELAYED_BODY_BYTES_MAX, type SupervisorRelay } from './supervisor-relay.js';
+import {
+  RELAYED_BODY_BYTES_MAX,
+  type RelayedAnswer,
+  type SupervisorRelay,
+} from './supervisor-relay.js';
 import type { TokenDesk } from './token-desk.js';
 import type { HttpRequest, HttpResponse } from './uws.js';
 
@@ -37,6 +41,8 @@ export interface DoorSettings {
 
 /** Bytes of a refused request that are read and dropped so that its connection can live on. */
 const DISCARD_BYTES_MAX = 64 * 1024;
+/** An answer of the supervisor that is left to uWebSockets.js, however slow its client is. */
+const HANDED_OVER_BYTES_MAX = 64 * 1024;
 const CODE_NUMBERS = errorCodeNumbers();
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
@@ -158,16 +164,20 @@ export class Door {
 
   #relayToSupervisor(response: HttpResponse, head: RequestHead, ids: AnswerIds): void {
     let isGone = false;
+    let freePlace = (): void => undefined;
     this.unfinished += 1;
-    const finish = (answer: () => void): void => {
-      if (isGone) return;
+    const leave = (): void => {
       isGone = true;
       this.unfinished -= 1;
+      freePlace();
+    };
+    const finish = (answer: () => void): void => {
+      if (isGone) return;
+      leave();
       response.cork(answer);
     };
-    response.onAborted(() => {
-      finish(() => undefined);
-    });
+    // The response is not valid any more: touching it throws.
+    response.onAborted(leave);
     if (head.clientAddress === '') {
       head.clientAddress = Buffer.from(response.getRemoteAddressAsText()).toString('latin1');
     }
@@ -183,12 +193,20 @@ export class Door {
           ? Promise.reject(relayedTooLarge())
           : (this.supervisor?.call(head, ids.requestId, body) ?? Promise.reject(noSupervisor()));
       call.then(
-        ({ status, fields, contentLength, body: answer }) => {
-          finish(() => {
-            beginAnswer(response, status, fields, ids);
-            if (head.method === 'HEAD') endBodiless(response, contentLength, head.close);
-            else response.end(answer, head.close);
-          });
+        (answer) => {
+          ({ freePlace } = answer);
+          if (isGone) {
+            freePlace();
+          } else if (answer.body.length > HANDED_OVER_BYTES_MAX) {
+            sendLarge(response, answer, head.close, ids, leave);
+          } else {
+            const { status, fields, contentLength, body: small } = answer;
+            finish(() => {
+              beginAnswer(response, status, fields, ids);
+              if (head.method === 'HEAD') endBodiless(response, contentLength, head.close);
+              else response.end(small, head.close);
+            });
+          }
         },
         (error: unknown) => {
           const known = error instanceof PointsmanError ? error : refusalError('localFailed');
@@ -305,6 +323,27 @@ function relayedTooLarge(): PointsmanError {
   const limit = String(RELAYED_BODY_BYTES_MAX);
   return new PointsmanError('INVALID_PARAMETER_VALUE', `The body is larger than ${limit} bytes`, {
     status: 413,
+  });
+}
+
+/** An answer that the client may take its time for; `onOut` when the kernel has it all. */
+function sendLarge(
+  response: HttpResponse,
+  { status, fields, body }: RelayedAnswer,
+  close: boolean,
+  ids: AnswerIds,
+  onOut: () => void,
+): void {
+  response.onWritable((offset) => {
+    const [ok, done] = response.tryEnd(body.subarray(offset), body.length);
+    if (done) onOut();
+    return ok;
+  });
+  response.cork(() => {
+    beginAnswer(response, status, fields, ids);
+    if (close) response.writeHeader('connection', 'close');
+    const [, done] = response.tryEnd(body, body.length);
+    if (done) onOut();
   });
 }
 

@@ -3,8 +3,8 @@
  * and who one is. They go over a Unix socket of the state directory to the admin port's application, which judges the
  * credential again. So an application needs the data port alone, and sees no more of the admin port than this list.
  *
- * Bounded: calls under way, the size of a form and of an answer, and time. While the supervisor is away they are
- * answered 503; invocations never come here.
+ * Bounded: calls under way (until the client has the answer), the size of a form and of an answer, and time. While the
+ * supervisor is away they are answered 503; invocations never come here.
  */
 import { Agent, request as sendRequest, type IncomingHttpHeaders } from 'node:http';
 import { RELAYED_KINDS, relayedPath, type RelayedKind } from '../control/relayed-paths.js';
@@ -41,6 +41,8 @@ export interface RelayedAnswer {
   readonly fields: string;
   readonly contentLength: number;
   readonly body: Buffer;
+  /** The client has it, or has left: until then the call is under way. */
+  readonly freePlace: () => void;
 }
 
 export class SupervisorRelay {
@@ -69,20 +71,26 @@ export class SupervisorRelay {
         { retryAfterS: RETRY_AFTER_S },
       );
     }
+    const freePlace = (): void => {
+      places.free(head.clientAddress);
+    };
     try {
-      return await this.#send(head, requestId, body);
+      return { ...(await this.#send(head, requestId, body)), freePlace };
     } catch (cause) {
+      freePlace();
       throw new PointsmanError(
         'TEMPORARILY_UNAVAILABLE',
         'The control plane does not answer now; invocations are not concerned',
         { retryAfterS: RETRY_AFTER_S, cause },
       );
-    } finally {
-      places.free(head.clientAddress);
     }
   }
 
-  #send(head: RequestHead, requestId: string, form: Uint8Array): Promise<RelayedAnswer> {
+  #send(
+    head: RequestHead,
+    requestId: string,
+    form: Uint8Array,
+  ): Promise<Omit<RelayedAnswer, 'freePlace'>> {
     return new Promise((resolve, reject) => {
       const call = sendRequest({
         agent: this.#agent,
