@@ -10,6 +10,7 @@ import type { Access, AccessCredential, AccessPrincipal } from '../control/messa
 import type { Clock } from '../core/clock.js';
 import type { TokenTerms } from '../native/contract.js';
 import { BUILTIN_IDS } from '../store/identity-tables.js';
+import { DeletedNames } from './deleted-names.js';
 import { isReserved } from './identity-book.js';
 import type { Trust, Verified } from './trust.js';
 
@@ -37,6 +38,7 @@ export class AccessBook {
   readonly #groupsByName = new Map<string, number>();
   readonly #credentials = new Map<string, AccessCredential>();
   readonly #byHash = new Map<string, AccessCredential>();
+  readonly #deletedNames = new DeletedNames();
   readonly #waiting = new Set<() => void>();
   #epoch = -1;
   #version = -1;
@@ -61,6 +63,7 @@ export class AccessBook {
     if (access.whole) this.#clear();
     for (const principal of access.principals) this.#setPrincipal(principal);
     for (const id of access.removedPrincipals) this.#removePrincipal(id);
+    for (const deleted of access.deletedNames) this.#deletedNames.add(deleted);
     for (const credential of access.credentials) this.#setCredential(credential);
     for (const id of access.removedCredentials) this.#removeCredential(id);
     if (access.trustJson !== '') this.#trust = JSON.parse(access.trustJson) as Trust;
@@ -119,6 +122,11 @@ export class AccessBook {
   /** No user of this name can be made: there is one already, if only an inactive one, or nobody may have it. */
   isTaken(name: string): boolean {
     return this.#callersByName.has(name.toLowerCase()) || isReserved(name);
+  }
+
+  /** A user of this name may be made for a token that was issued then. */
+  mayBeMade(name: string, issuedAtS: number): boolean {
+    return !this.isTaken(name) && !this.#deletedNames.mayPredate(name, issuedAtS);
   }
 
   /** Resolves when the name is taken, or after the time. */
@@ -229,6 +237,7 @@ export class AccessBook {
     this.#groupsByName.clear();
     this.#credentials.clear();
     this.#byHash.clear();
+    this.#deletedNames.clear();
     this.#unpruned = 0;
     this.#epoch = -1;
     this.#version = -1;

@@ -1,7 +1,7 @@
 /**
  * What workers must know to judge tokens by themselves, so that they go on while the supervisor is away: principals with
- * their groups, keyed hashes of access tokens, ids of OAuth secrets, and trusted keys. Endpoints' grants are no part of
- * it: they go with the snapshot.
+ * their groups, names of deleted ones, keyed hashes of access tokens, ids of OAuth secrets, and trusted keys. Endpoints'
+ * grants are no part of it: they go with the snapshot.
  *
  * Everything at first, in parts, then what a change concerns, at once: the listener is called before the call that
  * changed it is answered, and told whether somebody may have lost a right by it. Losing is what empties caches, so a
@@ -11,7 +11,7 @@
  */
 import type { AccessContent, AccessCredential, AccessPrincipal } from '../control/messages.js';
 import { sameJson } from '../control/json.js';
-import type { CredentialRow } from '../store/identity-tables.js';
+import type { CredentialRow, DeletedName } from '../store/identity-tables.js';
 import type { StoredIdentities } from './stored-identities.js';
 import type { Trust } from './trust.js';
 import type { TrustKeeper } from './trust-keeper.js';
@@ -25,6 +25,7 @@ const NOTHING: AccessContent = {
   removedPrincipals: [],
   credentials: [],
   removedCredentials: [],
+  deletedNames: [],
   trustJson: '',
 };
 
@@ -63,6 +64,9 @@ export class AccessFeed {
     for (const part of chunksOf(credentials.rows().map(credentialOf))) {
       parts.push({ ...NOTHING, credentials: part });
     }
+    for (const part of chunksOf(this.#identities.book.deletedNames.list())) {
+      parts.push({ ...NOTHING, deletedNames: part });
+    }
     return parts;
   }
 
@@ -70,6 +74,7 @@ export class AccessFeed {
   #tellPrincipals(ids: readonly string[], onChange: OnAccessChange): void {
     const principals: AccessPrincipal[] = [];
     const removedPrincipals: number[] = [];
+    const deletedNames: DeletedName[] = [];
     let takesAway = false;
     for (const id of new Set(ids)) {
       const number = Number(id);
@@ -77,6 +82,8 @@ export class AccessFeed {
       const principal = this.#principal(id);
       if (principal === null) {
         removedPrincipals.push(number);
+        const deleted = this.#identities.book.deletedNames.of(before?.name ?? '');
+        if (deleted !== null) deletedNames.push(deleted);
         this.#told.delete(number);
         takesAway = true;
       } else if (before === null || !sameJson(before, principal)) {
@@ -86,7 +93,7 @@ export class AccessFeed {
       }
     }
     if (principals.length + removedPrincipals.length === 0) return;
-    onChange({ ...NOTHING, principals, removedPrincipals }, takesAway);
+    onChange({ ...NOTHING, principals, removedPrincipals, deletedNames }, takesAway);
   }
 
   #tellCredentials(ids: readonly string[], onChange: OnAccessChange): void {

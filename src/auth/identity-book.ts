@@ -9,6 +9,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Directory, NamedPrincipal, PrincipalKind } from '../control/grants.js';
+import type { Clock } from '../core/clock.js';
 import { invalidField, PointsmanError } from '../core/errors.js';
 import {
   BUILTIN_IDS,
@@ -16,6 +17,7 @@ import {
   type Membership,
   type PrincipalRow,
 } from '../store/identity-tables.js';
+import { DeletedNames } from './deleted-names.js';
 import type { Principal } from './principal.js';
 import type { Verified } from './trust.js';
 
@@ -85,20 +87,24 @@ export interface PrincipalDraft {
 
 export class IdentityBook implements Directory {
   readonly #tables: IdentityTables;
+  readonly #clock: Clock;
   readonly #records = new Map<string, PrincipalRecord>();
   /** By kind and name in lower case; users and service principals share their names. */
   readonly #byName = new Map<string, PrincipalRecord>();
   readonly #members = new Map<string, Set<string>>();
   readonly #groups = new Map<string, Set<string>>();
+  readonly deletedNames = new DeletedNames();
   /** Computed when asked for, forgotten at every change. */
   readonly #principals = new Map<string, Principal>();
   readonly #listeners: ((ids: readonly string[]) => void)[] = [];
 
   /** @throws Error when a stored row cannot be read. */
-  constructor(tables: IdentityTables) {
+  constructor(tables: IdentityTables, clock: Clock) {
     this.#tables = tables;
+    this.#clock = clock;
     for (const row of tables.principals()) this.#remember(recordOf(row));
     for (const membership of tables.memberships()) this.#join(membership);
+    for (const deleted of tables.deletedNames()) this.deletedNames.add(deleted);
   }
 
   /** Called after every change with the principals that are concerned; a group stands for its members. */
@@ -189,6 +195,12 @@ export class IdentityBook implements Directory {
     return record?.name === name ? this.principal(record.id) : null;
   }
 
+  /** A user of this name, which nobody has in any case of its letters, may be made for a token that was issued then. */
+  mayBeMade(name: string, issuedAtS: number): boolean {
+    if (this.#byName.has(keyOf('user', name)) || isReserved(name)) return false;
+    return !this.deletedNames.mayPredate(name, issuedAtS);
+  }
+
   /** Every group that the principal belongs to, also through other groups. */
   #groupIdsOf(id: string): ReadonlySet<string> {
     const found = new Set<string>();
@@ -276,7 +288,10 @@ export class IdentityBook implements Directory {
   delete(id: string): void {
     const record = this.#existing(id);
     if (isBuiltin(id)) throw invalidField('id', `${record.name} is built in; it cannot be deleted`);
-    this.#tables.delete(Number(id));
+    const { kind, name } = record;
+    const deleted = { name: name.toLowerCase(), deletedAtMs: this.#clock.nowMs() };
+    this.#tables.delete(Number(id), kind === 'group' ? null : deleted);
+    if (kind !== 'group') this.deletedNames.add(deleted);
     for (const group of [...(this.#groups.get(id) ?? [])]) {
       this.#part({ groupId: Number(group), memberId: Number(id) });
     }
@@ -284,7 +299,7 @@ export class IdentityBook implements Directory {
       this.#part({ groupId: Number(id), memberId: Number(member) });
     }
     this.#records.delete(id);
-    this.#byName.delete(keyOf(record.kind, record.name));
+    this.#byName.delete(keyOf(kind, name));
     this.#changed([id]);
   }
 

@@ -14,7 +14,8 @@ export const ADMIN_PRINCIPAL = 'admin';
 export const QUERY_PRINCIPAL = 'query';
 
 const VARIABLE = 'POINTSMAN_ADMIN_TOKEN';
-const TOKEN_CHARS_MIN = 16;
+/** 128 bits in hexadecimal. Workers do not slow down who guesses. */
+const TOKEN_CHARS_MIN = 32;
 
 /**
  * @throws Error that names the file when a token file cannot be made, or holds no token; PointsmanError that names the
@@ -33,7 +34,8 @@ export function loadLocalTokens(
   const fromEnv = env[VARIABLE];
   if (fromEnv !== undefined && fromEnv !== '') {
     if (fromEnv.length < TOKEN_CHARS_MIN) {
-      throw invalidField(VARIABLE, `must have at least ${String(TOKEN_CHARS_MIN)} characters`);
+      const least = `must have at least ${String(TOKEN_CHARS_MIN)} characters`;
+      throw invalidField(VARIABLE, `${least}; "openssl rand -hex 32" makes one`);
     }
     credentials.push({ tokenSha256: hashToken(fromEnv), principal: ADMIN_PRINCIPAL });
   }
@@ -49,8 +51,10 @@ function readOrCreate(file: string): string {
     const token = readFileSync(file, 'latin1').trim();
     // Copies and restores loosen it; whoever reads it may do all.
     chmodSync(file, 0o600);
-    if (token.length < TOKEN_CHARS_MIN)
-      throw new Error(`${file} holds no token; remove it to get a new one`);
+    if (token.length < TOKEN_CHARS_MIN) {
+      const least = `of at least ${String(TOKEN_CHARS_MIN)} characters`;
+      throw new Error(`${file} holds no token ${least}; remove it to get a new one`);
+    }
     return token;
   }
   try {

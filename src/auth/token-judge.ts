@@ -3,8 +3,10 @@
  * hash, signed tokens by their signature. What a good one opens is for the grants of each endpoint to say.
  *
  * The order matters: what takes time comes first (the signature), then the copy of identities must be that of the
- * present epoch, and from there to the verdict nothing waits. So a verdict never rests on older data than its epoch.
+ * present epoch, and from there to the verdict nothing waits. So a verdict never rests on older data than its epoch. Keys
+ * that came or went meanwhile have the signature looked at again.
  */
+import type { WantedUser } from '../control/messages.js';
 import type { Clock } from '../core/clock.js';
 import type { TokenTerms } from '../native/contract.js';
 import { BUILTIN_IDS } from '../store/identity-tables.js';
@@ -35,8 +37,11 @@ export interface TokenJudgeOptions {
   readonly clock: Clock;
   readonly verifier: Pick<RememberingVerifier, 'verify'>;
   /** A verified token of an issuer that makes users names one that does not exist. False: it cannot be asked for now. */
-  readonly wantUser: (name: string, issuer: string) => boolean;
+  readonly wantUser: (wanted: WantedUser) => boolean;
 }
+
+/** Looks at one signature. Keys that change behind each of them are more than a rotation. */
+const LOOKS_MAX = 4;
 
 const BAD: Verdict = { kind: 'bad' };
 const UNSIGNED: CallerClaims = { kind: 'own', groups: [], isAdmin: false, endpoints: null };
@@ -51,20 +56,28 @@ export class TokenJudge {
 
   /** Never rejects. */
   async judge(authorization: string): Promise<Verdict> {
-    const { book, verifier } = this.#options;
     const token = tokenOf(authorization);
     if (token === null) return BAD;
     const looksSigned = looksCompact(token);
     const unsigned = looksSigned ? null : await this.#judgeUnsigned(authorization, token);
     if (unsigned !== null) return unsigned;
-    const answer = await verifier.verify(token);
-    if (answer.ok) {
-      await this.#makeUser(answer);
-      return (await book.caughtUp()) ? this.#verified(answer) : BUSY;
-    }
-    if (answer.status === 503) return BUSY;
+    const signed = await this.#judgeSigned(token);
+    if (signed.kind !== 'bad' || !looksSigned) return signed;
     // Whoever chose the admin token may have chosen one that looks signed. Asked last: it costs a hash of the token.
-    return (looksSigned ? await this.#judgeUnsigned(authorization, token) : null) ?? BAD;
+    return (await this.#judgeUnsigned(authorization, token)) ?? BAD;
+  }
+
+  async #judgeSigned(token: string): Promise<Verdict> {
+    const { book, verifier } = this.#options;
+    for (let look = 0; look < LOOKS_MAX; look += 1) {
+      const { version } = book.trust;
+      const answer = await verifier.verify(token);
+      if (!answer.ok) return answer.status === 503 ? BUSY : BAD;
+      await this.#makeUser(answer);
+      if (!(await book.caughtUp())) return BUSY;
+      if (book.trust.version === version) return this.#verified(answer);
+    }
+    return BUSY;
   }
 
   /** Null: it is none of the daemon's own two tokens and no access token. */
@@ -115,13 +128,13 @@ export class TokenJudge {
 
   async #makeUser(verified: Verified): Promise<void> {
     const { book, wantUser } = this.#options;
-    const { principal, issuer } = verified;
+    const { principal: name, issuer, iat: issuedAtS } = verified;
     if (!mayBeMade(verified, book)) return;
-    if (wantUser(principal, issuer)) await book.callerComing(principal);
+    if (wantUser({ name, issuer, issuedAtS })) await book.callerComing(name);
   }
 }
 
 /** The token is good, and only its user is not there yet. */
-function mayBeMade({ kind, autoCreate, principal }: Verified, book: AccessBook): boolean {
-  return kind === 'external' && autoCreate && !book.isTaken(principal);
+function mayBeMade({ kind, autoCreate, principal, iat }: Verified, book: AccessBook): boolean {
+  return kind === 'external' && autoCreate && book.mayBeMade(principal, iat);
 }

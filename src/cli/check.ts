@@ -70,7 +70,7 @@ async function tryManifest(manifest: unknown, name: string, config: Config): Pro
   const folder = mkdtempSync(join(tmpdir(), 'pointsman-check-'));
   const store = Store.open(folder);
   try {
-    const directory = new AssumedPrincipals(new IdentityBook(store.identities));
+    const directory = new AssumedPrincipals(new IdentityBook(store.identities, systemClock));
     const control = await createControlPlane({
       store,
       directory,

@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { AccessFeed } from '../auth/access-feed.js';
 import { Authenticator, type Caller } from '../auth/authenticator.js';
 import { CredentialChecker, type TokenCredential } from '../auth/credentials.js';
-import { EMPTY_PROFILE, isReserved, type IdentityBook } from '../auth/identity-book.js';
+import { EMPTY_PROFILE, type IdentityBook } from '../auth/identity-book.js';
 import { fixedIssuer } from '../auth/fixed-issuer.js';
 import { KeyFile } from '../auth/key-file.js';
 import { LoginThrottle } from '../auth/login-throttle.js';
@@ -22,6 +22,7 @@ import type { Verified } from '../auth/trust.js';
 import { TrustKeeper, type ExternalIssuer } from '../auth/trust-keeper.js';
 import { VerifierPool } from '../auth/verifier-pool.js';
 import type { Config } from '../config/config.js';
+import type { WantedUser } from '../control/messages.js';
 import type { GrantBook } from '../control/grant-book.js';
 import { systemClock } from '../core/clock.js';
 import { messageOf, PointsmanError } from '../core/errors.js';
@@ -111,8 +112,8 @@ export class DaemonAuth {
     supervisor.useAccess({
       whole: () => feed.whole(),
       refreshKeys: (issuer) => this.#trust.refresh(issuer),
-      wantUser: (name, issuer) => {
-        this.#makeUser(name, issuer);
+      wantUser: (wanted) => {
+        this.#makeUser(wanted);
       },
     });
   }
@@ -167,18 +168,19 @@ export class DaemonAuth {
     return { principal, limitedTo: answer.endpoints };
   }
 
-  #makeUserOf({ kind, autoCreate, principal, issuer }: Verified): string | null {
-    return kind === 'external' && autoCreate ? this.#makeUser(principal, issuer) : null;
+  #makeUserOf({ kind, autoCreate, principal: name, issuer, iat }: Verified): string | null {
+    if (kind !== 'external' || !autoCreate) return null;
+    return this.#makeUser({ name, issuer, issuedAtS: iat });
   }
 
   /**
    * A worker asks for it too; it has verified the token.
    * @returns why there is no such user although nothing speaks against it, else null.
    */
-  #makeUser(name: string, issuer: string): string | null {
+  #makeUser({ name, issuer, issuedAtS }: WantedUser): string | null {
     const rules = this.#trust.current().issuers.find((one) => one.issuer === issuer);
     if (rules?.kind !== 'external' || !rules.autoCreate) return null;
-    if (isReserved(name) || this.identities.byName(name) !== null) return null;
+    if (!this.identities.book.mayBeMade(name, issuedAtS)) return null;
     try {
       this.identities.book.create('user', { name, profile: EMPTY_PROFILE });
       this.#logger.info({ user: name, issuer }, 'user made at its first token');

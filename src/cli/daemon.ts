@@ -151,7 +151,7 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
   const { supervisor, store } = parts;
   const { logger } = options;
   const dataUrl = urlOf(supervisor.addresses);
-  const book = new IdentityBook(store.identities);
+  const book = new IdentityBook(store.identities, systemClock);
   const control = await createControlPlane({
     store,
     directory: book,

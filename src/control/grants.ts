@@ -109,7 +109,9 @@ function parseEntry(entry: Fields, directory: Directory): GrantRecord {
   }
   const key = NAME_KEYS[kind];
   const name = entry.requiredText(key);
-  const principal = directory.find(kind, name);
+  let principal = directory.find(kind, name);
+  // The userName that a service principal reads of itself is its application id.
+  if (kind === 'user') principal ??= directory.find('service_principal', name);
   if (principal === null) {
     const what = kind.replace('_', ' ');
     throw invalidField(entry.at(key), `there is no ${what} ${JSON.stringify(name)}`);

@@ -4,6 +4,7 @@
  */
 import protobuf from 'protobufjs';
 import { findUp } from '../core/paths.js';
+import type { DeletedName } from '../store/identity-tables.js';
 
 export interface Hello {
   slot: number;
@@ -39,6 +40,7 @@ export interface Access {
   credentials: AccessCredential[];
   /** Ids. */
   removedCredentials: string[];
+  deletedNames: DeletedName[];
   /** A Trust; empty: as before. */
   trustJson: string;
 }
@@ -63,6 +65,14 @@ export interface AccessCredential {
   hash: Uint8Array;
   /** 0: never. */
   expiresAtMs: number;
+}
+
+/** A verified token of an issuer with auto_create names a user that does not exist. */
+export interface WantedUser {
+  name: string;
+  issuer: string;
+  /** `iat` of the token. */
+  issuedAtS: number;
 }
 
 /** Who meets the clients: guard and native door, guard and JS door, or the JS door alone. */
@@ -200,8 +210,7 @@ export interface Envelope {
   keysRefreshed?: { issuer: string };
   /** Made by the supervisor, so it need not be verified. `verifiedJson`: a Verified. */
   issuedToken?: { token: string; verifiedJson: string };
-  /** A verified token of an issuer with auto_create names a user that does not exist. */
-  wantedUser?: { name: string; issuer: string };
+  wantedUser?: WantedUser;
 }
 
 /** A frame larger than this ends the connection: a snapshot of 10,000 endpoints takes about 3 MiB. */

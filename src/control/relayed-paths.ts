@@ -4,27 +4,32 @@ import { OIDC_PATHS } from '../core/oidc-paths.js';
 
 const ENDPOINTS = '/api/2.0/serving-endpoints';
 
+export const RELAYED_KINDS = ['token', 'document', 'read'] as const;
+
+/** Calls of one kind take no place from another's. Only a `read` needs a credential. */
+export type RelayedKind = (typeof RELAYED_KINDS)[number];
+
 export interface RelayedPath {
   readonly methods: readonly string[];
-  /** No credential is needed. */
-  readonly isPublic: boolean;
+  readonly kind: RelayedKind;
 }
 
-const READ = ['GET', 'HEAD'];
-const PUBLIC: RelayedPath = { methods: READ, isPublic: true };
-const GUARDED: RelayedPath = { methods: READ, isPublic: false };
+const METHODS = ['GET', 'HEAD'];
+const DOCUMENT: RelayedPath = { methods: METHODS, kind: 'document' };
+const READ: RelayedPath = { methods: METHODS, kind: 'read' };
 
 const PATHS: ReadonlyMap<string, RelayedPath> = new Map([
-  [OIDC_PATHS.databricksConfig, PUBLIC],
-  [OIDC_PATHS.metadata, PUBLIC],
-  [OIDC_PATHS.keySet, PUBLIC],
-  [OIDC_PATHS.token, { methods: ['POST'], isPublic: true }],
-  ['/api/2.0/preview/scim/v2/Me', GUARDED],
-  [ENDPOINTS, GUARDED],
+  [OIDC_PATHS.databricksConfig, DOCUMENT],
+  [OIDC_PATHS.metadata, DOCUMENT],
+  [OIDC_PATHS.keySet, DOCUMENT],
+  [OIDC_PATHS.token, { methods: ['POST'], kind: 'token' }],
+  ['/api/2.0/preview/scim/v2/Me', READ],
+  [ENDPOINTS, READ],
 ]);
 
-/** Null: it is not relayed. */
-export function relayedPath(path: string): RelayedPath | null {
+/** With and without a slash at its end, as the admin port takes paths. Null: it is not relayed. */
+export function relayedPath(target: string): RelayedPath | null {
+  const path = target.replace(/\/$/, '');
   const isOfEndpoint = path.startsWith(`${ENDPOINTS}/`) && isName(path.slice(ENDPOINTS.length + 1));
-  return isOfEndpoint ? GUARDED : (PATHS.get(path) ?? null);
+  return isOfEndpoint ? READ : (PATHS.get(path) ?? null);
 }

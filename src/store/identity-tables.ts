@@ -35,6 +35,16 @@ export interface CredentialRow {
   readonly comment: string;
 }
 
+/** A user or service principal of this name was deleted. */
+export interface DeletedName {
+  /** In lower case. */
+  readonly name: string;
+  readonly deletedAtMs: number;
+}
+
+/** Deletions that are remembered; older ones go. */
+export const DELETED_NAMES_MAX = 100_000;
+
 /** What changes beside the principal's own row. */
 export interface MembershipChange {
   readonly added: readonly Membership[];
@@ -78,6 +88,15 @@ export const IDENTITY_SCHEMA = `
   INSERT INTO memberships VALUES (${String(BUILTIN_IDS.admins)}, ${String(BUILTIN_IDS.admin)});
 `;
 
+/** A later migration. A name that is deleted again gets a new number: the newest have the highest. */
+export const DELETED_NAMES_SCHEMA = `
+  CREATE TABLE deleted_names (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    deleted_at INTEGER NOT NULL
+  ) STRICT;
+`;
+
 export class IdentityTables {
   readonly #db: Database.Database;
   readonly #insert: Database.Statement<[string, string, string]>;
@@ -114,6 +133,15 @@ export class IdentityTables {
       .all();
   }
 
+  /** The oldest first. */
+  deletedNames(): DeletedName[] {
+    return this.#db
+      .prepare<[], DeletedName>(
+        'SELECT name, deleted_at AS deletedAtMs FROM deleted_names ORDER BY number',
+      )
+      .all();
+  }
+
   /**
    * @param changeOf the memberships that go with the new principal, by its id.
    * @returns the new id
@@ -138,9 +166,25 @@ export class IdentityTables {
       .immediate();
   }
 
-  /** Memberships and credentials go with it. */
-  delete(id: number): void {
-    this.#db.prepare<[number]>('DELETE FROM principals WHERE id = ?').run(id);
+  /** Memberships and credentials go with it. `deleted`: what is to be remembered of it. */
+  delete(id: number, deleted: DeletedName | null): void {
+    this.#db
+      .transaction(() => {
+        this.#db.prepare<[number]>('DELETE FROM principals WHERE id = ?').run(id);
+        if (deleted !== null) this.#rememberDeleted(deleted);
+      })
+      .immediate();
+  }
+
+  #rememberDeleted({ name, deletedAtMs }: DeletedName): void {
+    const { lastInsertRowid } = this.#db
+      .prepare<[string, number]>(
+        'INSERT OR REPLACE INTO deleted_names (name, deleted_at) VALUES (?, ?)',
+      )
+      .run(name, deletedAtMs);
+    this.#db
+      .prepare<[number]>('DELETE FROM deleted_names WHERE number <= ?')
+      .run(Number(lastInsertRowid) - DELETED_NAMES_MAX);
   }
 
   insertCredential(row: CredentialRow): void {

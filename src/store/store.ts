@@ -11,7 +11,7 @@ import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { HOST_SCHEMA, HostTable } from './host-table.js';
-import { IDENTITY_SCHEMA, IdentityTables } from './identity-tables.js';
+import { DELETED_NAMES_SCHEMA, IDENTITY_SCHEMA, IdentityTables } from './identity-tables.js';
 import { SealedValues } from './sealed-values.js';
 
 export const STORE_FILE = 'pointsman.db';
@@ -144,6 +144,7 @@ const MIGRATIONS: readonly string[] = [
   `,
   IDENTITY_SCHEMA,
   HOST_SCHEMA,
+  DELETED_NAMES_SCHEMA,
 ];
 
 export class Store {

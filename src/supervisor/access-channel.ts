@@ -5,7 +5,12 @@
  * The version counts every change: nobody is judged by older content. The auth epoch counts those that may take a right
  * away: caches of verdicts are worth nothing then. A change that only adds leaves them warm.
  */
-import { encodeFrame, type AccessContent, type Envelope } from '../control/messages.js';
+import {
+  encodeFrame,
+  type AccessContent,
+  type Envelope,
+  type WantedUser,
+} from '../control/messages.js';
 import type { SharedBlock } from '../native/shared-block.js';
 
 /** Where the content comes from; what workers ask for goes back to it. */
@@ -14,7 +19,7 @@ export interface AccessSource {
   whole(): AccessContent[];
   /** Resolves when the issuer's keys were looked at again; a change was sent before. */
   refreshKeys(issuer: string): Promise<void>;
-  wantUser(name: string, issuer: string): void;
+  wantUser(wanted: WantedUser): void;
 }
 
 export type Send = (envelope: Envelope) => void;
@@ -25,6 +30,7 @@ const NOBODY: AccessContent = {
   removedPrincipals: [],
   credentials: [],
   removedCredentials: [],
+  deletedNames: [],
   trustJson: '',
 };
 
@@ -72,6 +78,6 @@ export class AccessChannel {
         send({ keysRefreshed: { issuer: refreshKeys.issuer } });
       });
     }
-    if (wantedUser !== undefined) this.#source?.wantUser(wantedUser.name, wantedUser.issuer);
+    if (wantedUser !== undefined) this.#source?.wantUser(wantedUser);
   }
 }

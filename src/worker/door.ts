@@ -10,7 +10,6 @@
 import { randomUUID } from 'node:crypto';
 import { OAuthError } from '../auth/oauth-error.js';
 import { errorCodeNumbers, PointsmanError, type ErrorCode } from '../core/errors.js';
-import { OIDC_PATHS } from '../core/oidc-paths.js';
 import type { SnapshotDelta } from '../control/messages.js';
 import { READ_BUFFER_BYTES } from '../native/addon.js';
 import type { Addon, Engine } from '../native/contract.js';
@@ -21,7 +20,11 @@ import { refusalError } from './refusals.js';
 import { Relay } from './relay.js';
 import { readHead, type RequestHead } from './request-head.js';
 import { relayedPath, type RelayedPath } from '../control/relayed-paths.js';
-import { RELAYED_BODY_BYTES_MAX, type SupervisorRelay } from './supervisor-relay.js';
+import {
+  RELAYED_BODY_BYTES_MAX,
+  type RelayedAnswer,
+  type SupervisorRelay,
+} from './supervisor-relay.js';
 import type { TokenDesk } from './token-desk.js';
 import type { HttpRequest, HttpResponse } from './uws.js';
 
@@ -38,6 +41,8 @@ export interface DoorSettings {
 
 /** Bytes of a refused request that are read and dropped so that its connection can live on. */
 const DISCARD_BYTES_MAX = 64 * 1024;
+/** An answer of the supervisor that is left to uWebSockets.js, however slow its client is. */
+const HANDED_OVER_BYTES_MAX = 64 * 1024;
 const CODE_NUMBERS = errorCodeNumbers();
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
@@ -159,10 +164,12 @@ export class Door {
 
   #relayToSupervisor(response: HttpResponse, head: RequestHead, ids: AnswerIds): void {
     let isGone = false;
+    let freePlace = (): void => undefined;
     this.unfinished += 1;
     const leave = (): void => {
       isGone = true;
       this.unfinished -= 1;
+      freePlace();
     };
     const finish = (answer: () => void): void => {
       if (isGone) return;
@@ -186,12 +193,20 @@ export class Door {
           ? Promise.reject(relayedTooLarge())
           : (this.supervisor?.call(head, ids.requestId, body) ?? Promise.reject(noSupervisor()));
       call.then(
-        ({ status, fields, contentLength, body: answer }) => {
-          finish(() => {
-            beginAnswer(response, status, fields, ids);
-            if (head.method === 'HEAD') endBodiless(response, contentLength, head.close);
-            else response.end(answer, head.close);
-          });
+        (answer) => {
+          ({ freePlace } = answer);
+          if (isGone) {
+            freePlace();
+          } else if (answer.body.length > HANDED_OVER_BYTES_MAX) {
+            sendLarge(response, answer, head.close, ids, leave);
+          } else {
+            const { status, fields, contentLength, body: small } = answer;
+            finish(() => {
+              beginAnswer(response, status, fields, ids);
+              if (head.method === 'HEAD') endBodiless(response, contentLength, head.close);
+              else response.end(small, head.close);
+            });
+          }
         },
         (error: unknown) => {
           const known = error instanceof PointsmanError ? error : refusalError('localFailed');
@@ -286,7 +301,7 @@ function judgeOther(head: RequestHead, authRequired: boolean): PointsmanError | 
 
 function judgeRelayed(
   head: RequestHead,
-  { methods, isPublic }: RelayedPath,
+  { methods, kind }: RelayedPath,
   authRequired: boolean,
 ): PointsmanError | null {
   if (!methods.includes(head.method)) {
@@ -297,7 +312,7 @@ function judgeRelayed(
     });
   }
   // Whoever brings no credential does not keep the supervisor busy.
-  if (authRequired && !isPublic && (head.authorization ?? '') === '') {
+  if (authRequired && kind === 'read' && (head.authorization ?? '') === '') {
     return refusalError('unauthenticated');
   }
   if (head.contentLength <= RELAYED_BODY_BYTES_MAX) return null;
@@ -311,9 +326,30 @@ function relayedTooLarge(): PointsmanError {
   });
 }
 
+/** An answer that the client may take its time for; `onOut` when the kernel has it all. */
+function sendLarge(
+  response: HttpResponse,
+  { status, fields, body }: RelayedAnswer,
+  close: boolean,
+  ids: AnswerIds,
+  onOut: () => void,
+): void {
+  response.onWritable((offset) => {
+    const [ok, done] = response.tryEnd(body.subarray(offset), body.length);
+    if (done) onOut();
+    return ok;
+  });
+  response.cork(() => {
+    beginAnswer(response, status, fields, ids);
+    if (close) response.writeHeader('connection', 'close');
+    const [, done] = response.tryEnd(body, body.length);
+    if (done) onOut();
+  });
+}
+
 /** What an OAuth client reads has the form of RFC 6749, 5.2, whoever refuses. */
 function errorForm(path: string, error: PointsmanError): ErrorForm {
-  if (path !== OIDC_PATHS.token) return { body: error.toBody(), fields: '' };
+  if (relayedPath(path)?.kind !== 'token') return { body: error.toBody(), fields: '' };
   const isFault = error.status < 500 && error.status !== 429;
   const code = isFault ? 'invalid_request' : 'temporarily_unavailable';
   const fields = 'cache-control: no-store\r\npragma: no-cache\r\n';

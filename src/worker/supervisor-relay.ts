@@ -3,18 +3,16 @@
  * and who one is. They go over a Unix socket of the state directory to the admin port's application, which judges the
  * credential again. So an application needs the data port alone, and sees no more of the admin port than this list.
  *
- * Bounded: calls under way, the size of a form and of an answer, and time. While the supervisor is away they are
- * answered 503; invocations never come here.
+ * Bounded: calls under way (until the client has the answer), the size of a form and of an answer, and time. While the
+ * supervisor is away they are answered 503; invocations never come here.
  */
 import { Agent, request as sendRequest, type IncomingHttpHeaders } from 'node:http';
+import { RELAYED_KINDS, relayedPath, type RelayedKind } from '../control/relayed-paths.js';
 import { CLIENT_ADDRESS_FIELD } from '../control/relay-socket.js';
 import { PointsmanError } from '../core/errors.js';
-import { OIDC_PATHS } from '../core/oidc-paths.js';
+import { RELAYED_CALLS_MAX, RelayPlaces } from './relay-places.js';
 import type { RequestHead } from './request-head.js';
 
-/** Calls of a kind under way in one worker; one more is answered 429. Who reads takes no place from who wants a token. */
-const RELAYED_CALLS_MAX = 32;
-const KINDS = 2;
 /** A form with a whole token as assertion takes a third of it. */
 export const RELAYED_BODY_BYTES_MAX = 64 * 1024;
 /** The list of 10,000 endpoints with their configs. */
@@ -32,6 +30,7 @@ const ANSWER_FIELDS = [
   'retry-after',
   'www-authenticate',
   'x-content-type-options',
+  'x-databricks-org-id',
   'x-pointsman-error',
   'x-pointsman-revision',
 ] as const;
@@ -42,12 +41,21 @@ export interface RelayedAnswer {
   readonly fields: string;
   readonly contentLength: number;
   readonly body: Buffer;
+  /** The client has it, or has left: until then the call is under way. */
+  readonly freePlace: () => void;
 }
 
 export class SupervisorRelay {
   readonly #socketPath: string;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: KINDS * RELAYED_CALLS_MAX });
-  readonly #underWay = { token: 0, read: 0 };
+  readonly #agent = new Agent({
+    keepAlive: true,
+    maxSockets: RELAYED_KINDS.length * RELAYED_CALLS_MAX,
+  });
+  readonly #places = {
+    token: new RelayPlaces(),
+    document: new RelayPlaces(),
+    read: new RelayPlaces(),
+  } as const satisfies Record<RelayedKind, RelayPlaces>;
 
   constructor(socketPath: string) {
     this.#socketPath = socketPath;
@@ -55,29 +63,34 @@ export class SupervisorRelay {
 
   /** @throws PointsmanError when there are too many, or nobody answers. */
   async call(head: RequestHead, requestId: string, body: Uint8Array): Promise<RelayedAnswer> {
-    const kind = head.path === OIDC_PATHS.token ? 'token' : 'read';
-    if (this.#underWay[kind] >= RELAYED_CALLS_MAX) {
+    const places = this.#places[relayedPath(head.path)?.kind ?? 'read'];
+    if (!places.take(head.clientAddress)) {
       throw new PointsmanError(
         'REQUEST_LIMIT_EXCEEDED',
         'Too many calls to the control plane are under way; try again later',
         { retryAfterS: RETRY_AFTER_S },
       );
     }
-    this.#underWay[kind] += 1;
+    const freePlace = (): void => {
+      places.free(head.clientAddress);
+    };
     try {
-      return await this.#send(head, requestId, body);
+      return { ...(await this.#send(head, requestId, body)), freePlace };
     } catch (cause) {
+      freePlace();
       throw new PointsmanError(
         'TEMPORARILY_UNAVAILABLE',
         'The control plane does not answer now; invocations are not concerned',
         { retryAfterS: RETRY_AFTER_S, cause },
       );
-    } finally {
-      this.#underWay[kind] -= 1;
     }
   }
 
-  #send(head: RequestHead, requestId: string, form: Uint8Array): Promise<RelayedAnswer> {
+  #send(
+    head: RequestHead,
+    requestId: string,
+    form: Uint8Array,
+  ): Promise<Omit<RelayedAnswer, 'freePlace'>> {
     return new Promise((resolve, reject) => {
       const call = sendRequest({
         agent: this.#agent,

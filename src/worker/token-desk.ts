@@ -56,8 +56,8 @@ export class TokenDesk implements TrustSource {
       clock: systemClock,
       pool: () => this.#poolOnce(),
     });
-    this.#wanted = new WantedUsers(systemClock, (name, issuer) => {
-      options.send({ wantedUser: { name, issuer } });
+    this.#wanted = new WantedUsers(systemClock, (wantedUser) => {
+      options.send({ wantedUser });
     });
     this.#refreshes = new KeyRefreshes({
       clock: systemClock,
@@ -76,7 +76,7 @@ export class TokenDesk implements TrustSource {
       book: this.#book,
       clock: systemClock,
       verifier: this.#verifier,
-      wantUser: (name, issuer) => this.#wanted.want(name, issuer),
+      wantUser: (wanted) => this.#wanted.want(wanted),
     });
   }
 

@@ -97,6 +97,35 @@ for (const [mode, flags] of Object.entries({
       t.equal(head.status, 200);
     });
 
+    await t.test('Me says which workspace this is', async (t) => {
+      const { adminToken } = daemon;
+      for (const url of [daemon.dataUrl, daemon.adminUrl]) {
+        const me = await call(`${url}${SCIM}/Me`, 'GET', adminToken, undefined, {});
+        t.equal(me.headers.get('x-databricks-org-id'), '1');
+      }
+    });
+
+    await t.test('paths end with a slash or without, on both ports', async (t) => {
+      const { adminToken } = daemon;
+      for (const url of [daemon.dataUrl, daemon.adminUrl]) {
+        const ask = (route: string, method = 'GET') =>
+          call(`${url}${route}`, method, adminToken, undefined, {});
+        const list = await ask(`${ENDPOINTS}/`);
+        t.strictSame(list.body, (await ask(ENDPOINTS)).body);
+        t.equal((list.body as { endpoints: unknown[] }).endpoints.length, 3);
+        t.match((await ask(`${ENDPOINTS}/mine/`)).body, { name: 'mine' });
+        t.match((await ask(`${ENDPOINTS}/?x=1`)).status, 200);
+        t.match((await ask(`${SCIM}/Me/`)).body, { userName: 'admin' });
+        t.match((await ask('/oidc/jwks.json/')).status, 200);
+        t.match((await ask('/oidc/v1/token/', 'POST')).body, { error: 'invalid_request' });
+        for (const none of [`${ENDPOINTS}//`, `${ENDPOINTS}/mine//`]) {
+          t.equal((await ask(none)).status, 404, none);
+        }
+      }
+      const none = await call(`${daemon.dataUrl}${ENDPOINTS}/`, 'DELETE', adminToken, '', {});
+      t.equal(none.status, 405);
+    });
+
     await t.test('nothing else of the admin port is there', async (t) => {
       const ask = (method: string, route: string) =>
         call(`${daemon.dataUrl}${route}`, method, daemon.adminToken, undefined, {});

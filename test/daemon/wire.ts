@@ -152,8 +152,9 @@ export class WireClient {
   readonly #inbox: Inbox;
   readonly closed: Promise<void>;
 
-  constructor(t: Test, port: number) {
-    this.socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  /** @param localAddress that it comes from; Linux takes any of 127.0.0.0/8. */
+  constructor(t: Test, port: number, localAddress = '127.0.0.1') {
+    this.socket = connect({ port, host: '127.0.0.1', noDelay: true, localAddress });
     this.#inbox = new Inbox(this.socket);
     this.closed = new Promise((resolve) =>
       this.socket.once('close', () => {

@@ -26,7 +26,7 @@ class Desk {
     book: this.book,
     clock: this.clock,
     verifier: { verify: (principal) => Promise.resolve(verifiedOf(principal)) },
-    wantUser: (name) => {
+    wantUser: ({ name }) => {
       if (this.takesWishes) this.wanted.push(name);
       return this.takesWishes;
     },
@@ -47,6 +47,7 @@ class Desk {
       removedPrincipals: [],
       credentials: [],
       removedCredentials: [],
+      deletedNames: [],
       trustJson: '',
       epoch: 1,
       version: 1,

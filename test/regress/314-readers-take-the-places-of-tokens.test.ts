@@ -7,6 +7,8 @@ import { startDaemon } from '../daemon/harness.js';
 import { jsonOf, WireClient } from '../daemon/wire.js';
 
 const PLACES = 32;
+/** Of one address. */
+const SHARE = 8;
 const KEYS = 'GET /oidc/jwks.json HTTP/1.1\r\nHost: a\r\n\r\n';
 const FORM = 'grant_type=client_credentials';
 const TOKEN =
@@ -15,10 +17,13 @@ const TOKEN =
 
 t.test('places of their own, and none for who brings nothing', async (t) => {
   const daemon = await startDaemon(t, { flags: { 'data-plane-workers': '1' } });
-  const send = (bytes: string) => new WireClient(t, daemon.dataPort).send(bytes);
+  const send = (bytes: string, from = '127.0.0.1') =>
+    new WireClient(t, daemon.dataPort, from).send(bytes);
   daemon.process.kill('SIGSTOP');
   t.teardown(() => daemon.process.kill('SIGCONT'));
-  const waiting = Array.from({ length: PLACES }, () => send(KEYS));
+  const waiting = Array.from({ length: PLACES }, (_none, index) =>
+    send(KEYS, `127.0.0.${String(2 + Math.floor(index / SHARE))}`),
+  );
   // Those before have their places when this one has none.
   let full = await send(KEYS).answer('GET');
   while (full.status !== 429) full = await send(KEYS).answer('GET');

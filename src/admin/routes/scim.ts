@@ -13,6 +13,8 @@ import { patchedResource } from '../scim/patch.js';
 import {
   parseResource,
   RESOURCE_TYPES,
+  storedResource,
+  viewMembers,
   viewResource,
   type ResourceType,
 } from '../scim/resource.js';
@@ -34,7 +36,8 @@ export function scimRoutes(app: FastifyInstance, book: IdentityBook, workspaceId
     const record = book.record(request.principal?.id ?? '');
     if (record === null) throw missing('Users', request.principal?.name ?? '');
     reply.header('x-databricks-org-id', workspaceId);
-    return selected(viewResource(record, book), request);
+    // Of a service principal too: the Terraform provider takes it for the name of the caller.
+    return selected({ ...viewResource(record, book), userName: record.name }, request);
   });
 }
 
@@ -60,14 +63,16 @@ function resourceRoutes(app: FastifyInstance, book: IdentityBook, type: Resource
   app.put(`${path}/:id`, (request, reply) => {
     const before = unchangedRecord(request, book, type);
     const draft = parseResource(type, requireBody(request), before);
-    return show(reply, book.update(before.id, draft));
+    const whole = type.kind === 'group' ? { members: [], ...draft } : draft;
+    return show(reply, book.update(before.id, whole));
   });
 
   app.patch(`${path}/:id`, (request, reply) => {
     const before = unchangedRecord(request, book, type);
     // One SDK sends no body with any PATCH, whatever its caller asked for.
     if (request.body === undefined) return show(reply, before);
-    const patched = patchedResource(viewResource(before, book), request.body);
+    const members = () => viewMembers(before, book);
+    const patched = patchedResource(storedResource(before), request.body, members);
     return show(reply, book.update(before.id, parseResource(type, patched, before)));
   });
 

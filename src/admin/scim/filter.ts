@@ -1,7 +1,7 @@
 /**
  * Filters of SCIM lists (RFC 7644, 3.4.2.2), as far as clients of the API use them: comparisons
  * joined by `and` and `or`, where `and` binds stronger; no parentheses. Text is compared without
- * regard to case.
+ * regard to case, and may stand in single quotes, as the Terraform provider has it.
  */
 import type { Json, JsonObject } from '../../control/control-plane.js';
 import { invalidField } from '../../core/errors.js';
@@ -18,7 +18,7 @@ const OPERATORS = {
   ew: (have: string, want: string) => have.endsWith(want),
 } as const satisfies Record<string, (have: string, want: string) => boolean>;
 
-const WORD = /\s*("(?:[^"\\]|\\.)*"|[^\s"]+)/y;
+const WORD = /\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"'][^\s"]*)/y;
 
 /** @throws PointsmanError naming `field`. */
 export function parseFilter(text: string, field: string): Filter {
@@ -85,6 +85,7 @@ function parseComparison(
 
 function operandOf(word: string | undefined, field: string): string {
   if (word === undefined) throw invalidField(field, 'a comparison has no value');
+  if (word.startsWith("'")) return word.slice(1, -1).replace(/\\(.)/g, '$1').toLowerCase();
   if (!word.startsWith('"')) return word.toLowerCase();
   try {
     return String(JSON.parse(word)).toLowerCase();

@@ -26,20 +26,25 @@ const PATH = /^([A-Za-z]+)(?:\[(.+)\])?(?:\.([A-Za-z]+))?$/;
 type Operation = 'add' | 'remove' | 'replace';
 
 /**
- * @param resource not changed.
+ * @param resource not changed; without members, which are many.
+ * @param membersOf what they are; asked for by the first operation on them. Without one the result has none either.
  * @throws PointsmanError INVALID_PARAMETER_VALUE naming the operation.
  */
-export function patchedResource(resource: JsonObject, body: unknown): JsonObject {
+export function patchedResource(
+  resource: JsonObject,
+  body: unknown,
+  membersOf: () => JsonObject[],
+): JsonObject {
   const operations = new Fields(body, '').objects('Operations') ?? [];
   if (operations.length > OPERATIONS_MAX) {
     throw invalidField('Operations', `takes at most ${String(OPERATIONS_MAX)}`);
   }
   const next = structuredClone(resource);
-  for (const operation of operations) apply(next, operation);
+  for (const operation of operations) apply(next, operation, membersOf);
   return next;
 }
 
-function apply(resource: JsonObject, fields: Fields): void {
+function apply(resource: JsonObject, fields: Fields, membersOf: () => JsonObject[]): void {
   const op = fields.string('op')?.toLowerCase();
   if (op !== 'add' && op !== 'remove' && op !== 'replace') {
     throw invalidField(fields.at('op'), 'must be add, remove or replace');
@@ -49,16 +54,16 @@ function apply(resource: JsonObject, fields: Fields): void {
   const valueField = fields.at('value');
   if (value === undefined && op !== 'remove') throw invalidField(valueField, 'missing');
   if (path !== '') {
-    applyAt(resource, op, { path, value, field: fields.at('path'), valueField });
+    applyAt(resource, op, { path, value, field: fields.at('path'), valueField, membersOf });
     return;
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw invalidField(valueField, 'must be an object when there is no path');
   }
   for (const [key, one] of Object.entries(value)) {
     // Whole resources name these too; they are not what changes.
     if (key === 'schemas' || key === 'id') continue;
-    const target = { path: key, value: one, field: valueField };
+    const target = { path: key, value: one, field: valueField, membersOf };
     applyAt(resource, op, { ...target, valueField: joinPath(valueField, key) });
   }
 }
@@ -69,6 +74,7 @@ interface Target {
   /** What messages about the path name. */
   readonly field: string;
   readonly valueField: string;
+  readonly membersOf: () => JsonObject[];
 }
 
 function applyAt(resource: JsonObject, op: Operation, target: Target): void {
@@ -80,7 +86,8 @@ function applyAt(resource: JsonObject, op: Operation, target: Target): void {
   }
   if (LISTS.includes(known)) {
     if (part !== undefined) throw invalidField(field, 'items are changed whole');
-    resource[known] = changedList(resource[known], op, { value, field, valueField, filter });
+    const before = resource[known] ?? (known === 'members' ? target.membersOf() : []);
+    resource[known] = changedList(before, op, { value, field, valueField, filter });
     return;
   }
   if (filter !== undefined) throw invalidField(field, `${known} is no list`);
@@ -95,18 +102,21 @@ function applyAt(resource: JsonObject, op: Operation, target: Target): void {
   else resource[known] = known === 'active' ? asBoolean(value) : (value ?? null);
 }
 
-/** Microsoft Entra ID writes "True" and "False": whoever it deactivates must be. */
+/** Microsoft Entra ID writes "False", the Terraform provider [{"value": "false"}]: whoever they deactivate must be. */
 function asBoolean(value: Json | undefined): Json {
-  const text = typeof value === 'string' ? value.toLowerCase() : '';
+  const item = Array.isArray(value) && value.length === 1 ? value[0] : value;
+  const plain = isObject(item) ? item['value'] : item;
+  if (typeof plain === 'boolean') return plain;
+  const text = typeof plain === 'string' ? plain.toLowerCase() : '';
   if (text === 'true' || text === 'false') return text === 'true';
   return value ?? null;
 }
 
-interface ListChange extends Omit<Target, 'path'> {
+interface ListChange extends Omit<Target, 'path' | 'membersOf'> {
   readonly filter: string | undefined;
 }
 
-function changedList(before: Json | undefined, op: Operation, change: ListChange): Json[] {
+function changedList(before: Json, op: Operation, change: ListChange): Json[] {
   const { value, field, valueField, filter } = change;
   const items = Array.isArray(before) ? before : [];
   if (filter !== undefined) {
@@ -132,6 +142,10 @@ function itemsOf(value: Json | undefined, field: string): JsonObject[] {
 
 function asItem(item: Json, field: string): JsonObject {
   if (typeof item === 'string') return { value: item };
-  if (typeof item === 'object' && item !== null && !Array.isArray(item)) return item;
+  if (isObject(item)) return item;
   throw invalidField(field, 'must be a string or an object');
+}
+
+function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

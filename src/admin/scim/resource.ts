@@ -56,7 +56,7 @@ export function viewResource(record: PrincipalRecord, book: IdentityBook): JsonO
   if (profile.externalId !== '') shown['externalId'] = profile.externalId;
   if (kind === 'group') {
     shown['displayName'] = name;
-    shown['members'] = book.membersOf(record.id).map(reference);
+    shown['members'] = viewMembers(record, book);
     shown['meta'] = { resourceType: 'Group' };
   } else {
     if (kind === 'user') Object.assign(shown, userAttributes(record));
@@ -68,6 +68,24 @@ export function viewResource(record: PrincipalRecord, book: IdentityBook): JsonO
   shown['entitlements'] = profile.entitlements.map((value) => ({ value }));
   shown['roles'] = profile.roles.map((value) => ({ value }));
   return shown;
+}
+
+export function viewMembers({ id }: PrincipalRecord, book: IdentityBook): JsonObject[] {
+  return book.membersOf(id).map(reference);
+}
+
+/** What is stored of a principal, as a resource: a PATCH of it stores nothing that is only shown. Without members. */
+export function storedResource({ kind, name, profile }: PrincipalRecord): JsonObject {
+  const { displayName, externalId, active, emails, givenName, familyName } = profile;
+  const stored: JsonObject = {
+    externalId,
+    entitlements: profile.entitlements.map((value) => ({ value })),
+    roles: profile.roles.map((value) => ({ value })),
+    [typeOf(kind).nameKey]: name,
+  };
+  if (kind === 'group') return stored;
+  const person = { active, emails: emails.map((email) => ({ ...email })) };
+  return { ...stored, ...person, displayName, name: { givenName, familyName } };
 }
 
 function userAttributes({ name, profile }: PrincipalRecord): JsonObject {
@@ -91,8 +109,8 @@ function typeOf(kind: PrincipalKind): ResourceType {
 }
 
 /**
- * A whole resource -> what is kept of it. A name that is left out stays as it was, and so does `active`: a client that
- * does not speak of it must not let somebody in again.
+ * A whole resource -> what is kept of it. A name that is left out stays as it was, and so do members, and `active`: a
+ * client that does not speak of it must not let somebody in again.
  * @param before null when the resource is made.
  * @throws PointsmanError INVALID_PARAMETER_VALUE naming the attribute.
  */
@@ -106,10 +124,11 @@ export function parseResource(
   const profile = {
     ...EMPTY_PROFILE,
     externalId: optionalText(fields, 'externalId'),
-    entitlements: valuesOf(fields, 'entitlements'),
-    roles: valuesOf(fields, 'roles'),
+    entitlements: labelsOf(fields, 'entitlements'),
+    roles: labelsOf(fields, 'roles'),
   };
   if (type.kind === 'group') {
+    if (!fields.has('members')) return { name, profile };
     return { name, profile, members: valuesOf(fields, 'members', MEMBERS_MAX) };
   }
   const person = fields.object('name');
@@ -155,19 +174,27 @@ function optionalText(fields: Fields, key: string): string {
 
 /** The `value` of each item, once. */
 function valuesOf(fields: Fields, key: string, limit = VALUES_MAX): string[] {
-  const items = fields.objects(key) ?? [];
-  if (items.length > limit) {
-    throw invalidField(fields.at(key), `takes at most ${String(limit)} values`);
-  }
+  return uniqueValues(itemsOf(fields, key, limit));
+}
+
+/** The same of those that have one: the Terraform provider says `[{}]` where it means none. */
+function labelsOf(fields: Fields, key: string): string[] {
+  const items = itemsOf(fields, key, VALUES_MAX);
+  return uniqueValues(items.filter((item) => (item.string('value') ?? '') !== ''));
+}
+
+function uniqueValues(items: readonly Fields[]): string[] {
   return [...new Set(items.map((item) => item.requiredText('value')))];
 }
 
+function itemsOf(fields: Fields, key: string, limit: number): Fields[] {
+  const items = fields.objects(key) ?? [];
+  if (items.length <= limit) return items;
+  throw invalidField(fields.at(key), `takes at most ${String(limit)} values`);
+}
+
 function emailsOf(fields: Fields): Email[] {
-  const items = fields.objects('emails') ?? [];
-  if (items.length > VALUES_MAX) {
-    throw invalidField('emails', `takes at most ${String(VALUES_MAX)} values`);
-  }
-  return items.map((item) => {
+  return itemsOf(fields, 'emails', VALUES_MAX).map((item) => {
     const type = item.string('type');
     const primary = item.boolean('primary');
     return {

@@ -221,7 +221,7 @@ export function startIdentities(t: Test, control: ControlPlane): StoredIdentitie
     tables: store.identities,
     sealer: createSealer(Buffer.alloc(32)),
     clock: systemClock,
-    book: new IdentityBook(store.identities),
+    book: new IdentityBook(store.identities, systemClock),
     grants: control.grants,
   });
 }

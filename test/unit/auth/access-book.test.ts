@@ -4,6 +4,7 @@ import { AccessFeed, ACCESS_RECORDS_MAX } from '../../../src/auth/access-feed.js
 import { CredentialChecker, hashToken } from '../../../src/auth/credentials.js';
 import { EMPTY_PROFILE } from '../../../src/auth/identity-book.js';
 import { RememberingVerifier } from '../../../src/auth/remembering-verifier.js';
+import { CLOCK_LEEWAY_S } from '../../../src/auth/token-verifier.js';
 import { TokenJudge, type Verdict } from '../../../src/auth/token-judge.js';
 import { invalidToken, verifierBusy, type Verified } from '../../../src/auth/trust.js';
 import type { VerifyAnswer } from '../../../src/auth/trust.js';
@@ -52,7 +53,7 @@ class Pair {
           return Promise.resolve(this.answers.get(token) ?? invalidToken('malformed'));
         },
       },
-      wantUser: (name) => this.wanted.push(name) > 0,
+      wantUser: ({ name }) => this.wanted.push(name) > 0,
     });
     this.greet();
   }
@@ -329,6 +330,36 @@ t.test('the whole of it is told in parts', (t) => {
   t.match(parts[1], { whole: false, principals: { length: 4 } });
   for (const part of parts) t.ok(part.principals.length <= ACCESS_RECORDS_MAX);
   t.end();
+});
+
+t.test('nobody is wanted again for a token from before his deletion', async (t) => {
+  const pair = new Pair(t);
+  const { kit } = pair;
+  const mia = kit.user('Mia');
+  kit.group('team', [mia]);
+  pair.deliver();
+  kit.book.delete(mia);
+  pair.deliver();
+  const latestS = kit.clock.nowMs() / 1_000 + CLOCK_LEEWAY_S;
+  const judged = async (principal: string, iat: number): Promise<string> => {
+    pair.answers.set('a.b.c', verifiedOf({ autoCreate: true, principal, iat }));
+    const verdict = pair.bearer('a.b.c');
+    await new Promise(setImmediate);
+    kit.clock.advance(CATCH_UP_MS);
+    const { kind } = await verdict;
+    // The supervisor is asked the same.
+    t.equal(kit.book.mayBeMade(principal, iat), kind === 'busy');
+    return kind;
+  };
+  for (const told of ['of the change', 'of everything']) {
+    t.equal(await judged('Mia', latestS), 'bad', told);
+    t.equal(await judged('mIA', 0), 'bad', told);
+    t.equal(await judged('ben', 0), 'busy', told);
+    t.strictSame(pair.wanted.splice(0), ['ben']);
+    t.equal(await judged('Mia', latestS + 0.5), 'busy', told);
+    t.strictSame(pair.wanted.splice(0), ['Mia']);
+    pair.greet();
+  }
 });
 
 t.test('a signature is looked at once, until the keys change', async (t) => {

@@ -22,7 +22,7 @@ export class IdentityKit {
   constructor(dir: string) {
     this.store = Store.open(dir);
     const tables = this.store.identities;
-    this.book = new IdentityBook(tables);
+    this.book = new IdentityBook(tables, this.clock);
     this.identities = new StoredIdentities({
       tables,
       sealer: createSealer(Buffer.alloc(32, 1)),

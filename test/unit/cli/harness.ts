@@ -46,7 +46,7 @@ export async function startDaemon(
   options: Partial<ControlPlaneOptions> = {},
 ): Promise<Daemon> {
   const store = Store.open(tempDir(t));
-  const book = new IdentityBook(store.identities);
+  const book = new IdentityBook(store.identities, systemClock);
   const harness = await startControl(t, { ...options, store, directory: book });
   const replica = await startReplica(t);
   const identities = new StoredIdentities({

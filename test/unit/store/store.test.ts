@@ -164,7 +164,7 @@ t.test('a store of the first schema keeps its endpoints and gets their active co
   Store.open(dir).close();
   const db = new Database(join(dir, STORE_FILE));
   const later = ['configs', 'memberships', 'credentials', 'principals', 'sealed_values'];
-  for (const table of [...later, 'host_addresses']) {
+  for (const table of [...later, 'host_addresses', 'deleted_names']) {
     db.exec(`DROP TABLE ${table}`);
   }
   db.pragma('user_version = 1');

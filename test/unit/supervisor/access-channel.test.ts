@@ -10,6 +10,7 @@ const CHANGE: AccessContent = {
   removedPrincipals: [7],
   credentials: [],
   removedCredentials: [],
+  deletedNames: [],
   trustJson: '',
 };
 

@@ -6,33 +6,35 @@ import { ManualClock } from '../control/harness.js';
 function startWanted() {
   const clock = new ManualClock();
   const asked: string[] = [];
-  return { clock, asked, wanted: new WantedUsers(clock, (name) => asked.push(name)) };
+  const wanted = new WantedUsers(clock, ({ name }) => asked.push(name));
+  const want = (name: string) => wanted.want({ name, issuer: 'issuer', issuedAtS: 0 });
+  return { clock, asked, wanted, want };
 }
 
 t.test('each is asked for once, while it may come', (t) => {
-  const { clock, asked, wanted } = startWanted();
-  t.ok(wanted.want('mia', 'issuer'));
+  const { clock, asked, wanted, want } = startWanted();
+  t.ok(want('mia'));
   clock.advance(CATCH_UP_MS - 1);
-  t.ok(wanted.want('mia', 'issuer'));
+  t.ok(want('mia'));
   t.same(asked, ['mia']);
   clock.advance(1);
-  t.ok(wanted.want('mia', 'issuer'));
+  t.ok(want('mia'));
   t.same(asked, ['mia', 'mia'], 'the supervisor could not make it, and may now');
   wanted.clear();
-  t.ok(wanted.want('mia', 'issuer'));
+  t.ok(want('mia'));
   t.equal(asked.length, 3);
   t.end();
 });
 
 t.test('so many at a time, whoever came to nothing', (t) => {
-  const { clock, asked, wanted } = startWanted();
-  for (let n = 0; n < WANTED_USERS_MAX; n += 1) t.ok(wanted.want(`user-${String(n)}`, 'issuer'));
-  t.notOk(wanted.want('mia', 'issuer'));
+  const { clock, asked, want } = startWanted();
+  for (let n = 0; n < WANTED_USERS_MAX; n += 1) t.ok(want(`user-${String(n)}`));
+  t.notOk(want('mia'));
   t.equal(asked.length, WANTED_USERS_MAX);
   clock.advance(CATCH_UP_MS);
-  t.ok(wanted.want('mia', 'issuer'));
+  t.ok(want('mia'));
   clock.advance(-60_000);
-  t.ok(wanted.want('mia', 'issuer'));
+  t.ok(want('mia'));
   t.equal(asked.length, WANTED_USERS_MAX + 2, 'the clock may be set back');
   t.end();
 });
