@@ -23,7 +23,13 @@ import { indexServes } from './deployment-input.js';
 import { sameJson } from './json.js';
 import type { DeploymentAddresses, DeploymentSpec, EndpointRoutes, Snapshot } from './messages.js';
 import type { Prober } from './probes.js';
-import type { ConfigRecord, Content, DeploymentRecord, EndpointRecord } from './records.js';
+import {
+  servingSpec,
+  type ConfigRecord,
+  type Content,
+  type DeploymentRecord,
+  type EndpointRecord,
+} from './records.js';
 import { recoveryPlans, REVISIONS_UNDONE_MAX, type RecoveryPlan } from './recovery.js';
 import { ShardedMap } from './sharded-map.js';
 import { StatsSlots } from './stats-slots.js';
@@ -229,7 +235,7 @@ export class Committer {
     return snapshot.deployments.some(({ name }) => {
       const before = this.#content.deployments.get(name);
       const after = next.deployments.get(name);
-      return before !== after && !sameJson(before?.spec.replicas, after?.spec.replicas);
+      return before !== after && !sameJson(replicasOf(before), replicasOf(after));
     });
   }
 
@@ -324,6 +330,10 @@ interface Owed {
 }
 
 const NOTHING_OWED: Owed = { records: [], configs: [] };
+
+function replicasOf(record: DeploymentRecord | undefined): unknown {
+  return record === undefined ? undefined : servingSpec(record).replicas;
+}
 
 function differs<T extends object>(before: readonly T[], after: readonly T[]): boolean {
   const { gone, fresh } = difference(before, after);

@@ -16,6 +16,7 @@ import type { EndpointRoutes, EntityRoute, Snapshot } from './messages.js';
 import { addressText, type PlainAddress } from './probes.js';
 import {
   servingOf,
+  servingSpec,
   type ConfigRecord,
   type Content,
   type DeploymentRecord,
@@ -273,8 +274,10 @@ function readersOf(record: EndpointRecord): number[] {
 }
 
 function targetOf(entity: EntityRecord, { servedBy, deployments }: Content): Target {
-  const deployment = servingOf(entity, servedBy)?.deployment ?? '';
-  const limited = deployments.get(deployment)?.spec.limits.from_workload ?? false;
+  const serving = servingOf(entity, servedBy);
+  const deployment = serving === null || serving.waits ? '' : serving.deployment;
+  const record = deployments.get(deployment);
+  const limited = record !== undefined && servingSpec(record).limits.from_workload;
   return { deployment, maxInFlight: limited ? upperConcurrency(entity.settings) : 0 };
 }
 
@@ -285,9 +288,10 @@ function sameTargets({ entities }: EndpointRoutes, targets: readonly Target[]): 
   );
 }
 
-function compileDeployment({ name, spec }: DeploymentRecord, limitSlot: number): DeploymentSpec {
+function compileDeployment(record: DeploymentRecord, limitSlot: number): DeploymentSpec {
+  const spec = servingSpec(record);
   return {
-    name,
+    name: record.name,
     protocol: spec.protocol === 'raw' ? Protocol.RAW : Protocol.MLFLOW,
     headers: Object.entries(spec.headers).map(([field, value]) => ({ name: field, value })),
     connectMs: spec.timeouts.connect_ms,
