@@ -140,6 +140,16 @@ export class SnapshotCompiler {
     return list;
   }
 
+  /** Whether there would be more numbers for addresses if a revision after this one were published. */
+  awaitsRevision(revision: number): boolean {
+    if (this.#slots.addresses.awaitsRevision(revision)) return true;
+    return (this.#published?.snapshot.addresses ?? []).some(({ deployment, addresses }) => {
+      const update = this.#updates.get(deployment)?.addresses;
+      const kept = update && new Set(update.map(({ statsSlot }) => statsSlot));
+      return kept !== undefined && addresses.some(({ statsSlot }) => !kept.has(statsSlot));
+    });
+  }
+
   /** What workers have for a deployment beyond the published snapshot. */
   updated(deployment: string): DeploymentAddresses | undefined {
     return this.#updates.get(deployment);
@@ -169,7 +179,7 @@ export class SnapshotCompiler {
     for (const record of content.deployments.values()) {
       if (!used.has(record.name)) continue;
       deployments.push(this.#spec(record));
-      const list = this.#list(record.name, addressesOf(record));
+      const list = this.#listOf(record, addressesOf(record));
       this.#draftLists.push(list);
       addresses.push(list);
     }
@@ -250,6 +260,27 @@ export class SnapshotCompiler {
     }));
   }
 
+  /**
+   * Where there are no numbers for other addresses of the same replicas, the workers keep what they
+   * have: names that were resolved anew must not be in the way of a change.
+   */
+  #listOf(record: DeploymentRecord, plain: readonly PlainAddress[]): DeploymentAddresses {
+    try {
+      return this.#list(record.name, plain);
+    } catch (error) {
+      const { content, snapshot } = this.#published ?? {};
+      const before = content?.deployments.get(record.name);
+      const present =
+        this.#updates.get(record.name) ??
+        snapshot?.addresses.find(({ deployment }) => deployment === record.name);
+      if (before === undefined || present === undefined || !sameReplicas(before, record)) {
+        throw error;
+      }
+      this.#slots.addresses.hold(present);
+      return present;
+    }
+  }
+
   /** Held once more for the caller. */
   #list(deployment: string, plain: readonly PlainAddress[]): DeploymentAddresses {
     const known = this.#lists.get(plain);
@@ -265,6 +296,10 @@ export class SnapshotCompiler {
     this.#lists.set(plain, list);
     return list;
   }
+}
+
+function sameReplicas(a: DeploymentRecord, b: DeploymentRecord): boolean {
+  return sameJson(servingSpec(a).replicas, servingSpec(b).replicas);
 }
 
 /** Ids of who may query the endpoint beside admins. */

@@ -116,6 +116,7 @@ class StoredControlPlane implements RunningControlPlane {
       commit: (draft, principal, summary, next?: Content) =>
         this.#commit(draft, principal, summary, next),
       gate: this.#prober,
+      resendAddresses: () => this.#committer.resendAddresses(clock.nowMs()),
     };
     this.#updates = new UpdateDriver({
       clock,

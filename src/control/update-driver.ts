@@ -26,6 +26,8 @@ export interface UpdateHost {
   content(): Content;
   readiness(): ReadinessContext;
   readonly gate: Gate;
+  /** @returns whether the workers have the addresses of all deployments now. */
+  resendAddresses(): Promise<boolean>;
   /** Runs the task alone, after every task that was queued before. */
   exclusive<T>(task: () => Promise<T>): Promise<T>;
   commit(draft: Draft, principal: string, summary: string, next?: Content): Promise<void>;
@@ -115,10 +117,11 @@ export class UpdateDriver {
   }
 
   /**
-   * Hands over what can be taken over, and activates all pending configs that are ready, in one
+   * Sends what found no numbers, hands over what can be taken over, and activates all pending configs that are ready, in one
    * revision; alone each if that cannot be built. Only inside the queue.
    */
   async activateReady(): Promise<void> {
+    await this.#resendAddresses();
     await this.#handOver();
     const ready = this.#readyPendings();
     if (ready.length === 0) return;
@@ -141,6 +144,16 @@ export class UpdateDriver {
     for (const [name, record] of deployments) {
       if (record?.serving === undefined) this.#handOvers.delete(name);
       else this.#handOvers.add(name);
+    }
+  }
+
+  async #resendAddresses(): Promise<void> {
+    try {
+      if (!(await this.#host.resendAddresses())) this.#retry();
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#options.logger.error({ reason }, 'no room for new addresses could be made');
+      if (!(error instanceof RevisionRefused)) this.#retry();
     }
   }
 
