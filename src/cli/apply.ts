@@ -91,10 +91,7 @@ async function send(
   return body;
 }
 
-/**
- * The tag of the state that was shown, so that nothing else is deleted than what was agreed to;
- * null when nothing is deleted.
- */
+/** The tag of the state that was looked at, so that nothing is deleted that was not shown. */
 async function confirmDeletions(
   client: AdminClient,
   manifest: unknown,
@@ -104,7 +101,7 @@ async function confirmDeletions(
   const { etag } = await client.call('GET', MANIFEST, anything);
   const plan = await send(client, manifest, options, '?dry_run=true', null);
   const deleted = plan.changes.filter(({ action }) => action === 'delete');
-  if (deleted.length === 0) return null;
+  if (deleted.length === 0) return etag;
   const tell = options.json ? io.err.bind(io) : io.out.bind(io);
   tell(`Not in the manifest, so --replace deletes:\n${describeChanges(deleted)}`);
   if (options.yes) return etag;
