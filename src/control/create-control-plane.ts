@@ -16,7 +16,7 @@ import { parseConfig, type ConfigInput } from './config-input.js';
 import { acceptedConfig, viewHistory } from './config-history.js';
 import {
   applyDraft,
-  checkStillServed,
+  checkChange,
   endpointDraft,
   NO_ENDPOINTS,
   usage,
@@ -466,7 +466,7 @@ class StoredControlPlane implements RunningControlPlane {
     };
     const content = next ?? applyDraft(this.#content, draft);
     const before = this.#content;
-    checkStillServed(before, content);
+    checkChange(before, content);
     await this.#committer.commit(draft, content, revision);
     this.grants.committed(draft, before);
     this.#updates.changed(draft);
@@ -486,7 +486,7 @@ class StoredControlPlane implements RunningControlPlane {
     const possible = withHandOver(plan, this.#content, this.#prober);
     const activated = activateInDraft(possible, (record) => this.#prober.readyUnder(record));
     const { draft, next } = activated;
-    checkStillServed(this.#content, next);
+    checkChange(this.#content, next);
     this.#committer.trial(withAllHandedOver(withPendingsActive(activated)));
     if (!dryRun && draft.endpoints.size + draft.deployments.size > 0) {
       await this.#commit(draft, principal, 'apply manifest', next);

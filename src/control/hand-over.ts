@@ -106,7 +106,7 @@ function withDeployments(content: Content, deployments: DraftDeployments): Conte
 
 /**
  * The deployments that are to serve these. What nobody is to serve is no matter of waiting: that
- * change is refused (checkStillServed).
+ * change is refused (content.ts).
  */
 function targetsOf(keys: readonly string[], { servedBy, deployments }: Content) {
   const names = new Set(keys.map((key) => servedBy.get(key)?.deployment ?? ''));
