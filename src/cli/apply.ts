@@ -69,6 +69,10 @@ async function runApply(options: ApplyOptions, io: Io): Promise<number> {
   say(describeChanges(result.changes));
   const status = await waitSettled(client, result, options.timeout * 1000, io, say);
   say(`Applied: revision ${String(status.revision)}.`);
+  const changed = result.changes.filter(({ kind }) => kind === 'deployment');
+  for (const { name, pending, message } of status.deployments) {
+    if (pending && changed.some((change) => change.name === name)) say(`${name}: ${message}`);
+  }
   if (options.json) {
     io.out(JSON.stringify({ ...result, revision: status.revision, settled: true }, null, 2));
   }

@@ -207,6 +207,15 @@ t.test('apply gives up waiting at its timeout and says what goes on', async (t) 
   t.match(result.err, /The manifest is stored, but not ready yet: iris\.\nThe daemon goes on/);
 });
 
+t.test('apply says which deployments serve as before', async (t) => {
+  const { local, write } = await startSession(t);
+  const port = await reservePort(t);
+  const file = write(irisManifest(`http://127.0.0.1:${String(port)}`));
+  const result = await local(['apply', '-f', file]);
+  t.equal(result.code, 0, result.err);
+  t.match(result.out, /\nApplied: revision \d+\.\n[\w-]+: changed, but serves as before until /);
+});
+
 t.test('apply --replace shows what it deletes and needs a yes', async (t) => {
   const { daemon, local, write } = await startSession(t);
   const file = write({ deployments: [], endpoints: [] });
