@@ -9,6 +9,9 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { ADMIN_BODY_BYTES_MAX } from '../core/limits.js';
 import { PointsmanError, messageOf, type ErrorCode } from '../core/errors.js';
 
+/** `Retry-After` of a 503 that names none: what is in the way passes soon, or nobody knows when. */
+const RETRY_AFTER_S = 1;
+
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const known = toPointsmanError(error);
   if (known === null) {
@@ -16,7 +19,8 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   }
   const answer = known ?? unexpected(request.id);
   if (answer.allow !== null) reply.header('allow', answer.allow);
-  if (answer.retryAfterS !== null) reply.header('retry-after', String(answer.retryAfterS));
+  const retryAfterS = answer.retryAfterS ?? (answer.status === 503 ? RETRY_AFTER_S : null);
+  if (retryAfterS !== null) reply.header('retry-after', String(retryAfterS));
   if (answer.challenge !== null) reply.header('www-authenticate', answer.challenge);
   reply
     .code(answer.status)

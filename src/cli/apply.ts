@@ -69,6 +69,10 @@ async function runApply(options: ApplyOptions, io: Io): Promise<number> {
   say(describeChanges(result.changes));
   const status = await waitSettled(client, result, options.timeout * 1000, io, say);
   say(`Applied: revision ${String(status.revision)}.`);
+  const changed = result.changes.filter(({ kind }) => kind === 'deployment');
+  for (const { name, pending, message } of status.deployments) {
+    if (pending && changed.some((change) => change.name === name)) say(`${name}: ${message}`);
+  }
   if (options.json) {
     io.out(JSON.stringify({ ...result, revision: status.revision, settled: true }, null, 2));
   }
@@ -91,10 +95,7 @@ async function send(
   return body;
 }
 
-/**
- * The tag of the state that was shown, so that nothing else is deleted than what was agreed to;
- * null when nothing is deleted.
- */
+/** The tag of the state that was looked at, so that nothing is deleted that was not shown. */
 async function confirmDeletions(
   client: AdminClient,
   manifest: unknown,
@@ -104,7 +105,7 @@ async function confirmDeletions(
   const { etag } = await client.call('GET', MANIFEST, anything);
   const plan = await send(client, manifest, options, '?dry_run=true', null);
   const deleted = plan.changes.filter(({ action }) => action === 'delete');
-  if (deleted.length === 0) return null;
+  if (deleted.length === 0) return etag;
   const tell = options.json ? io.err.bind(io) : io.out.bind(io);
   tell(`Not in the manifest, so --replace deletes:\n${describeChanges(deleted)}`);
   if (options.yes) return etag;

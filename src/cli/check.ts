@@ -25,8 +25,11 @@ export function addCheckCommand(program: Command, io: Io, onExit: (code: number)
     .command('check')
     .description('Check a configuration file and a manifest without starting anything')
     .option('-f, --file <manifest>', 'manifest to check; "-" reads standard input')
-    .action(async (options: { file?: string }) => {
-      onExit(await runCheck(readConfigFlags(command, io), options.file, io));
+    .option('--json', 'print JSON for scripts')
+    .action(async (options: Options) => {
+      const found = await runCheck(readConfigFlags(command, io), options.file, io);
+      io.out(options.json ? JSON.stringify(found, null, 2) : describe(found));
+      onExit(EXIT_OK);
     });
   addConfigFlags(command);
   addExamples(command, [
@@ -35,25 +38,69 @@ export function addCheckCommand(program: Command, io: Io, onExit: (code: number)
   ]);
 }
 
-async function runCheck(config: Config, file: string | undefined, io: Io): Promise<number> {
-  const data = config.data_plane.listen.map(formatListenAddress).join(', ');
-  const admin = config.admin.listen.map(formatListenAddress).join(', ');
-  io.out(
-    `Configuration: good. Data port ${data}, admin port ${admin}, state in ${config.state_dir}.`,
-  );
-  for (const warning of config.warnings) io.out(`Note: ${warning}`);
-  const manifest = file ?? config.manifest;
-  if (manifest === '') return EXIT_OK;
-  const { result, assumed } = await tryManifest(await readManifest(manifest, io), manifest, config);
-  const { changes } = result;
-  const count = (kind: string): number => changes.filter((change) => change.kind === kind).length;
-  const deployments = counted(count('deployment'), 'deployment');
-  io.out(`Manifest ${manifest}: good. ${deployments}, ${counted(count('endpoint'), 'endpoint')}.`);
-  if (assumed.length > 0) {
-    const names = assumed.map(({ kind, name }) => `${kind.replace('_', '-')}:${name}`).join(', ');
-    io.out(`Not checked, as only the daemon knows its principals: ${names}.`);
-  }
-  return EXIT_OK;
+interface Options {
+  readonly file?: string;
+  readonly json?: true;
+}
+
+/** What stands in `--json`. */
+interface Found {
+  readonly data_plane: { readonly listen: readonly string[] };
+  readonly admin: { readonly listen: readonly string[] };
+  readonly state_dir: string;
+  readonly warnings: readonly string[];
+  /** Null: none was given. */
+  readonly manifest: FoundManifest | null;
+}
+
+interface FoundManifest {
+  readonly file: string;
+  readonly deployments: number;
+  readonly endpoints: number;
+  /** `kind:name` of those that only the daemon knows. */
+  readonly unchecked_principals: readonly string[];
+}
+
+async function runCheck(config: Config, given: string | undefined, io: Io): Promise<Found> {
+  const file = given ?? config.manifest;
+  return {
+    data_plane: { listen: config.data_plane.listen.map(formatListenAddress) },
+    admin: { listen: config.admin.listen.map(formatListenAddress) },
+    state_dir: config.state_dir,
+    warnings: config.warnings,
+    manifest: file === '' ? null : await checkManifest(config, file, io),
+  };
+}
+
+async function checkManifest(config: Config, file: string, io: Io): Promise<FoundManifest> {
+  const { result, assumed } = await tryManifest(await readManifest(file, io), file, config);
+  const count = (kind: string): number =>
+    result.changes.filter((change) => change.kind === kind).length;
+  return {
+    file,
+    deployments: count('deployment'),
+    endpoints: count('endpoint'),
+    unchecked_principals: assumed.map(({ kind, name }) => `${kind.replace('_', '-')}:${name}`),
+  };
+}
+
+function describe({
+  data_plane: data,
+  admin,
+  state_dir: stateDir,
+  warnings,
+  manifest,
+}: Found): string {
+  const ports = `Data port ${data.listen.join(', ')}, admin port ${admin.listen.join(', ')}`;
+  const lines = [`Configuration: good. ${ports}, state in ${stateDir}.`];
+  lines.push(...warnings.map((warning) => `Note: ${warning}`));
+  if (manifest === null) return lines.join('\n');
+  const deployments = counted(manifest.deployments, 'deployment');
+  const endpoints = counted(manifest.endpoints, 'endpoint');
+  lines.push(`Manifest ${manifest.file}: good. ${deployments}, ${endpoints}.`);
+  const names = manifest.unchecked_principals.join(', ');
+  if (names !== '') lines.push(`Not checked, as only the daemon knows its principals: ${names}.`);
+  return lines.join('\n');
 }
 
 interface Trial {

@@ -20,14 +20,16 @@ export async function applyFirstManifest(
 ): Promise<void> {
   if (file === '') return;
   const manifest = readManifestFile(file);
-  const options = { principal: ADMIN_PRINCIPAL, mode: 'replace', dryRun: !firstStart } as const;
+  const options = { principal: ADMIN_PRINCIPAL, mode: 'replace' } as const;
   if (firstStart) {
-    const { changes } = await control.applyManifest(manifest, options);
+    const { changes } = await control.applyManifest(manifest, { ...options, dryRun: false });
     logger.info({ changes: changes.length }, `manifest ${file} applied`);
     return;
   }
   try {
-    const { changes } = await control.applyManifest(manifest, options);
+    // An update in progress is no reason not to compare: nothing takes its place.
+    const compared = { ...options, dryRun: true, preempt: true };
+    const { changes } = await control.applyManifest(manifest, compared);
     const differing = changes.filter((change) => change.action !== 'unchanged');
     if (differing.length === 0) return;
     const names = differing.map((change) => `${change.kind} ${change.name}`).join(', ');

@@ -80,6 +80,7 @@ const deployment = objectOf<DeploymentView>({
   state: text,
   message: text,
   addresses: listOf(address),
+  pending: flag,
   used_by: listOf(text),
 });
 

@@ -11,6 +11,7 @@ import { nearestOf } from '../core/nearest.js';
 import {
   formatListenAddress,
   isLoopback,
+  overlap,
   tryParseListenAddress,
   type ListenAddress,
 } from './listen-address.js';
@@ -247,13 +248,18 @@ function checkTogether(config: ConfigWithoutWarnings): void {
         'loopback address, or allow it with admin.allow_plaintext: true',
     );
   }
-  const fixedPorts = new Set<string>();
-  for (const address of [...config.data_plane.listen, ...config.admin.listen]) {
-    const text = formatListenAddress(address);
-    if (address.port !== 0 && fixedPorts.has(text)) {
-      throw invalidField('admin.listen', `${text} is used twice among the listen addresses`);
-    }
-    fixedPorts.add(text);
+  const listeners = (['data_plane', 'admin'] as const).flatMap((group) =>
+    config[group].listen.map((address) => ({ key: `${group}.listen`, address })),
+  );
+  for (const [index, { key, address }] of listeners.entries()) {
+    const other = listeners.slice(0, index).find((one) => overlap(one.address, address));
+    if (other === undefined) continue;
+    const [one, two] = [other.address, address].map(formatListenAddress);
+    const problem =
+      one === two
+        ? `${String(two)} is used twice among the listen addresses`
+        : `${String(two)} and the listen address ${String(one)} overlap; give one of the two`;
+    throw invalidField(key, problem);
   }
 }
 

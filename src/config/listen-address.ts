@@ -39,3 +39,23 @@ export function isLoopback(host: string): boolean {
   if (name === 'localhost' || name.endsWith('.localhost') || name === '::1') return true;
   return isIP(name) === 4 ? name.startsWith('127.') : /^::ffff:127\./.test(name);
 }
+
+const WILDCARDS: Readonly<Record<number, string>> = { 4: '0.0.0.0', 6: '::' };
+
+/**
+ * Whether two listeners would be in each other's way: one address, or all of its family beside one
+ * of them. What a name resolves to is not known here.
+ */
+export function overlap(a: ListenAddress, b: ListenAddress): boolean {
+  if (a.port !== b.port || a.port === 0) return false;
+  const [one, two] = [plainHost(a.host), plainHost(b.host)];
+  if (one === two) return true;
+  const family = isIP(one);
+  return family !== 0 && family === isIP(two) && [one, two].includes(WILDCARDS[family] ?? '');
+}
+
+/** The one spelling of an address, or of a name. */
+function plainHost(host: string): string {
+  if (isIP(host) !== 6) return host.toLowerCase();
+  return new URL(`http://[${host}]`).hostname.slice(1, -1);
+}

@@ -7,6 +7,7 @@
  * REST API and is read by src/control/endpoint-input.ts.
  */
 import Type, { type Static } from 'typebox';
+import { DESCRIPTION_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX } from '../core/limits.js';
 import { compileValidator } from './validate.js';
 
 const CLOSED = { additionalProperties: false };
@@ -183,7 +184,12 @@ export const DeploymentSchema = Type.Object(
 const TagSchema = Type.Object(
   {
     key: Type.String({ minLength: 1, description: 'Unique in the endpoint' }),
-    value: Type.Optional(Type.String({ description: 'Free text' })),
+    value: Type.Optional(
+      Type.String({
+        maxLength: TAG_VALUE_CHARS_MAX,
+        description: `Free text, at most ${String(TAG_VALUE_CHARS_MAX)} characters`,
+      }),
+    ),
   },
   CLOSED,
 );
@@ -198,8 +204,16 @@ export const ManifestEndpointSchema = Type.Object(
           'As in the REST API (see below); absent: the endpoint keeps the one that it has',
       }),
     ),
-    tags: Type.Array(TagSchema, { default: [], description: '`key` and an optional `value` each' }),
-    description: Type.String({ default: '', description: 'Free text' }),
+    tags: Type.Array(TagSchema, {
+      default: [],
+      maxItems: TAGS_MAX,
+      description: '`key` and an optional `value` each',
+    }),
+    description: Type.String({
+      default: '',
+      maxLength: DESCRIPTION_CHARS_MAX,
+      description: `Free text, at most ${String(DESCRIPTION_CHARS_MAX)} characters`,
+    }),
     route_optimized: Type.Boolean({ default: false, description: 'Cannot change after creation' }),
     policy: Type.Record(Type.String(), Type.Unknown(), {
       default: {},

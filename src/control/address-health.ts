@@ -50,6 +50,11 @@ export class AddressHealth {
     return this.#probed;
   }
 
+  /** The probes ask for something else from now on: the state stays until they have decided anew. */
+  restart(): void {
+    this.#streak = 0;
+  }
+
   /** @param problem null for a success. @returns whether the state changed. */
   record(problem: string | null, thresholds: HealthThresholds, nowMs: number): boolean {
     const good = problem === null;

@@ -15,7 +15,7 @@ import { giveWay } from '../core/give-way.js';
 import type { ConfigChange, RecordChange, RevisionInput, Store } from '../store/store.js';
 import { SnapshotCompiler } from './compile.js';
 import { deletedIds, historyOf, revertedHistory } from './config-history.js';
-import { draftBetween, type Draft } from './content.js';
+import { draftBetween, endpointDraft, type Draft } from './content.js';
 import type { ControlLogger } from './control-logger.js';
 import type { DataPlane } from './data-plane.js';
 import { difference } from './delta.js';
@@ -23,7 +23,13 @@ import { indexServes } from './deployment-input.js';
 import { sameJson } from './json.js';
 import type { DeploymentAddresses, DeploymentSpec, EndpointRoutes, Snapshot } from './messages.js';
 import type { Prober } from './probes.js';
-import type { ConfigRecord, Content, DeploymentRecord, EndpointRecord } from './records.js';
+import {
+  servingSpec,
+  type ConfigRecord,
+  type Content,
+  type DeploymentRecord,
+  type EndpointRecord,
+} from './records.js';
 import { recoveryPlans, REVISIONS_UNDONE_MAX, type RecoveryPlan } from './recovery.js';
 import { ShardedMap } from './sharded-map.js';
 import { StatsSlots } from './stats-slots.js';
@@ -44,8 +50,8 @@ export class Committer {
   #content: Content;
   #published: Snapshot | null = null;
   #publishing: Snapshot | null = null;
-  /** Deployments whose addresses changed while a publish was under way. */
-  readonly #changedMeanwhile = new Set<string>();
+  /** Deployments whose addresses changed while a publish was under way, or found no numbers. */
+  readonly #unsent = new Set<string>();
   /** What could not be put back after a failed publish; it goes with the next commit. */
   #owed: Owed = NOTHING_OWED;
 
@@ -115,15 +121,21 @@ export class Committer {
 
   /**
    * @param next `applyDraft(content, draft)` of the present content.
+   * @param always makes a revision although routing sees no difference.
    * @throws PointsmanError; nothing has changed then.
    */
-  async commit(draft: Draft, next: Content, revision: RevisionInput): Promise<void> {
+  async commit(
+    draft: Draft,
+    next: Content,
+    revision: RevisionInput,
+    always = false,
+  ): Promise<void> {
     const before = this.#content;
     giveWay();
     const snapshot = this.#compile(next, this.#options.store.revision + 1);
     giveWay();
     try {
-      await this.#storeAndPublish(draft, next, snapshot, revision);
+      await this.#storeAndPublish(draft, next, snapshot, revision, always);
     } finally {
       this.#compiler.discard();
     }
@@ -133,10 +145,28 @@ export class Committer {
     this.#forget(deletedIds(draft, before));
   }
 
+  /**
+   * Tries again what found no numbers. Updates free theirs only with the next revision, so one is made
+   * where that helps.
+   * @returns whether nothing is left.
+   * @throws PointsmanError as `commit` does.
+   */
+  async resendAddresses(nowMs: number): Promise<boolean> {
+    if (this.#unsent.size === 0) return true;
+    if (this.#compiler.awaitsRevision(this.revision)) {
+      const summary = 'make room for addresses of replicas';
+      const revision = { createdAt: nowMs, principal: DAEMON, summary };
+      await this.commit(endpointDraft([]), this.#content, revision, true);
+    } else {
+      this.#sendAddresses([]);
+    }
+    return this.#unsent.size === 0;
+  }
+
   /** To be called when the prober says that a deployment's addresses changed. */
   addressesChanged(name: string): void {
     // Sent now it would be the list of before, and come behind the revision that brings another one.
-    if (this.#publishing !== null) this.#changedMeanwhile.add(name);
+    if (this.#publishing !== null) this.#unsent.add(name);
     else this.#sendAddressesOf(name);
   }
 
@@ -145,6 +175,7 @@ export class Committer {
     next: Content,
     snapshot: Snapshot,
     revision: RevisionInput,
+    always: boolean,
   ): Promise<void> {
     const { createdAt: nowMs, principal } = revision;
     const changes = toChanges(draft);
@@ -153,7 +184,7 @@ export class Committer {
     const records = [...owed, ...changes];
     const history = historyOf(draft, this.#content, { nowMs, principal });
     const configs = [...this.#owed.configs, ...history];
-    if (!this.#isVisible(next, snapshot)) {
+    if (!always && !this.#isVisible(next, snapshot)) {
       this.#store(records, configs, null);
       this.#owed = NOTHING_OWED;
       return;
@@ -229,7 +260,7 @@ export class Committer {
     return snapshot.deployments.some(({ name }) => {
       const before = this.#content.deployments.get(name);
       const after = next.deployments.get(name);
-      return before !== after && !sameJson(before?.spec.replicas, after?.spec.replicas);
+      return before !== after && !sameJson(replicasOf(before), replicasOf(after));
     });
   }
 
@@ -287,8 +318,9 @@ export class Committer {
   }
 
   #sendAddresses(names: Iterable<string>): void {
-    for (const name of new Set([...names, ...this.#changedMeanwhile])) this.#sendAddressesOf(name);
-    this.#changedMeanwhile.clear();
+    const all = new Set([...names, ...this.#unsent]);
+    this.#unsent.clear();
+    for (const name of all) this.#sendAddressesOf(name);
   }
 
   #sendAddressesOf(name: string): void {
@@ -304,6 +336,7 @@ export class Committer {
       // Nobody asked for this change, so nobody can be answered. The workers keep what they have.
       const reason = messageOf(error);
       this.#options.logger.error({ deployment: name, reason }, 'new addresses cannot be used');
+      this.#unsent.add(name);
     }
   }
 
@@ -324,6 +357,10 @@ interface Owed {
 }
 
 const NOTHING_OWED: Owed = { records: [], configs: [] };
+
+function replicasOf(record: DeploymentRecord | undefined): unknown {
+  return record === undefined ? undefined : servingSpec(record).replicas;
+}
 
 function differs<T extends object>(before: readonly T[], after: readonly T[]): boolean {
   const { gone, fresh } = difference(before, after);

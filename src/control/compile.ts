@@ -16,6 +16,7 @@ import type { EndpointRoutes, EntityRoute, Snapshot } from './messages.js';
 import { addressText, type PlainAddress } from './probes.js';
 import {
   servingOf,
+  servingSpec,
   type ConfigRecord,
   type Content,
   type DeploymentRecord,
@@ -139,6 +140,16 @@ export class SnapshotCompiler {
     return list;
   }
 
+  /** Whether there would be more numbers for addresses if a revision after this one were published. */
+  awaitsRevision(revision: number): boolean {
+    if (this.#slots.addresses.awaitsRevision(revision)) return true;
+    return (this.#published?.snapshot.addresses ?? []).some(({ deployment, addresses }) => {
+      const update = this.#updates.get(deployment)?.addresses;
+      const kept = update && new Set(update.map(({ statsSlot }) => statsSlot));
+      return kept !== undefined && addresses.some(({ statsSlot }) => !kept.has(statsSlot));
+    });
+  }
+
   /** What workers have for a deployment beyond the published snapshot. */
   updated(deployment: string): DeploymentAddresses | undefined {
     return this.#updates.get(deployment);
@@ -168,7 +179,7 @@ export class SnapshotCompiler {
     for (const record of content.deployments.values()) {
       if (!used.has(record.name)) continue;
       deployments.push(this.#spec(record));
-      const list = this.#list(record.name, addressesOf(record));
+      const list = this.#listOf(record, addressesOf(record));
       this.#draftLists.push(list);
       addresses.push(list);
     }
@@ -249,6 +260,27 @@ export class SnapshotCompiler {
     }));
   }
 
+  /**
+   * Where there are no numbers for other addresses of the same replicas, the workers keep what they
+   * have: names that were resolved anew must not be in the way of a change.
+   */
+  #listOf(record: DeploymentRecord, plain: readonly PlainAddress[]): DeploymentAddresses {
+    try {
+      return this.#list(record.name, plain);
+    } catch (error) {
+      const { content, snapshot } = this.#published ?? {};
+      const before = content?.deployments.get(record.name);
+      const present =
+        this.#updates.get(record.name) ??
+        snapshot?.addresses.find(({ deployment }) => deployment === record.name);
+      if (before === undefined || present === undefined || !sameReplicas(before, record)) {
+        throw error;
+      }
+      this.#slots.addresses.hold(present);
+      return present;
+    }
+  }
+
   /** Held once more for the caller. */
   #list(deployment: string, plain: readonly PlainAddress[]): DeploymentAddresses {
     const known = this.#lists.get(plain);
@@ -266,6 +298,10 @@ export class SnapshotCompiler {
   }
 }
 
+function sameReplicas(a: DeploymentRecord, b: DeploymentRecord): boolean {
+  return sameJson(servingSpec(a).replicas, servingSpec(b).replicas);
+}
+
 /** Ids of who may query the endpoint beside admins. */
 function readersOf(record: EndpointRecord): number[] {
   const grants = grantsOf(record).filter(({ level }) => holds(level, 'CAN_QUERY'));
@@ -273,8 +309,10 @@ function readersOf(record: EndpointRecord): number[] {
 }
 
 function targetOf(entity: EntityRecord, { servedBy, deployments }: Content): Target {
-  const deployment = servingOf(entity, servedBy)?.deployment ?? '';
-  const limited = deployments.get(deployment)?.spec.limits.from_workload ?? false;
+  const serving = servingOf(entity, servedBy);
+  const deployment = serving === null || serving.waits ? '' : serving.deployment;
+  const record = deployments.get(deployment);
+  const limited = record !== undefined && servingSpec(record).limits.from_workload;
   return { deployment, maxInFlight: limited ? upperConcurrency(entity.settings) : 0 };
 }
 
@@ -285,9 +323,10 @@ function sameTargets({ entities }: EndpointRoutes, targets: readonly Target[]): 
   );
 }
 
-function compileDeployment({ name, spec }: DeploymentRecord, limitSlot: number): DeploymentSpec {
+function compileDeployment(record: DeploymentRecord, limitSlot: number): DeploymentSpec {
+  const spec = servingSpec(record);
   return {
-    name,
+    name: record.name,
     protocol: spec.protocol === 'raw' ? Protocol.RAW : Protocol.MLFLOW,
     headers: Object.entries(spec.headers).map(([field, value]) => ({ name: field, value })),
     connectMs: spec.timeouts.connect_ms,

@@ -5,7 +5,7 @@
  */
 import { joinPath } from '../config/validate.js';
 import { invalidField } from '../core/errors.js';
-import { SERVED_ENTITIES_MAX } from '../core/limits.js';
+import { CONFIG_BYTES_MAX, SERVED_ENTITIES_MAX } from '../core/limits.js';
 import type { JsonObject } from './control-plane.js';
 import {
   ENTITY_FORM,
@@ -15,7 +15,7 @@ import {
   type EntityForm,
   type EntityInput,
 } from './entity-input.js';
-import type { Fields } from './input.js';
+import { checkBytes, TEXT_CHARS_MAX, type Fields } from './input.js';
 import { sameJson } from './json.js';
 import {
   entityKey,
@@ -72,11 +72,13 @@ export function parseConfig(fields: Fields, context: ConfigContext): ConfigInput
   const inputs = parseEntities(fields.at(form.list), list, form, context);
   checkKinds(inputs, context);
   const entities = inputs.map((input) => toRecord(input, context));
-  return {
+  const config = {
     entities,
     routes: parseRoutes(fields.at('traffic_config'), traffic, entities, context.strict),
     autoCapture: parseAutoCapture(fields),
   };
+  checkBytes(config, CONFIG_BYTES_MAX, fields.path === '' ? form.list : fields.path);
+  return config;
 }
 
 function formOf(fields: Fields): EntityForm | null {
@@ -271,7 +273,7 @@ function parseAutoCapture(fields: Fields): JsonObject | null {
   if (capture === null) return null;
   const kept: JsonObject = {};
   for (const key of AUTO_CAPTURE_TEXTS) {
-    const value = capture.string(key);
+    const value = capture.string(key, TEXT_CHARS_MAX);
     if (value !== null) kept[key] = value;
   }
   const enabled = capture.boolean('enabled');

@@ -1,4 +1,5 @@
 /** Content (all records) and drafts of a change: pure functions, no I/O. */
+import { DEPLOYMENTS_MAX, ENDPOINTS_MAX } from '../config/manifest.js';
 import { PointsmanError } from '../core/errors.js';
 import { indexServes } from './deployment-input.js';
 import {
@@ -86,11 +87,29 @@ export function liveConfigs(record: EndpointRecord): ConfigRecord[] {
 }
 
 /**
+ * Refuses what no change may do, however it came.
+ * @throws PointsmanError
+ */
+export function checkChange(before: Content, after: Content): void {
+  checkCount('endpoints', before.endpoints.size, after.endpoints.size, ENDPOINTS_MAX);
+  checkCount('deployments', before.deployments.size, after.deployments.size, DEPLOYMENTS_MAX);
+  checkStillServed(before, after);
+}
+
+function checkCount(what: string, before: number, after: number, max: number): void {
+  if (after <= max || after <= before) return;
+  throw new PointsmanError(
+    'INVALID_PARAMETER_VALUE',
+    `too many ${what}: a daemon has at most ${String(max)}, this would make ${String(after)}`,
+  );
+}
+
+/**
  * Refuses a change that takes a deployment from a config that goes on serving or waiting. A config
  * that the change itself retires does not count, so ask only after the draft's own activations.
  * @throws PointsmanError RESOURCE_CONFLICT
  */
-export function checkStillServed(before: Content, after: Content): void {
+function checkStillServed(before: Content, after: Content): void {
   if (before.servedBy === after.servedBy) return;
   if ([...before.servedBy.keys()].every((key) => after.servedBy.has(key))) return;
   for (const record of after.endpoints.values()) {

@@ -75,8 +75,12 @@ export interface DeploymentView {
   readonly name: string;
   /** As in the manifest, defaults filled in. */
   readonly spec: JsonObject;
+  /** Whether what serves has a ready address. */
   readonly state: 'READY' | 'NOT_READY';
+  /** True: it serves as before its last change, or its deletion, until what takes over is ready. */
+  readonly pending: boolean;
   readonly message: string;
+  /** What serves, then what is to take over. */
   readonly addresses: AddressStatus[];
   readonly load: DeploymentLoad;
   /** Endpoints whose active or pending config uses it. */

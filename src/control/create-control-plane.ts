@@ -16,7 +16,7 @@ import { parseConfig, type ConfigInput } from './config-input.js';
 import { acceptedConfig, viewHistory } from './config-history.js';
 import {
   applyDraft,
-  checkStillServed,
+  checkChange,
   endpointDraft,
   NO_ENDPOINTS,
   usage,
@@ -37,6 +37,7 @@ import { parseCreate } from './endpoint-input.js';
 import { viewAccepted, viewEndpoint, viewSummary, type ViewContext } from './endpoint-view.js';
 import { GrantBook, type GrantHost } from './grant-book.js';
 import { creatorGrants, NO_PRINCIPALS, type Directory } from './grants.js';
+import { withAllHandedOver, withHandOver } from './hand-over.js';
 import { resolveHost } from './host-book.js';
 import { checkIfMatch, etagOf, hashTag } from './json.js';
 import { Fields } from './input.js';
@@ -112,7 +113,10 @@ class StoredControlPlane implements RunningControlPlane {
       content: () => this.#content,
       readiness: () => this.#readiness(),
       exclusive: (task) => this.#exclusive(task),
-      commit: (draft, principal, summary) => this.#commit(draft, principal, summary),
+      commit: (draft, principal, summary, next?: Content) =>
+        this.#commit(draft, principal, summary, next),
+      gate: this.#prober,
+      resendAddresses: () => this.#committer.resendAddresses(clock.nowMs()),
     };
     this.#updates = new UpdateDriver({
       clock,
@@ -267,7 +271,7 @@ class StoredControlPlane implements RunningControlPlane {
     const record = this.#deployment(name);
     const users = this.#users().get(name) ?? [];
     const value = viewDeployment(record, this.#deploymentContext(), users);
-    return { value, etag: etagOf(record) };
+    return { value, etag: etagOf(record.spec) };
   }
 
   putDeployment(
@@ -281,12 +285,11 @@ class StoredControlPlane implements RunningControlPlane {
       const input = validateDeployment({ ...(body as object), name });
       const record = toDeploymentRecord(input, '');
       const before = this.#content.deployments.get(name);
-      const etag = before === undefined ? null : etagOf(before);
+      const etag = before === undefined ? null : etagOf(before.spec);
       checkIfMatch(options.ifMatch, etag, `Deployment ${name}`);
-      if (etag !== etagOf(record)) {
-        const draft = { endpoints: NO_ENDPOINTS, deployments: new Map([[name, record]]) };
+      if (etag !== etagOf(record.spec)) {
         await this.#preparing([record], () =>
-          this.#commit(draft, options.principal, `put deployment ${name}`),
+          this.#changeDeployment(name, record, options.principal, `put deployment ${name}`),
         );
       }
       const answer = this.getDeployment(name);
@@ -297,12 +300,8 @@ class StoredControlPlane implements RunningControlPlane {
 
   deleteDeployment(name: string, options: ChangeOptions): Promise<void> {
     return this.#exclusive(async () => {
-      checkIfMatch(options.ifMatch, etagOf(this.#deployment(name)), `Deployment ${name}`);
-      const draft = {
-        endpoints: NO_ENDPOINTS,
-        deployments: new Map<string, DeploymentRecord | null>([[name, null]]),
-      };
-      await this.#commit(draft, options.principal, `delete deployment ${name}`);
+      checkIfMatch(options.ifMatch, etagOf(this.#deployment(name).spec), `Deployment ${name}`);
+      await this.#changeDeployment(name, null, options.principal, `delete deployment ${name}`);
     });
   }
 
@@ -382,7 +381,7 @@ class StoredControlPlane implements RunningControlPlane {
   #manifestEtag(): string {
     const { endpoints, deployments } = this.#content;
     const records = [
-      ...[...deployments.values()].sort(byName),
+      ...[...deployments.values()].sort(byName).map(({ spec }) => spec),
       ...[...endpoints.values()].sort(byName),
     ];
     return hashTag(records.map(etagOf).join());
@@ -446,6 +445,19 @@ class StoredControlPlane implements RunningControlPlane {
     await this.#commit(endpointDraft([record]), principal, summary);
   }
 
+  async #changeDeployment(
+    name: string,
+    record: DeploymentRecord | null,
+    principal: string,
+    summary: string,
+  ): Promise<void> {
+    const wanted: Draft = { endpoints: NO_ENDPOINTS, deployments: new Map([[name, record]]) };
+    const whole = { draft: wanted, next: applyDraft(this.#content, wanted) };
+    const { draft, next } = withHandOver(whole, this.#content, this.#prober);
+    if (draft !== wanted) this.#committer.trial(withAllHandedOver(next));
+    await this.#commit(draft, principal, summary, next);
+  }
+
   async #commit(draft: Draft, principal: string, summary: string, next?: Content): Promise<void> {
     const revision: RevisionInput = {
       createdAt: this.#options.clock.nowMs(),
@@ -454,7 +466,7 @@ class StoredControlPlane implements RunningControlPlane {
     };
     const content = next ?? applyDraft(this.#content, draft);
     const before = this.#content;
-    checkStillServed(before, content);
+    checkChange(before, content);
     await this.#committer.commit(draft, content, revision);
     this.grants.committed(draft, before);
     this.#updates.changed(draft);
@@ -471,10 +483,11 @@ class StoredControlPlane implements RunningControlPlane {
       creatorId: options.principalId,
       directory: this.#directory,
     });
-    const activated = activateInDraft(plan, (record) => this.#prober.readyUnder(record));
+    const possible = withHandOver(plan, this.#content, this.#prober);
+    const activated = activateInDraft(possible, (record) => this.#prober.readyUnder(record));
     const { draft, next } = activated;
-    checkStillServed(this.#content, next);
-    this.#committer.trial(withPendingsActive(activated));
+    checkChange(this.#content, next);
+    this.#committer.trial(withAllHandedOver(withPendingsActive(activated)));
     if (!dryRun && draft.endpoints.size + draft.deployments.size > 0) {
       await this.#commit(draft, principal, 'apply manifest', next);
     }

@@ -10,7 +10,13 @@ import { CONNECTION_FIELDS } from '../core/http-fields.js';
 import { isRefusedAddress } from '../core/refused-addresses.js';
 import { DEPLOYMENT_HEADERS_MAX } from '../config/manifest.js';
 import { checkName, checkText } from './input.js';
-import { entityKey, type DeploymentRecord, type ServedBy, type Serving } from './records.js';
+import {
+  entityKey,
+  servingSpec,
+  type DeploymentRecord,
+  type ServedBy,
+  type Serving,
+} from './records.js';
 import { parseReplicaUrl } from './replica-url.js';
 
 /** Fields that belong to the connection or to pointsman, never to a manifest. */
@@ -129,7 +135,8 @@ function checkLimits(limits: DeploymentInput['limits'], path: string): void {
 }
 
 /**
- * Which deployment serves which entity version.
+ * Which deployment serves which entity version. As long as a deployment is being handed over, it serves what it served,
+ * unless nobody is to serve that afterwards.
  * @param pathOf where a deployment stands in the request, for messages.
  * @throws PointsmanError INVALID_PARAMETER_VALUE naming both deployments of a pair that two claim.
  */
@@ -138,14 +145,14 @@ export function indexServes(
   pathOf: (deployment: DeploymentRecord) => string,
 ): ServedBy {
   const servedBy = new Map<string, Serving>();
+  const handedOver: DeploymentRecord[] = [];
   for (const deployment of deployments) {
     deployment.spec.serves.forEach((serves, index) => {
-      const version = serves.entity_version === undefined ? null : String(serves.entity_version);
-      const key = entityKey(serves.entity_name, version);
+      const key = keyOf(serves);
       const other = servedBy.get(key);
       if (other !== undefined) {
-        const what =
-          version === null ? serves.entity_name : `${serves.entity_name} version ${version}`;
+        const { entity_name: entity, entity_version: version } = serves;
+        const what = version === undefined ? entity : `${entity} version ${String(version)}`;
         throw invalidField(
           joinPath(joinPath(pathOf(deployment), 'serves'), index),
           other.deployment === deployment.name
@@ -154,8 +161,25 @@ export function indexServes(
                 `but ${other.deployment} and ${deployment.name} both name it`,
         );
       }
-      servedBy.set(key, { deployment: deployment.name, kind: serves.kind ?? 'model' });
+      servedBy.set(key, servingBy(deployment, serves, deployment.serving !== undefined));
     });
+    if (deployment.serving !== undefined) handedOver.push(deployment);
+  }
+  for (const deployment of handedOver) {
+    for (const serves of servingSpec(deployment).serves) {
+      const key = keyOf(serves);
+      if (servedBy.has(key)) servedBy.set(key, servingBy(deployment, serves, false));
+    }
   }
   return servedBy;
+}
+
+/** The key in `ServedBy`. */
+export function keyOf(serves: ServesInput): string {
+  const version = serves.entity_version;
+  return entityKey(serves.entity_name, version === undefined ? null : String(version));
+}
+
+function servingBy({ name }: DeploymentRecord, { kind }: ServesInput, waits: boolean): Serving {
+  return { deployment: name, kind: kind ?? 'model', waits };
 }

@@ -3,9 +3,15 @@
  * config-input.ts reads (reference/databricks-serving-api.md, sections 3.1 and 3.7).
  */
 import { invalidField } from '../core/errors.js';
+import {
+  DESCRIPTION_CHARS_MAX,
+  EXTRA_BYTES_MAX,
+  TAG_VALUE_CHARS_MAX,
+  TAGS_MAX,
+} from '../core/limits.js';
 import { parseConfig, type ConfigInput, type ConfigContext } from './config-input.js';
 import type { JsonObject } from './control-plane.js';
-import { checkName, Fields } from './input.js';
+import { checkBytes, checkName, Fields, TEXT_CHARS_MAX } from './input.js';
 import type { TagRecord } from './records.js';
 
 const RESERVED_PREFIX = 'databricks-';
@@ -35,7 +41,7 @@ export function parseCreate(body: unknown, context: CreateContext): CreateInput 
   checkRateLimits(fields);
   return {
     name,
-    description: fields.string('description') ?? '',
+    description: fields.string('description', DESCRIPTION_CHARS_MAX) ?? '',
     tags: parseTags(fields),
     routeOptimized,
     extras: parseExtras(fields),
@@ -66,12 +72,15 @@ export function checkEndpointName(name: string, path: string): string {
 export function parseTags(fields: Fields): TagRecord[] | null {
   const list = fields.objects('tags');
   if (list === null) return null;
+  if (list.length > TAGS_MAX) {
+    throw invalidField(fields.at('tags'), `takes at most ${String(TAGS_MAX)} tags`);
+  }
   const seen = new Set<string>();
   return list.map((item) => {
     const key = item.requiredText('key');
     if (seen.has(key)) throw invalidField(item.at('key'), `duplicate key ${JSON.stringify(key)}`);
     seen.add(key);
-    const value = item.string('value');
+    const value = item.string('value', TAG_VALUE_CHARS_MAX);
     return value === null ? { key } : { key, value };
   });
 }
@@ -79,7 +88,7 @@ export function parseTags(fields: Fields): TagRecord[] | null {
 /** Stored and shown; not acted on in this version. */
 function parseExtras(fields: Fields): JsonObject {
   const extras: JsonObject = {};
-  const budget = fields.string('budget_policy_id');
+  const budget = fields.string('budget_policy_id', TEXT_CHARS_MAX);
   if (budget !== null) extras['budget_policy_id'] = budget;
   const notifications = fields.object('email_notifications');
   if (notifications !== null) {
@@ -97,6 +106,9 @@ function parseExtras(fields: Fields): JsonObject {
   for (const key of ['ai_gateway', 'telemetry_config']) {
     const value = fields.jsonObject(key);
     if (value !== null) extras[key] = value;
+  }
+  for (const [key, value] of Object.entries(extras)) {
+    checkBytes(value, EXTRA_BYTES_MAX, fields.at(key));
   }
   return extras;
 }

@@ -6,6 +6,7 @@
 import { invalidField } from '../core/errors.js';
 import type { JsonObject } from './control-plane.js';
 import { parseExternalModel, type ExternalModel } from './external-model.js';
+import { ENVIRONMENT_VALUE_CHARS_MAX } from '../core/limits.js';
 import { checkName, checkText, Fields } from './input.js';
 
 export const WORKLOAD_SIZES = ['Small', 'Medium', 'Large'] as const;
@@ -172,7 +173,7 @@ function parseSettings(fields: Fields): JsonObject {
   // Accepted and dropped: the API never shows it (reference, 4.1) and nothing here bursts.
   fields.boolean('burst_scaling_enabled');
   put('environment_vars', parseEnvironment(fields));
-  put('instance_profile_arn', fields.string('instance_profile_arn'));
+  put('instance_profile_arn', fields.string('instance_profile_arn', ENVIRONMENT_VALUE_CHARS_MAX));
   checkSizes(fields, settings);
   return settings;
 }
@@ -244,7 +245,7 @@ function parseEnvironment(fields: Fields): JsonObject | null {
   }
   return Object.fromEntries(
     keys.map((key) => {
-      const value = vars.string(key);
+      const value = vars.string(key, ENVIRONMENT_VALUE_CHARS_MAX);
       if (value === null) throw invalidField(vars.at(key), 'must be a string');
       if (key === '' || /[=\0]/.test(key)) throw invalidField(vars.at(key), 'is no variable name');
       return [key, value];

@@ -62,10 +62,13 @@ export class Fields {
     return list?.map((value, index) => new Fields(value, joinPath(this.at(key), index))) ?? null;
   }
 
-  string(key: string): string | null {
+  string(key: string, charsMax = Infinity): string | null {
     const value = this.get(key);
     if (value === undefined) return null;
     if (typeof value !== 'string') throw invalidField(this.at(key), 'must be a string');
+    if (value.length > charsMax) {
+      throw invalidField(this.at(key), `takes at most ${String(charsMax)} characters`);
+    }
     return value;
   }
 
@@ -113,13 +116,20 @@ export class Fields {
   }
 }
 
+/** @throws PointsmanError when a value is longer than that as JSON. */
+export function checkBytes(value: unknown, bytesMax: number, path: string): void {
+  if (Buffer.byteLength(JSON.stringify(value)) > bytesMax) {
+    throw invalidField(path, `takes at most ${String(bytesMax)} bytes, as JSON`);
+  }
+}
+
 function integerRule(minimum: number, maximum: number): string {
   return maximum === Number.MAX_SAFE_INTEGER
     ? `must be an integer of at least ${String(minimum)}`
     : `must be an integer from ${String(minimum)} to ${String(maximum)}`;
 }
 
-const TEXT_CHARS_MAX = 255;
+export const TEXT_CHARS_MAX = 255;
 /** Terminals and logs act on these: C0, C1, and the line and paragraph separators. */
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
 /** Half of a pair, which JSON can carry and UTF-8 cannot: it would come back as another character. */

@@ -21,7 +21,7 @@ import {
 import { Fields } from './input.js';
 import { differingPaths, sameJson } from './json.js';
 import type { Content, DeploymentRecord, EndpointRecord } from './records.js';
-import { wantedConfig } from './records.js';
+import { isLeaving, wantedConfig } from './records.js';
 import { beingUpdated, newEndpoint, pendingRecord } from './transitions.js';
 
 export interface PlanOptions {
@@ -124,6 +124,8 @@ function draftDeployments(
   }
   const gone = options.mode === 'replace' ? missingFrom(content.deployments, wanted) : [];
   for (const name of gone) {
+    const before = content.deployments.get(name);
+    if (before !== undefined && isLeaving(before)) continue;
     draft.set(name, null);
     changes.push({ kind: 'deployment', name, action: 'delete', fields: [] });
   }
@@ -234,7 +236,9 @@ export function endpointAsInput(record: EndpointRecord, directory: Directory): J
 
 /** The whole content as a manifest; feeding it back changes nothing. */
 export function contentAsManifest(content: Content, directory: Directory): JsonObject {
-  const deployments = [...content.deployments.values()].sort(byName);
+  const deployments = [...content.deployments.values()]
+    .filter((record) => !isLeaving(record))
+    .sort(byName);
   const endpoints = [...content.endpoints.values()].sort(byName);
   return {
     deployments: deployments.map(({ spec }) => structuredClone(spec) as unknown as JsonObject),

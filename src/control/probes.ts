@@ -14,7 +14,7 @@ import type { ProbedAddress } from './control-plane.js';
 import { HostBook, type HostMemory, type Resolve } from './host-book.js';
 import type { Address } from './messages.js';
 import { NO_VERDICT, type Probe, type ProbeTarget } from './probe.js';
-import type { DeploymentRecord } from './records.js';
+import { servingSpec, type DeploymentRecord } from './records.js';
 import { parseReplicaUrl, type ReplicaTarget } from './replica-url.js';
 import { sameJson } from './json.js';
 import { Slots } from './slots.js';
@@ -58,9 +58,11 @@ interface WatchedAddress {
   readonly target: ProbeTarget;
   readonly replicaUrl: string;
   readonly health: AddressHealth;
+  /** Under whose spec it is probed. */
+  owner: Watched;
   weight: number;
   cancel: () => void;
-  readonly abort: AbortController;
+  abort: AbortController;
 }
 
 interface Watched {
@@ -82,7 +84,10 @@ export class Prober {
   readonly #options: ProberOptions;
   readonly #hosts: HostBook;
   readonly #slots = new Slots(PROBES_IN_FLIGHT_MAX);
+  /** What serves. */
   readonly #watched = new Map<string, Watched>();
+  /** What is to take over. */
+  readonly #waiting = new Map<string, Watched>();
   readonly #targets = new WeakMap<DeploymentInput, readonly ReplicaTarget[]>();
   readonly #probing = new Set<Promise<void>>();
   #stopped = false;
@@ -109,8 +114,31 @@ export class Prober {
   }
 
   /** Starts or goes on watching a deployment under this record. */
-  watch({ name, spec }: DeploymentRecord): void {
-    const before = this.#watched.get(name);
+  watch(record: DeploymentRecord): void {
+    const { name, spec, serving } = record;
+    if (serving !== undefined) {
+      this.#follow(this.#watched, name, serving);
+      this.#follow(this.#waiting, name, spec);
+      return;
+    }
+    const waiting = this.#waiting.get(name);
+    if (waiting !== undefined) this.#takeOver(name, waiting);
+    this.#follow(this.#watched, name, spec);
+    for (const host of waiting?.hosts ?? []) this.#hosts.release(host);
+  }
+
+  unwatch(name: string): void {
+    for (const watches of [this.#watched, this.#waiting]) {
+      const watched = watches.get(name);
+      if (watched === undefined) continue;
+      watches.delete(name);
+      this.#forget(watched);
+      for (const host of watched.hosts) this.#hosts.release(host);
+    }
+  }
+
+  #follow(watches: Map<string, Watched>, name: string, spec: DeploymentInput): void {
+    const before = watches.get(name);
     const hosts = hostsOf(spec);
     for (const host of hosts) this.#hosts.retain(host);
     for (const host of before?.hosts ?? []) this.#hosts.release(host);
@@ -123,19 +151,24 @@ export class Prober {
     const probesAnew = before !== undefined && !sameProbes(before.spec, spec);
     watched.spec = spec;
     watched.hosts = hosts;
-    this.#watched.set(name, watched);
-    if (probesAnew) this.#forget(watched);
+    watches.set(name, watched);
+    if (probesAnew) this.#probeAnew(name, watched);
     this.#syncAddresses(name, watched);
     // A name may have been answered since the snapshot was compiled, when nobody listened.
     if (before === undefined && hosts.length > 0) this.#options.onChange(name);
   }
 
-  unwatch(name: string): void {
+  /** What was found of the addresses that waited is known of those that serve. */
+  #takeOver(name: string, waiting: Watched): void {
+    this.#waiting.delete(name);
     const watched = this.#watched.get(name);
     if (watched === undefined) return;
-    this.#watched.delete(name);
-    this.#forget(watched);
-    for (const host of watched.hosts) this.#hosts.release(host);
+    for (const [key, address] of waiting.addresses) {
+      const before = watched.addresses.get(key);
+      if (before !== undefined) end(before);
+      watched.addresses.set(key, address);
+      address.owner = watched;
+    }
   }
 
   /** Forgets host names of before the start that nobody uses; to be called once all deployments are watched. */
@@ -152,11 +185,13 @@ export class Prober {
    * The addresses that a snapshot with this record would hold now. Unprobed addresses count as
    * ready as long as no address of the deployment is known to be: after a restart everything serves
    * at once, while an address that joins a serving deployment takes traffic only after its first
-   * probe. The same array as long as nothing changes.
+   * probe, and other addresses only by a hand-over (hand-over.ts). The same array as long as nothing
+   * changes.
    */
-  addressesFor({ name, spec }: DeploymentRecord): PlainAddress[] {
-    const watched = this.#watched.get(name);
-    if (watched?.spec !== spec) return this.#compile(spec, watched?.addresses);
+  addressesFor(record: DeploymentRecord): PlainAddress[] {
+    const spec = servingSpec(record);
+    const watched = this.#watched.get(record.name);
+    if (watched?.spec !== spec) return this.#compile(spec, this.#known(record.name, spec));
     watched.compiled ??= this.#compile(spec, watched.addresses);
     return watched.compiled;
   }
@@ -164,25 +199,40 @@ export class Prober {
   /**
    * Whether a deployment would be ready under this record, by what is known of its addresses now.
    */
-  readyUnder({ name, spec }: DeploymentRecord): boolean {
-    const known = this.#watched.get(name)?.addresses;
-    return this.#candidates(spec).some(
-      ({ key, weight }) => weight > 0 && known?.get(key)?.health.state === 'READY',
-    );
+  readyUnder(record: DeploymentRecord): boolean {
+    return this.#isReady(record.name, servingSpec(record));
   }
 
+  /**
+   * Whether a record's spec can serve in the place of another one. What is asked for is done at once
+   * when nothing is lost by it: replicas that are all drained, or fewer of those that do not serve.
+   */
+  canTakeOver({ name, spec }: DeploymentRecord, serving: DeploymentInput): boolean {
+    const next = weightedUrls(spec);
+    if (next.length === 0 || this.#isReady(name, spec)) return true;
+    const before = weightedUrls(serving);
+    return next.every((url) => before.includes(url)) && !this.#isReady(name, serving);
+  }
+
+  /** Of what serves. */
   health(name: string): DeploymentHealth {
-    const watched = this.#watched.get(name);
-    if (watched === undefined) return { ready: false, problem: '' };
-    const weighted = [...watched.addresses.values()].filter((address) => address.weight > 0);
-    if (weighted.some((address) => address.health.state === 'READY')) {
-      return { ready: true, problem: '' };
-    }
-    return { ready: false, problem: problemOf(watched, this.#hosts) };
+    return this.#healthOf(this.#watched.get(name));
   }
 
+  /** Of what is to take over. */
+  healthOfWaiting(name: string): DeploymentHealth {
+    return this.#healthOf(this.#waiting.get(name));
+  }
+
+  /** The addresses that serve, then those that are to take over. */
   status(name: string): ProbedAddress[] {
-    const watched = this.#watched.get(name);
+    const serving = this.#rows(this.#watched.get(name));
+    const shown = new Set(serving.map(rowKey));
+    const waiting = this.#rows(this.#waiting.get(name));
+    return [...serving, ...waiting.filter((row) => !shown.has(rowKey(row)))];
+  }
+
+  #rows(watched: Watched | undefined): ProbedAddress[] {
     if (watched === undefined) return [];
     const rows = [...watched.addresses.values()].map((address) => ({
       address: addressText(address.target),
@@ -199,17 +249,38 @@ export class Prober {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#hosts.stop();
-    for (const watched of this.#watched.values()) this.#forget(watched);
-    this.#watched.clear();
+    for (const name of [...this.#watched.keys()]) this.unwatch(name);
     await Promise.all(this.#probing);
   }
 
-  #compile(
-    spec: DeploymentInput,
-    known: ReadonlyMap<string, WatchedAddress> | undefined,
-  ): PlainAddress[] {
+  #healthOf(watched: Watched | undefined): DeploymentHealth {
+    if (watched === undefined) return { ready: false, problem: '' };
+    const weighted = [...watched.addresses.values()].filter((address) => address.weight > 0);
+    if (weighted.some((address) => address.health.state === 'READY')) {
+      return { ready: true, problem: '' };
+    }
+    return { ready: false, problem: problemOf(watched, this.#hosts) };
+  }
+
+  /** What is known of a deployment's addresses under a spec, which need not be watched yet. */
+  #known(name: string, spec: DeploymentInput): ReadonlyMap<string, WatchedAddress> {
+    const serving = this.#watched.get(name);
+    const waiting = this.#waiting.get(name);
+    if (serving === undefined) return new Map();
+    if (waiting === undefined || serving.spec === spec) return serving.addresses;
+    return new Map([...serving.addresses, ...waiting.addresses]);
+  }
+
+  #isReady(name: string, spec: DeploymentInput): boolean {
+    const known = this.#known(name, spec);
+    return this.#candidates(spec).some(
+      ({ key, weight }) => weight > 0 && known.get(key)?.health.state === 'READY',
+    );
+  }
+
+  #compile(spec: DeploymentInput, known: ReadonlyMap<string, WatchedAddress>): PlainAddress[] {
     const candidates = this.#candidates(spec);
-    const healthOf = (candidate: Candidate) => known?.get(candidate.key)?.health;
+    const healthOf = (candidate: Candidate) => known.get(candidate.key)?.health;
     const stateOf = (candidate: Candidate) => healthOf(candidate)?.state ?? 'UNKNOWN';
     const someReady = candidates.some((one) => one.weight > 0 && stateOf(one) === 'READY');
     return candidates.map((candidate) => {
@@ -266,7 +337,7 @@ export class Prober {
   }
 
   #hostChanged(host: string): void {
-    for (const [name, watched] of this.#watched) {
+    for (const [name, watched] of [...this.#watched, ...this.#waiting]) {
       if (!watched.hosts.includes(host)) continue;
       this.#syncAddresses(name, watched);
       this.#options.onChange(name);
@@ -287,6 +358,7 @@ export class Prober {
         target,
         replicaUrl,
         health: new AddressHealth(this.#options.clock.nowMs()),
+        owner: watched,
         weight,
         cancel: () => undefined,
         abort: new AbortController(),
@@ -297,7 +369,17 @@ export class Prober {
     for (const [key, address] of watched.addresses) if (!next.has(key)) end(address);
     watched.addresses = next;
     watched.compiled = null;
-    for (const address of fresh) this.#begin(name, watched, address);
+    for (const address of fresh) this.#begin(name, address);
+  }
+
+  /** By other rules: what was found by the ones before stands until there is a verdict by these. */
+  #probeAnew(name: string, watched: Watched): void {
+    for (const address of watched.addresses.values()) {
+      end(address);
+      address.abort = new AbortController();
+      address.health.restart();
+      this.#begin(name, address);
+    }
   }
 
   #forget(watched: Watched): void {
@@ -306,33 +388,33 @@ export class Prober {
     watched.compiled = null;
   }
 
-  #begin(name: string, watched: Watched, address: WatchedAddress): void {
-    const running = this.#probeOnce(name, watched, address).finally(() => {
+  #begin(name: string, address: WatchedAddress): void {
+    const running = this.#probeOnce(name, address).finally(() => {
       this.#probing.delete(running);
     });
     this.#probing.add(running);
   }
 
-  async #probeOnce(name: string, watched: Watched, address: WatchedAddress): Promise<void> {
+  async #probeOnce(name: string, address: WatchedAddress): Promise<void> {
     const { clock, probe } = this.#options;
     const { signal } = address.abort;
     let startedMs = clock.nowMs();
     const found = await this.#slots.run(async () => {
       if (signal.aborted) return null;
       startedMs = clock.nowMs();
-      return probe(address.target, watched.spec, signal);
+      return probe(address.target, address.owner.spec, signal);
     });
     if (this.#stopped || signal.aborted) return;
-    const { health } = watched.spec;
+    const { health } = address.owner.spec;
     const intervalMs = Math.floor(health.interval_ms * (1 - JITTER_PART * Math.random()));
     // The clock may have been set back while the probe was under way.
     const delayMs = Math.min(intervalMs, Math.max(0, intervalMs - (clock.nowMs() - startedMs)));
     address.cancel = clock.after(delayMs, () => {
-      this.#begin(name, watched, address);
+      this.#begin(name, address);
     });
     // The state stays as it is: a want of this host's would take every replica out of service.
     if (found === NO_VERDICT || !address.health.record(found, health, clock.nowMs())) return;
-    watched.compiled = null;
+    address.owner.compiled = null;
     this.#options.onChange(name);
   }
 }
@@ -360,6 +442,14 @@ function problemOf(watched: Watched, hosts: HostBook): string {
   const more = problems.length - REPLICAS_NAMED_MAX;
   const named = problems.slice(0, REPLICAS_NAMED_MAX).join('; ');
   return more > 0 ? `${named}; and ${String(more)} more` : named;
+}
+
+function weightedUrls({ replicas }: DeploymentInput): string[] {
+  return replicas.filter(({ weight }) => weight > 0).map(({ url }) => url);
+}
+
+function rowKey(row: ProbedAddress): string {
+  return `${row.replica_url} ${row.address}`;
 }
 
 function end(address: WatchedAddress): void {

@@ -28,6 +28,10 @@ export function entityReadiness(entity: EntityRecord, context: ReadinessContext)
   }
   const serving = servingOf(entity, context.servedBy);
   if (serving === null) return { ready: false, problem: unserved(entity) };
+  if (serving.waits) {
+    const problem = `deployment ${serving.deployment}: its last change waits for a ready address`;
+    return { ready: false, problem };
+  }
   const { ready, problem } = context.healthOf(serving.deployment);
   if (ready) return READY;
   return {

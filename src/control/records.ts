@@ -88,7 +88,20 @@ export interface ServesRecord {
 /** A manifest's deployment with every default filled in. */
 export interface DeploymentRecord {
   readonly name: string;
+  /** As accepted last; without `serves` the deployment goes with its hand-over. */
   readonly spec: DeploymentInput;
+  /** Serves until `spec` can take over (hand-over.ts); absent: `spec` serves. */
+  readonly serving?: DeploymentInput;
+}
+
+/** What requests are relayed under. */
+export function servingSpec({ spec, serving }: DeploymentRecord): DeploymentInput {
+  return serving ?? spec;
+}
+
+/** Deleted, but what it serves is not taken over yet. */
+export function isLeaving({ spec }: DeploymentRecord): boolean {
+  return spec.serves.length === 0;
 }
 
 /**
@@ -105,6 +118,8 @@ export interface Content {
 export interface Serving {
   readonly deployment: string;
   readonly kind: ServesRecord['kind'];
+  /** Only what the deployment is to become serves it: there is no traffic before the hand-over. */
+  readonly waits: boolean;
 }
 
 export type ServedBy = ReadonlyMap<string, Serving>;

@@ -74,6 +74,11 @@ class SlotTable {
     }
   }
 
+  /** Whether numbers could be used again if a revision after this one were published. */
+  awaitsRevision(revision: number): boolean {
+    return [...this.#idle].some(({ idleSince }) => idleSince > revision);
+  }
+
   #takeNumber(): number {
     const unused = this.#unused.pop();
     if (unused !== undefined) return unused;
@@ -135,6 +140,11 @@ export class SlotHolders<T extends object> {
     const thing = build(slots);
     this.#holds.set(thing, { count: 1, keys, since: null });
     return thing;
+  }
+
+  /** Whether numbers could be used again if a revision after this one were published. */
+  awaitsRevision(revision: number): boolean {
+    return this.#table.awaitsRevision(revision);
   }
 
   /** True: its numbers are still its own. */

@@ -21,7 +21,9 @@ import {
   type ReadinessContext,
 } from './readiness.js';
 import {
+  isLeaving,
   servingOf,
+  servingSpec,
   type ConfigRecord,
   type DeploymentRecord,
   type EndpointRecord,
@@ -225,24 +227,35 @@ export function viewDeployment(
   const listed = context.addressesOf(record.name)?.addresses ?? [];
   const slots = new Map(listed.map((one) => [addressText(one), one.statsSlot]));
   const { ready, problem } = prober.health(record.name);
+  const messages = [waitingMessage(record, prober), ready ? '' : problem];
   return {
     name: record.name,
     spec: record.spec,
     state: ready ? 'READY' : 'NOT_READY',
-    message: ready ? '' : problem,
+    pending: record.serving !== undefined,
+    message: messages.filter((text) => text !== '').join('; '),
     addresses: prober.status(record.name).map((probed) => {
       const slot = slots.get(probed.address);
       return viewAddress(probed, slot === undefined ? null : counters.address(slot), context);
     }),
     load: {
       in_flight: load.inFlight,
-      max_in_flight: record.spec.limits.max_in_flight,
+      max_in_flight: servingSpec(record).limits.max_in_flight,
       waiting: load.waiting,
       refused_full: load.refusedFull,
       refused_deadline: load.refusedDeadline,
     },
     used_by: [...usedBy],
   };
+}
+
+/** Why a change, or the end, of a deployment is not in force yet. */
+function waitingMessage(record: DeploymentRecord, prober: Prober): string {
+  if (record.serving === undefined) return '';
+  const what = isLeaving(record) ? 'deleted' : 'changed';
+  const { problem } = prober.healthOfWaiting(record.name);
+  const waits = `${what}, but serves as before until what takes over has a ready address`;
+  return problem === '' ? waits : `${waits}: ${problem}`;
 }
 
 function viewAddress(

@@ -10,8 +10,9 @@ import { endpointDraft, type Draft } from './content.js';
 import type { ControlLogger } from './control-logger.js';
 import { RevisionRefused } from './data-plane.js';
 import { Deadlines } from './deadlines.js';
+import { dueHandOvers, type Gate } from './hand-over.js';
 import { configReady, waitingFor, type ReadinessContext } from './readiness.js';
-import type { Content, EndpointRecord } from './records.js';
+import type { Content, DeploymentRecord, EndpointRecord } from './records.js';
 import { activatedRecord, failedRecord } from './transitions.js';
 
 /** A pending config whose deadline passed while the daemon was down still gets this long. */
@@ -24,9 +25,12 @@ const RETRY_MS = 1_000;
 export interface UpdateHost {
   content(): Content;
   readiness(): ReadinessContext;
+  readonly gate: Gate;
+  /** @returns whether the workers have the addresses of all deployments now. */
+  resendAddresses(): Promise<boolean>;
   /** Runs the task alone, after every task that was queued before. */
   exclusive<T>(task: () => Promise<T>): Promise<T>;
-  commit(draft: Draft, principal: string, summary: string): Promise<void>;
+  commit(draft: Draft, principal: string, summary: string, next?: Content): Promise<void>;
 }
 
 export interface UpdateOptions {
@@ -41,6 +45,10 @@ export class UpdateDriver {
   readonly #host: UpdateHost;
   readonly #deadlines: Deadlines;
   readonly #waiters = new Set<() => void>();
+  /** Deployments that serve on until what takes over is ready. */
+  readonly #handOvers = new Set<string>();
+  /** Records whose hand-over the workers refused. */
+  readonly #refused = new WeakSet<DeploymentRecord>();
   #activationQueued = false;
   #cancelRetry: () => void = () => undefined;
   #stopped = false;
@@ -58,11 +66,15 @@ export class UpdateDriver {
     for (const record of this.#host.content().endpoints.values()) {
       this.#deadlines.follow(record.name, record, RESUMED_GRACE_MS);
     }
+    this.#followHandOvers(this.#host.content().deployments);
   }
 
   /** To be called after every change. */
   changed(draft: Draft): void {
     for (const [name, record] of draft.endpoints) this.#deadlines.follow(name, record);
+    this.#followHandOvers(draft.deployments);
+    // What it waited for may not be used any more.
+    if (this.#handOvers.size > 0) this.queueActivation();
     if (this.#isSettled()) for (const wake of this.#waiters) wake();
   }
 
@@ -105,10 +117,12 @@ export class UpdateDriver {
   }
 
   /**
-   * Activates all pending configs that are ready, in one revision; alone each if that cannot be
-   * built. Only inside the queue.
+   * Sends what found no numbers, hands over what can be taken over, and activates all pending configs that are ready, in one
+   * revision; alone each if that cannot be built. Only inside the queue.
    */
   async activateReady(): Promise<void> {
+    await this.#resendAddresses();
+    await this.#handOver();
     const ready = this.#readyPendings();
     if (ready.length === 0) return;
     try {
@@ -124,6 +138,47 @@ export class UpdateDriver {
         );
       }
     }
+  }
+
+  #followHandOvers(deployments: Iterable<readonly [string, DeploymentRecord | null]>): void {
+    for (const [name, record] of deployments) {
+      if (record?.serving === undefined) this.#handOvers.delete(name);
+      else this.#handOvers.add(name);
+    }
+  }
+
+  async #resendAddresses(): Promise<void> {
+    try {
+      if (!(await this.#host.resendAddresses())) this.#retry();
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#options.logger.error({ reason }, 'no room for new addresses could be made');
+      if (!(error instanceof RevisionRefused)) this.#retry();
+    }
+  }
+
+  async #handOver(): Promise<void> {
+    const { deployments } = this.#host.content();
+    const tried = [...this.#handOvers].filter((name) => {
+      const record = deployments.get(name);
+      return record !== undefined && !this.#refused.has(record);
+    });
+    const due = dueHandOvers(this.#host.content(), tried, this.#host.gate);
+    if (due === null) return;
+    const names = [...due.draft.deployments.keys()];
+    const what = `hand over ${names.join(', ').slice(0, 200)}`;
+    try {
+      await this.#host.commit(due.draft, DAEMON, what, due.next);
+    } catch (error) {
+      this.#options.logger.error({ reason: messageOf(error) }, `could not ${what}`);
+      if (!(error instanceof RevisionRefused)) this.#retry();
+      // Trying it again would kill the workers again and again, were that its fault.
+      else for (const name of names) this.#refuse(deployments.get(name));
+    }
+  }
+
+  #refuse(record: DeploymentRecord | undefined): void {
+    if (record !== undefined) this.#refused.add(record);
   }
 
   #isSettled(): boolean {
@@ -156,7 +211,7 @@ export class UpdateDriver {
    * that its fault. Else the configs stay pending; the next change of health, the retry or the deadline decides.
    */
   async #activationFailed(records: readonly EndpointRecord[], error: unknown): Promise<void> {
-    const { clock, logger } = this.#options;
+    const { logger } = this.#options;
     const [refused] = records;
     if (error instanceof RevisionRefused && records.length === 1 && refused !== undefined) {
       try {
@@ -170,8 +225,12 @@ export class UpdateDriver {
       { endpoints: records.map(({ name }) => name), reason: messageOf(error) },
       'ready configs could not be activated; trying again',
     );
+    this.#retry();
+  }
+
+  #retry(): void {
     this.#cancelRetry();
-    this.#cancelRetry = clock.after(RETRY_MS, () => {
+    this.#cancelRetry = this.#options.clock.after(RETRY_MS, () => {
       this.queueActivation();
     });
   }

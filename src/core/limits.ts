@@ -17,6 +17,24 @@ export const SERVED_ENTITIES_MAX = 15;
 /** Letters of an endpoint's or served entity's name (reference, section 3.1). */
 export const NAME_CHARS_MAX = 63;
 
+/** Letters of an endpoint's description. */
+export const DESCRIPTION_CHARS_MAX = 4_096;
+
+/** Tags of one endpoint. */
+export const TAGS_MAX = 100;
+
+/** Letters of a tag's value. */
+export const TAG_VALUE_CHARS_MAX = 1_024;
+
+/** Letters of an environment variable's value. */
+export const ENVIRONMENT_VALUE_CHARS_MAX = 8_192;
+
+/** Bytes of one accepted config as it is stored. An endpoint has two of them at most: the active and the last one. */
+export const CONFIG_BYTES_MAX = 256 * 1024;
+
+/** Bytes of each part of an endpoint that is stored and shown without being acted on (`ai_gateway` and so on). */
+export const EXTRA_BYTES_MAX = 64 * 1024;
+
 /** Addresses one replica's host name may resolve to. */
 export const ADDRESSES_PER_REPLICA_MAX = 64;
 

@@ -19,6 +19,9 @@ export const STORE_FILE = 'pointsman.db';
 /** Revisions whose change is kept for history; older rows go. */
 export const REVISIONS_KEPT = 1_000;
 
+/** Bytes of records that revisions before the newest one keep for it; those that take it beyond go. */
+export const REVISION_BYTES_KEPT = 64 * 1024 * 1024;
+
 /**
  * Accepted configs that are kept of each endpoint, by config version. One more is stored, so that an
  * acceptance that is taken back costs no older config.
@@ -27,6 +30,9 @@ export const CONFIGS_KEPT = 100;
 
 /** Configs that have served are kept longer: updates that fail must not push out what a rollback needs. */
 export const SERVED_CONFIGS_KEPT = 10;
+
+/** Bytes of configs that are kept of each endpoint; those that served last are kept beyond them, and the newest. */
+export const CONFIG_BYTES_KEPT = 4 * 1024 * 1024;
 
 /** The revision of a store that nothing was written to. Numbers below are never used. */
 export const FIRST_REVISION = 1;
@@ -145,6 +151,8 @@ const MIGRATIONS: readonly string[] = [
   IDENTITY_SCHEMA,
   HOST_SCHEMA,
   DELETED_NAMES_SCHEMA,
+  // Bytes of all changes up to and with this one, so that what is beyond the bound is found without adding up.
+  'ALTER TABLE revisions ADD COLUMN written INTEGER NOT NULL DEFAULT 0',
 ];
 
 export class Store {
@@ -263,24 +271,50 @@ export class Store {
     );
     const remove = this.#prepared('DELETE FROM records WHERE kind = ? AND name = ?');
     const log = this.#prepared('INSERT INTO revision_changes VALUES (?, ?, ?, ?, ?)');
+    let bytes = 0;
     for (const { kind, name, json } of change.records) {
       if (change.revision !== undefined) {
         const before = this.#selectOne.get(kind, name)?.json ?? null;
         log.run(number, kind, name, before, json);
+        bytes += Buffer.byteLength(before ?? '') + Buffer.byteLength(json ?? '');
       }
       if (json === null) remove.run(kind, name);
       else put.run(kind, name, json);
     }
+    if (change.revision !== undefined) this.#pruneRevisions(number, bytes);
     return number;
+  }
+
+  #pruneRevisions(newest: number, bytes: number): void {
+    const written = this.#writtenUpTo(newest - 1) + bytes;
+    this.#prepared('UPDATE revisions SET written = ? WHERE number = ?').run(written, newest);
+    this.#prepared('DELETE FROM revisions WHERE number < ? AND (number <= ? OR written < ?)').run(
+      newest,
+      newest - REVISIONS_KEPT,
+      written - REVISION_BYTES_KEPT,
+    );
+  }
+
+  #writtenUpTo(revision: number): number {
+    const row = this.#prepared<[number], { written: number }>(
+      'SELECT written FROM revisions WHERE number = ?',
+    ).get(revision);
+    return row?.written ?? 0;
   }
 
   #writeConfigs(changes: readonly ConfigChange[]): void {
     if (changes.length === 0) return;
     const put = this.#prepared('INSERT OR REPLACE INTO configs VALUES (?, ?, ?, ?, NULL, ?)');
     const prune = this.#prepared(
-      `DELETE FROM configs WHERE endpoint_id = ? AND version <= ? AND version NOT IN (
-         SELECT version FROM configs WHERE endpoint_id = ? AND activated_at IS NOT NULL
-         ORDER BY version DESC LIMIT ?)`,
+      `WITH own AS (
+         SELECT version, activated_at, sum(octet_length(json)) OVER (ORDER BY version DESC) AS bytes
+         FROM configs WHERE endpoint_id = $id)
+       DELETE FROM configs WHERE endpoint_id = $id AND version < $version
+         AND (version <= $oldest
+           OR version IN (SELECT version FROM own WHERE bytes > $bytes))
+         AND version NOT IN (
+           SELECT version FROM own WHERE activated_at IS NOT NULL
+           ORDER BY version DESC LIMIT $served)`,
     );
     const activate = this.#prepared(
       'UPDATE configs SET activated_at = ? WHERE endpoint_id = ? AND version = ?',
@@ -291,8 +325,13 @@ export class Store {
         activate.run(change.at, endpointId, version);
       } else {
         put.run(endpointId, version, change.acceptedAt, change.principal, change.json);
-        const oldest = version - CONFIGS_KEPT - 1;
-        prune.run(endpointId, oldest, endpointId, SERVED_CONFIGS_KEPT);
+        prune.run({
+          id: endpointId,
+          version,
+          oldest: version - CONFIGS_KEPT - 1,
+          bytes: CONFIG_BYTES_KEPT,
+          served: SERVED_CONFIGS_KEPT,
+        });
       }
     }
   }
@@ -308,13 +347,12 @@ export class Store {
   #nextRevision(input: RevisionInput): number {
     const number = this.revision + 1;
     this.#prepared("UPDATE meta SET value = ? WHERE key = 'revision'").run(number);
-    this.#prepared('INSERT INTO revisions VALUES (?, ?, ?, ?)').run(
+    this.#prepared('INSERT INTO revisions VALUES (?, ?, ?, ?, 0)').run(
       number,
       input.createdAt,
       input.principal,
       input.summary,
     );
-    this.#prepared('DELETE FROM revisions WHERE number <= ?').run(number - REVISIONS_KEPT);
     return number;
   }
 

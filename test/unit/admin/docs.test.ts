@@ -4,7 +4,11 @@ import t from 'tap';
 import { pino } from 'pino';
 import { createAdminApp } from '../../../src/admin/app.js';
 import { RouteTable } from '../../../src/admin/route-table.js';
+import * as manifest from '../../../src/config/manifest.js';
+import * as input from '../../../src/control/input.js';
 import { ERROR_CATALOGUE } from '../../../src/core/errors.js';
+import * as limits from '../../../src/core/limits.js';
+import * as store from '../../../src/store/store.js';
 import { projectFile } from '../project-file.js';
 import { MemoryControl, startIdentities } from './harness.js';
 
@@ -67,5 +71,14 @@ t.test('docs/errors.md lists exactly the catalogue', (t) => {
     entry.when,
   ]);
   t.strictSame(documented, real);
+  t.end();
+});
+
+t.test('docs/admin-api.md says what is stored at most', (t) => {
+  const constants: Record<string, unknown> = { ...manifest, ...input, ...limits, ...store };
+  const text = readFileSync(projectFile('docs/admin-api.md'), 'utf8');
+  const rows = [...text.matchAll(/\| (\d+) +\| `([A-Z_]+)` +\|/g)];
+  t.equal(rows.length, 14);
+  for (const [, value, name = ''] of rows) t.equal(String(constants[name]), value, name);
   t.end();
 });

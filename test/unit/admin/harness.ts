@@ -159,6 +159,7 @@ export class MemoryControl implements ControlPlane {
       message: '',
       addresses: [],
       load: { in_flight: 0, max_in_flight: 0, waiting: 0, refused_full: 0, refused_deadline: 0 },
+      pending: false,
       used_by: [],
     };
     this.deploymentViews = [...this.deploymentViews.filter((view) => view.name !== name), value];

@@ -207,6 +207,15 @@ t.test('apply gives up waiting at its timeout and says what goes on', async (t) 
   t.match(result.err, /The manifest is stored, but not ready yet: iris\.\nThe daemon goes on/);
 });
 
+t.test('apply says which deployments serve as before', async (t) => {
+  const { local, write } = await startSession(t);
+  const port = await reservePort(t);
+  const file = write(irisManifest(`http://127.0.0.1:${String(port)}`));
+  const result = await local(['apply', '-f', file]);
+  t.equal(result.code, 0, result.err);
+  t.match(result.out, /\nApplied: revision \d+\.\n[\w-]+: changed, but serves as before until /);
+});
+
 t.test('apply --replace shows what it deletes and needs a yes', async (t) => {
   const { daemon, local, write } = await startSession(t);
   const file = write({ deployments: [], endpoints: [] });
@@ -338,6 +347,7 @@ t.test('check finds what is wrong with a configuration and a manifest', async (t
     'bad.yaml': 'data_plane: { worker: 1 }',
     'manifest.yaml': stringify(irisManifest('http://127.0.0.1:9')),
     'wrong.yaml': stringify(irisManifest('https://127.0.0.1:9')),
+    alone: { 'c.yaml': '' },
   });
   const good = join(folder, 'good.yaml');
   const both = await run(['check', '--config', good, '-f', join(folder, 'manifest.yaml')]);
@@ -347,6 +357,23 @@ t.test('check finds what is wrong with a configuration and a manifest', async (t
     /^Configuration: good\. Data port 127\.0\.0\.1:0, admin port 127\.0\.0\.1:8081/,
   );
   t.match(both.out, /Manifest .*manifest\.yaml: good\. 1 deployment, 1 endpoint\.$/);
+  const json = await run([
+    'check',
+    '--config',
+    good,
+    '-f',
+    join(folder, 'manifest.yaml'),
+    '--json',
+  ]);
+  t.match(JSON.parse(json.out), {
+    data_plane: { listen: ['127.0.0.1:0'] },
+    admin: { listen: ['127.0.0.1:8081'] },
+    state_dir: /pointsman-state$/,
+    warnings: [],
+    manifest: { deployments: 1, endpoints: 1, unchecked_principals: [] },
+  });
+  const alone = await run(['check', '--config', join(folder, 'alone', 'c.yaml'), '--json']);
+  t.match(JSON.parse(alone.out), { manifest: null });
   const bad = await run(['check', '--config', join(folder, 'bad.yaml')]);
   t.equal(bad.code, 1);
   t.match(bad.err, /data_plane\.worker: unknown key; did you mean workers\?/);

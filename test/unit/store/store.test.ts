@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import Database from 'better-sqlite3';
 import {
+  CONFIG_BYTES_KEPT,
   CONFIGS_KEPT,
   FIRST_REVISION,
+  REVISION_BYTES_KEPT,
   REVISIONS_KEPT,
   Store,
   STORE_FILE,
@@ -96,6 +98,53 @@ t.test('history is bounded', (t) => {
   t.end();
 });
 
+t.test('history is bounded by bytes too, and the newest stays', (t) => {
+  const store = Store.open(tempDir(t));
+  t.teardown(() => {
+    store.close();
+  });
+  const big = (bytes: number) => {
+    const json = `"${'x'.repeat(bytes - 2)}"`;
+    store.commit({ records: [{ kind: 'endpoint', name: 'a', json }], revision: REVISION });
+  };
+  const kept = () => store.revisions(100).map(({ number }) => number - FIRST_REVISION);
+  // Each keeps what was before it, too.
+  const quarter = REVISION_BYTES_KEPT / 4;
+  for (let count = 0; count < 4; count += 1) big(quarter);
+  t.strictSame(kept(), [4, 3, 2]);
+  big(REVISION_BYTES_KEPT + 1);
+  t.strictSame(kept(), [5]);
+  const row = store.revisions(1)[0]?.changes[0];
+  t.equal(row?.before?.length, quarter);
+  big(2);
+  big(2);
+  t.strictSame(kept(), [7, 6]);
+  t.end();
+});
+
+t.test('configs are bounded by bytes too, but for the newest and those that served', (t) => {
+  const store = Store.open(tempDir(t));
+  t.teardown(() => {
+    store.close();
+  });
+  const json = `"${'x'.repeat(CONFIG_BYTES_KEPT / 4 - 2)}"`;
+  const put = (version: number, text = json) => {
+    store.commit({ records: [], configs: [{ ...accepted('a', version), json: text }] });
+  };
+  put(1);
+  store.commit({
+    records: [],
+    configs: [{ kind: 'activated', endpointId: 'a', version: 1, at: 9 }],
+  });
+  for (let version = 2; version <= 8; version += 1) put(version);
+  const kept = () => store.configs('a').map(({ version }) => version);
+  t.strictSame(kept(), [8, 7, 6, 5, 1]);
+  put(9, `"${'x'.repeat(CONFIG_BYTES_KEPT)}"`);
+  t.strictSame(kept(), [9, 1]);
+  t.strictSame(store.configs('b'), []);
+  t.end();
+});
+
 t.test('a store of a newer version and a damaged file are refused', (t) => {
   const newer = tempDir(t);
   Store.open(newer).close();
@@ -167,6 +216,7 @@ t.test('a store of the first schema keeps its endpoints and gets their active co
   for (const table of [...later, 'host_addresses', 'deleted_names']) {
     db.exec(`DROP TABLE ${table}`);
   }
+  db.exec('ALTER TABLE revisions DROP COLUMN written');
   db.pragma('user_version = 1');
   const put = db.prepare("INSERT INTO records VALUES ('endpoint', ?, ?)");
   const active = { version: 3, entities: [], routes: [], autoCapture: null };

@@ -125,6 +125,7 @@ function someMetrics(): ReturnType<typeof createMetrics> {
             refused_full: 8,
             refused_deadline: 9,
           },
+          pending: false,
           used_by: [],
           addresses: (['DOWN', 'EJECTED'] as const).map((state) => ({
             address: '127.0.0.1:9001',
