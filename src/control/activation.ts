@@ -28,7 +28,9 @@ export function activateInDraft(
   const activated = new Map<string, EndpointRecord>();
   for (const [name, record] of draft.endpoints) {
     if (record?.update !== 'IN_PROGRESS' || record.pending === null) continue;
-    if (configReady(record.pending.config, readiness)) activated.set(name, activatedRecord(record));
+    if (configReady(record.pending.config, record.active, readiness)) {
+      activated.set(name, activatedRecord(record));
+    }
   }
   return {
     draft: { ...draft, endpoints: new Map([...draft.endpoints, ...activated]) },

@@ -238,7 +238,7 @@ class StoredControlPlane implements RunningControlPlane {
         const message = `Endpoint ${name} has no update in progress.`;
         throw new PointsmanError('RESOURCE_CONFLICT', message);
       }
-      const failures = waitingFor(record.pending.config, this.#readiness());
+      const failures = waitingFor(record.pending.config, record.active, this.#readiness());
       const nowMs = this.#options.clock.nowMs();
       const canceled = canceledRecord(record, failures, principal, nowMs);
       await this.#commit(endpointDraft([canceled]), principal, `cancel update of ${name}`);
@@ -432,7 +432,7 @@ class StoredControlPlane implements RunningControlPlane {
     const config = { ...input, version: record.lastVersion + 1 };
     const pending = pendingRecord(record, config, this.#options.clock.nowMs());
     const summary = `${what}: config version ${String(config.version)}`;
-    if (configReady(config, this.#readiness())) {
+    if (configReady(config, record.active, this.#readiness())) {
       await this.#commit(endpointDraft([activatedRecord(pending)]), principal, summary);
     } else {
       await this.#accept(pending, principal, summary);

@@ -40,21 +40,52 @@ export function entityReadiness(entity: EntityRecord, context: ReadinessContext)
   };
 }
 
-export function configReady(config: ConfigRecord, context: ReadinessContext): boolean {
-  return config.entities.every((entity) => entityReadiness(entity, context).ready);
+/**
+ * Whether the config can take over from the active one. An entity that is not ready is no reason to wait where it gets no
+ * more traffic than it has: taking it away from a model that is down must not wait for that model.
+ */
+export function configReady(
+  config: ConfigRecord,
+  active: ConfigRecord | null,
+  context: ReadinessContext,
+): boolean {
+  return config.entities.every(
+    (entity) => gainsNothing(entity, config, active) || entityReadiness(entity, context).ready,
+  );
 }
 
-/** What the entities that are not ready wait for, by the entity's name. */
+/** What the entities that hold a pending config back wait for, by the entity's name. */
 export function waitingFor(
   config: ConfigRecord,
+  active: ConfigRecord | null,
   context: ReadinessContext,
 ): Record<string, string> {
   const waiting: [string, string][] = [];
   for (const entity of config.entities) {
+    if (gainsNothing(entity, config, active)) continue;
     const { ready, problem } = entityReadiness(entity, context);
     if (!ready) waiting.push([entity.name, problem === '' ? NO_PROBE_YET : problem]);
   }
   return Object.fromEntries(waiting);
+}
+
+/** The same model under the same name takes part in the active config, with no smaller a share. */
+function gainsNothing(
+  entity: EntityRecord,
+  config: ConfigRecord,
+  active: ConfigRecord | null,
+): boolean {
+  const now = active?.entities.find(({ name }) => name === entity.name);
+  if (active === null || now === undefined || now.externalModel !== null) return false;
+  if (now.entityName !== entity.entityName || now.entityVersion !== entity.entityVersion) {
+    return false;
+  }
+  return shareOf(entity, config) <= shareOf(entity, active);
+}
+
+function shareOf({ name }: EntityRecord, { routes }: ConfigRecord): number {
+  const shares = routes.filter(({ entity }) => entity === name);
+  return shares.reduce((sum, { percentage }) => sum + percentage, 0);
 }
 
 /** What an entity lacked when its update ended; empty: nothing. */

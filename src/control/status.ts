@@ -144,7 +144,7 @@ export function endpointStatus(record: EndpointRecord, context: StatusContext): 
 
 function messageOf(record: EndpointRecord, context: ReadinessContext): string {
   if (record.update !== 'IN_PROGRESS' || record.pending === null) return record.message;
-  const waiting = Object.values(waitingFor(record.pending.config, context));
+  const waiting = Object.values(waitingFor(record.pending.config, record.active, context));
   return [...new Set([...waiting, record.message].filter((text) => text !== ''))].join('; ');
 }
 

@@ -192,7 +192,7 @@ export class UpdateDriver {
     for (const name of this.#deadlines.names()) {
       const record = endpoints.get(name);
       if (record?.update !== 'IN_PROGRESS' || record.pending === null) continue;
-      if (configReady(record.pending.config, readiness)) ready.push(record);
+      if (configReady(record.pending.config, record.active, readiness)) ready.push(record);
     }
     return ready;
   }
@@ -254,7 +254,7 @@ export class UpdateDriver {
   async #expire(name: string, startedAt: number): Promise<void> {
     const record = this.#host.content().endpoints.get(name);
     if (record?.update !== 'IN_PROGRESS' || record.pending?.startedAt !== startedAt) return;
-    const failures = waitingFor(record.pending.config, this.#host.readiness());
+    const failures = waitingFor(record.pending.config, record.active, this.#host.readiness());
     const reasons = [...new Set(Object.values(failures))].join('; ');
     const seconds = String(Math.round(this.#options.deadlineMs / 1_000));
     const why = reasons === '' ? 'the config could not be published' : reasons;
