@@ -8,13 +8,10 @@
  * that the publish ends with. The queue opens only when no worker of an earlier supervisor starts requests.
  */
 import type { Socket } from 'node:net';
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { TokenCredential } from '../auth/credentials.js';
-import type { Config } from '../config/config.js';
 import type { ListenAddress } from '../config/listen-address.js';
-import { invalidField, messageOf } from '../core/errors.js';
+import { messageOf } from '../core/errors.js';
 import { giveWay } from '../core/give-way.js';
 import { PREPARE_TIMEOUT_MS } from '../core/limits.js';
 import type { WorkerStatus } from '../control/control-plane.js';
@@ -27,9 +24,7 @@ import {
   type DeploymentAddresses,
   type Envelope,
   type Hello,
-  type Setup,
   type Snapshot,
-  WorkerMode,
 } from '../control/messages.js';
 import type { RefusalStats } from '../control/stats.js';
 import type { Addon } from '../native/contract.js';
@@ -46,20 +41,16 @@ import { Steering } from './steering.js';
 import { spawnEntry } from './worker-entry.js';
 import { removeWorkerFile, writeWorkerFile } from './worker-file.js';
 import { WorkerSlot } from './worker-process.js';
+import { MODE_NAMES, modeOf, setupOf, type SetupOptions } from './worker-setup.js';
 
-export interface SupervisorOptions {
-  readonly config: Config;
+export interface SupervisorOptions extends SetupOptions {
   readonly addon: Addon;
-  readonly credentials: readonly TokenCredential[];
-  /** Of the keyed hash of access tokens. */
-  readonly accessTokenKey: Uint8Array;
   readonly logger: Logger;
   readonly logReadable: boolean;
 }
 
 /** How often heartbeats are looked at. */
 const OBSERVE_INTERVAL_MS = 250;
-const MODE_NAMES = ['native', 'guarded', 'js'] as const;
 /** Workers that die again and again while the daemon starts make the start fail after this time. */
 const START_TIMEOUT_MS = 30_000;
 /**
@@ -277,7 +268,7 @@ export class Supervisor implements DataPlane {
         slot: worker.slot,
         pid: worker.pid,
         state: worker.state,
-        mode: MODE_NAMES[this.#modeOf(worker)],
+        mode: MODE_NAMES[modeOf(this.#options.config, worker.degraded)],
         revision: gauges.revision,
         heartbeat_age_ms: worker.heartbeatAgeMs,
         revisions_held: gauges.revisionsHeld,
@@ -422,7 +413,7 @@ export class Supervisor implements DataPlane {
 
   #admit(worker: WorkerSlot, channel: ControlChannel): void {
     worker.join(channel);
-    worker.send({ setup: this.#setup(worker) });
+    worker.send({ setup: setupOf(this.#options, worker.degraded) });
     this.#greet(worker);
     void this.#exclusive(() => this.#birth(worker, channel));
   }
@@ -451,27 +442,6 @@ export class Supervisor implements DataPlane {
     }
   }
 
-  #modeOf(worker: WorkerSlot): WorkerMode {
-    const { guard, fast_path: fastPath } = this.#options.config.data_plane;
-    if (guard === 'off') return WorkerMode.JS;
-    return fastPath && !worker.degraded ? WorkerMode.NATIVE : WorkerMode.GUARDED;
-  }
-
-  #setup(worker: WorkerSlot): Setup {
-    const { config, credentials, accessTokenKey } = this.#options;
-    return {
-      workspaceId: config.workspace_id,
-      authRequired: config.auth.mode === 'required',
-      credentials: [...credentials],
-      maxRequestBytes: config.data_plane.max_request_bytes,
-      maxHeaderBytes: config.data_plane.max_header_bytes,
-      maxConnections: config.data_plane.max_connections,
-      mode: this.#modeOf(worker),
-      servingDomain: config.data_plane.serving_domain,
-      accessTokenKey,
-    };
-  }
-
   #closeListeners(): void {
     for (const { descriptor } of this.#listeners.socketsBySlot.flat()) {
       this.#options.addon.closeDescriptor(descriptor);
@@ -484,17 +454,4 @@ export class Supervisor implements DataPlane {
     this.#queue = done.catch(() => undefined);
     return done;
   }
-}
-
-/**
- * Takes the state directory for this process; the lock ends with it.
- * @throws PointsmanError when another daemon has it.
- */
-export function lockStateDir(addon: Addon, stateDir: string): number {
-  const descriptor = addon.lockFile(path.join(stateDir, 'lock'));
-  if (descriptor >= 0) return descriptor;
-  throw invalidField(
-    'state_dir',
-    `${stateDir} is in use by another pointsman; stop it or choose another`,
-  );
 }
