@@ -175,6 +175,8 @@ export interface Address {
 export interface Envelope {
   hello?: Hello;
   setup?: Setup;
+  /** The worker can prepare revisions. */
+  setupDone?: Record<string, never>;
   prepare?: { delta: SnapshotDelta };
   /** `error` empty: ready to commit. */
   prepared?: { revision: number; error: string };

@@ -35,7 +35,7 @@ import { ControlServer } from './control-server.js';
 import { workerCount } from './cores.js';
 import { checkListenable, openListeners, type Listeners } from './listeners.js';
 import { Orphans } from './orphans.js';
-import { failureOf, FrameCache, prepareOn } from './prepare.js';
+import { checkPrepared, FrameCache, prepareOn } from './prepare.js';
 import { TrialEngine } from './trial.js';
 import { Steering } from './steering.js';
 import { spawnEntry } from './worker-entry.js';
@@ -193,7 +193,7 @@ export class Supervisor implements DataPlane {
     this.#trial.build(snapshot, this.#framesOf(snapshot).delta);
   }
 
-  publish(snapshot: Snapshot): Promise<void> {
+  publish(snapshot: Snapshot, whenPrepared: () => void = () => undefined): Promise<void> {
     return this.#exclusive(async () => {
       const { revision } = snapshot;
       this.trialBuild(snapshot);
@@ -207,8 +207,10 @@ export class Supervisor implements DataPlane {
         this.#slots.map((worker) => prepareOn(worker, revision, frames, patienceMs)),
       );
       giveWay();
-      const error = failureOf(outcomes, revision);
-      if (error !== null) {
+      try {
+        checkPrepared(outcomes, revision);
+        whenPrepared();
+      } catch (error) {
         for (const worker of this.#slots) worker.send({ discard: { revision } });
         this.#trial.discard();
         throw error;
@@ -312,7 +314,7 @@ export class Supervisor implements DataPlane {
   #spawnWorkers(): void {
     const { config, logger, logReadable } = this.#options;
     for (const [slot, sockets] of this.#listeners.socketsBySlot.entries()) {
-      const worker = new WorkerSlot({
+      const worker: WorkerSlot = new WorkerSlot({
         addon: this.#options.addon,
         entry: spawnEntry(),
         launch: {
@@ -327,6 +329,9 @@ export class Supervisor implements DataPlane {
         logger,
         onSpawn: () => {
           this.#recordWorkers();
+        },
+        onConnected: () => {
+          void this.#exclusive(() => this.#birth(worker));
         },
         onServing: () => {
           this.#steer();
@@ -415,7 +420,6 @@ export class Supervisor implements DataPlane {
     worker.join(channel);
     worker.send({ setup: setupOf(this.#options, worker.degraded) });
     this.#greet(worker);
-    void this.#exclusive(() => this.#birth(worker, channel));
   }
 
   #greet(worker: WorkerSlot): void {
@@ -425,10 +429,10 @@ export class Supervisor implements DataPlane {
   }
 
   /** Brings a worker that has no revision to the active one; it accepts then. */
-  async #birth(worker: WorkerSlot, channel: ControlChannel): Promise<void> {
+  async #birth(worker: WorkerSlot): Promise<void> {
     const { logger } = this.#options;
     // A publish that was queued before has taken care of it, or it is gone again, or the first one will come.
-    if (this.#active === null || worker.base > 0 || !worker.isJoinedBy(channel)) return;
+    if (this.#active === null || worker.base > 0 || !worker.connected) return;
     const { revision } = this.#active;
     const snapshot = { ...this.#active, addresses: [...this.#addresses.values()] };
     const frame = encodeFrame({ prepare: { delta: deltaOf(null, snapshot) } });

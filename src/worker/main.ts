@@ -2,7 +2,7 @@
  * A worker: the data-plane process of one slot. Composition root; started by the supervisor with the descriptors
  * that src/control/worker-launch.ts lists and a WorkerLaunch in its environment.
  *
- *   connect control.sock -> hello -> setup -> prepare, commit (first revision) -> accept
+ *   connect control.sock -> hello -> setup, setupDone -> prepare, commit (first revision) -> accept
  *
  * Before it accepts it ends with its supervisor; from then on it outlives it: it serves the revision it has until
  * a supervisor comes, takes the listening sockets and lets it finish.
@@ -139,7 +139,13 @@ function setUp(setup: Setup): void {
   };
   maxConnections = setup.maxConnections;
   desk.setUp(setup);
-  if (!first) return;
+  if (first) meetClients(setup);
+  // What ends the process before this is no fault of a revision.
+  link.send({ setupDone: {} });
+}
+
+/** @throws Error when uWebSockets.js cannot be used here. */
+function meetClients(setup: Setup): void {
   const meetsClients = setup.mode === WorkerMode.JS;
   createApp({
     engine: door.engine,
