@@ -5,7 +5,7 @@
  *   publish: prepare on every worker -> all prepared -> one store to the shared memory -> workers clean up
  *
  * One publish or one birth at a time (`#exclusive`), so a worker that is born during a publish gets the revision
- * that the publish ends with. The queue opens only when no worker of an earlier supervisor starts requests.
+ * that the publish ends with. The second publish waits until no worker of an earlier supervisor starts requests.
  */
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -51,7 +51,7 @@ export interface SupervisorOptions extends SetupOptions {
 
 /** How often heartbeats are looked at. */
 const OBSERVE_INTERVAL_MS = 250;
-/** Workers that die again and again while the daemon starts make the start fail after this time. */
+/** How long a start waits for workers, unless their slots fail before. */
 const START_TIMEOUT_MS = 30_000;
 /**
  * Every thread of the supervisor runs with less priority than the workers, so that one that wakes up while a change is
@@ -81,7 +81,7 @@ export class Supervisor implements DataPlane {
   readonly #addresses = new Map<string, DeploymentAddresses>();
   #queue: Promise<unknown> = Promise.resolve();
   #observer: NodeJS.Timeout | null = null;
-  /** No worker of an earlier supervisor starts requests. */
+  /** A worker serves, and none of an earlier supervisor starts requests. */
   #alone: Promise<void> = Promise.resolve();
   #stopping = false;
 
@@ -142,19 +142,19 @@ export class Supervisor implements DataPlane {
   }
 
   /**
-   * Resolves when every worker serves the active revision, and none of an earlier supervisor starts requests: these
-   * learn of no change any more. Call after the first publish.
-   * @throws Error when they do not get there in time.
+   * Resolves when workers serve the active revision, all but those that cannot, and none of an earlier supervisor
+   * starts requests: these learn of no change any more. Call after the first publish.
+   * @throws Error when no worker serves in time; those of the earlier supervisor serve on.
    */
   async serving(): Promise<void> {
-    const deadline = performance.now() + START_TIMEOUT_MS;
-    while (this.#slots.some((worker) => worker.state !== 'SERVING')) {
-      if (performance.now() > deadline) {
-        throw new Error('the workers did not start; see the lines above');
-      }
-      await sleep(5);
-    }
     await this.#alone;
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    const missing = (): WorkerSlot[] => this.#slots.filter(({ state }) => state !== 'SERVING');
+    while (missing().some(({ fails }) => !fails) && performance.now() < deadline) await sleep(5);
+    const slots = missing().map(({ slot }) => slot);
+    if (slots.length > 0) this.#options.logger.error({ slots }, 'serving without these workers');
+    this.#steering?.begin();
+    this.#steer();
   }
 
   /** Lets requests in flight finish, ends the workers, closes all sockets. */
@@ -193,8 +193,10 @@ export class Supervisor implements DataPlane {
     this.#trial.build(snapshot, this.#framesOf(snapshot).delta);
   }
 
-  publish(snapshot: Snapshot, whenPrepared: () => void = () => undefined): Promise<void> {
-    return this.#exclusive(async () => {
+  async publish(snapshot: Snapshot, whenPrepared: () => void = () => undefined): Promise<void> {
+    // Until then the orphans serve what the first revision serves.
+    await this.#alone;
+    await this.#exclusive(async () => {
       const { revision } = snapshot;
       this.trialBuild(snapshot);
       giveWay();
@@ -222,8 +224,10 @@ export class Supervisor implements DataPlane {
       for (const update of snapshot.addresses) this.#addresses.set(update.deployment, update);
       for (const worker of this.#slots) worker.commit(revision);
       this.#trial.follow();
-      // Queued before any other change can be: until then the orphans serve what this revision serves.
-      if (isFirst) this.#alone = this.#exclusive(() => this.#relieveOrphans());
+      if (!isFirst) return;
+      this.#alone = this.#relieveOrphans();
+      // It is waited for later.
+      this.#alone.catch(() => undefined);
     });
   }
 
@@ -297,11 +301,15 @@ export class Supervisor implements DataPlane {
     await Promise.race(this.#slots.map((worker) => worker.joined(PREPARE_TIMEOUT_MS)));
   }
 
-  /** Ends the orphans as soon as a worker of this supervisor accepts; resolves when they start nothing more. */
+  /**
+   * Ends the orphans as soon as a worker of this supervisor accepts; resolves when they start nothing more.
+   * @throws Error when none comes to accept; the orphans serve on.
+   */
   async #relieveOrphans(): Promise<void> {
     const deadline = performance.now() + START_TIMEOUT_MS;
     while (!this.#slots.some(({ state }) => state === 'SERVING')) {
-      if (this.#stopping || performance.now() > deadline) break;
+      const isHopeless = this.#slots.every(({ fails }) => fails) || performance.now() > deadline;
+      if (this.#stopping || isHopeless) throw new Error('no worker serves; see the lines above');
       await sleep(5);
     }
     const quiet = this.#orphans.handOver();

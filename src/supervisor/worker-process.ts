@@ -126,6 +126,11 @@ export class WorkerSlot {
     return this.#restarts;
   }
 
+  /** Does not serve, and its processes die again and again. */
+  get fails(): boolean {
+    return this.#state !== 'SERVING' && this.#policy.backsOff;
+  }
+
   get degraded(): boolean {
     return this.#policy.degraded;
   }

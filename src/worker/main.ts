@@ -199,8 +199,12 @@ function prepare(delta: SnapshotDelta): void {
 /** The first revision is named by the shared memory: the door opens. Later ones need no word. */
 function commit(revision: number): void {
   door.engine.commit();
+  if (!accepting) accept(revision);
+  // Whoever says so serves: others may end for it.
   link.send({ committed: { revision } });
-  if (accepting) return;
+}
+
+function accept(revision: number): void {
   accepting = true;
   door.notReady = '';
   for (const descriptor of listenDescriptors) door.engine.accept(descriptor, maxConnections);

@@ -1,7 +1,7 @@
 /**
  * Loaded into every process of a daemon by a test (`--import`): makes native prepare fail in the workers, and in
- * them alone, for revisions that carry a mark. What the supervisor tries out beforehand succeeds. `unloadable` is no
- * matter of revisions: it fails before there is one.
+ * them alone, for revisions that carry a mark. What the supervisor tries out beforehand succeeds. The last kinds are no
+ * matter of revisions: they fail with any.
  *
  * PREPARE_FAULT names a file that holds the kind of the fault; no file, no fault. A delta is marked by the text
  * FAULT_MARK, e.g. in the name of a served entity.
@@ -18,16 +18,21 @@ export const FAULT_MARK = 'faulty';
  * - kill: the process is killed, as by the kernel when the machine has no memory
  * - stop: the process stops where it is, until SIGCONT
  * - unloadable: uWebSockets.js cannot be loaded
+ * - deaf: a worker cannot accept; deaf-but-one: only that of slot 0 can
  */
-export type FaultKind = 'refuse' | 'cripple' | 'abort' | 'kill' | 'stop' | 'unloadable';
+export type FaultKind =
+  ('refuse' | 'cripple' | 'abort' | 'kill' | 'stop') | ('unloadable' | 'deaf' | 'deaf-but-one');
 
 interface PreparingEngine {
   prepare(delta: unknown): unknown;
+  accept(descriptor: number, maxConnections: number): unknown;
 }
 type EngineClass = new (...args: unknown[]) => PreparingEngine;
 
 const file = process.env['PREPARE_FAULT'];
-const isWorker = process.env['POINTSMAN_WORKER'] !== undefined;
+const launch = process.env['POINTSMAN_WORKER'];
+const isWorker = launch !== undefined;
+const { slot } = JSON.parse(launch ?? '{"slot":0}') as { slot: number };
 
 if (file !== undefined && isWorker) {
   const load = process.dlopen.bind(process);
@@ -59,8 +64,16 @@ function withFault(Engine: EngineClass, faultFile: string): EngineClass {
       if (kind === 'kill') process.kill(process.pid, 'SIGKILL');
       if (kind === 'stop') process.kill(process.pid, 'SIGSTOP');
       if (kind === 'cripple') return super.prepare(crippled(delta));
-      if (kind === 'stop') return super.prepare(delta);
-      throw new Error('injected: no memory for the table');
+      if (kind === 'refuse') throw new Error('injected: no memory for the table');
+      return super.prepare(delta);
+    }
+
+    override accept(descriptor: number, maxConnections: number): unknown {
+      const kind = faultIn(faultFile);
+      if (kind === 'deaf' || (kind === 'deaf-but-one' && slot > 0)) {
+        throw new Error('injected: no descriptor is left');
+      }
+      return super.accept(descriptor, maxConnections);
     }
   };
 }
