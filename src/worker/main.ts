@@ -76,6 +76,7 @@ const ending = new Ending(door, load, (reason) => {
 // The supervisor decides when a worker ends: signals to the whole process group are its business alone.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
+process.on('SIGHUP', () => undefined);
 process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
   // Whoever read the log has ended with the supervisor.
   if (error.code === 'EPIPE') return;
