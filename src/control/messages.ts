@@ -10,6 +10,8 @@ export interface Hello {
   pid: number;
   /** Random number of the shared memory that the worker counts in. */
   blockId: number;
+  /** In that memory; it does not change any more when its supervisor is gone. */
+  activeRevision: number;
 }
 
 export interface Setup {

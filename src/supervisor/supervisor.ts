@@ -217,6 +217,8 @@ export class Supervisor implements DataPlane {
         this.#trial.discard();
         throw error;
       }
+      // Who has seen the newer of two must not see the older; meanwhile connections wait in the sockets.
+      if (isFirst) await this.#handOver(revision);
       this.#block.setActiveRevision(revision);
       this.#active = snapshot;
       this.#frames = null;
@@ -312,11 +314,16 @@ export class Supervisor implements DataPlane {
       if (this.#stopping || isHopeless) throw new Error('no worker serves; see the lines above');
       await sleep(5);
     }
-    const quiet = this.#orphans.handOver();
+    await this.#handOver(null);
+    void this.#orphans.ended();
+  }
+
+  /** `except`: those that serve this revision go on. */
+  async #handOver(except: number | null): Promise<void> {
+    const quiet = this.#orphans.handOver(except);
     // A supervisor after this one must not ask them for sockets that they let go of.
     this.#recordWorkers();
     await quiet;
-    void this.#orphans.ended();
   }
 
   #spawnWorkers(): void {
@@ -401,8 +408,7 @@ export class Supervisor implements DataPlane {
           return;
         }
         worker = this.#ownWorker(envelope.hello);
-        receive =
-          worker?.onEnvelope.bind(worker) ?? this.#orphans.greet(envelope.hello.pid, channel);
+        receive = worker?.onEnvelope.bind(worker) ?? this.#orphans.greet(envelope.hello, channel);
         if (worker !== null) this.#admit(worker, channel);
         else if (receive === null) this.#dismiss(envelope.hello, channel);
       },

@@ -89,7 +89,12 @@ setInterval(() => {
 
 const link = new ControlLink({
   stateDir: launch.stateDir,
-  hello: { slot, pid: process.pid, blockId: block.id },
+  hello: () => ({
+    slot,
+    pid: process.pid,
+    blockId: block.id,
+    activeRevision: block.activeRevision(),
+  }),
   onEnvelope,
   onLost() {
     if (!accepting) exit(1, 'the supervisor is gone');
