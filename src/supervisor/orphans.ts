@@ -21,9 +21,10 @@ import { messageOf } from '../core/errors.js';
 import type { Addon } from '../native/contract.js';
 import type { BoundSocket } from './listeners.js';
 import { isAlive, survivors, type WorkerRecord } from './worker-file.js';
+import { HEARTBEAT_TIMEOUT_MS } from './worker-process.js';
 
-/** How long an orphan may take to connect, and to send its sockets; it tries ten times a second. */
-const ANSWER_TIMEOUT_MS = 5_000;
+/** How long an orphan may take to connect, and to send its sockets. It tries ten times a second, unless it stands still. */
+const ANSWER_TIMEOUT_MS = HEARTBEAT_TIMEOUT_MS;
 /** How long it may take to start no more requests; it promises one second. */
 const QUIET_TIMEOUT_MS = 10_000;
 /** Beyond its own deadline. */
