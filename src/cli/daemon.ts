@@ -65,7 +65,10 @@ export interface Daemon {
   abort(): void;
 }
 
-/** @throws PointsmanError or Error that says what is wrong and where. */
+/**
+ * @throws PointsmanError or Error that says what is wrong and where; the signal's reason when it aborts before anything
+ * serves.
+ */
 export async function startDaemon(config: Config, options: DaemonOptions): Promise<Daemon> {
   const addon = loadAddon();
   // Before there is a secret in memory; workers inherit it.
@@ -111,13 +114,14 @@ async function startWithStore(
     logReadable: options.logReadable,
   });
   // A second signal ends this process at once; its workers must not go on as those of a crashed one do.
-  options.signal.addEventListener('abort', () => {
-    process.once('exit', () => {
-      supervisor.abort();
-    });
+  process.once('exit', () => {
+    if (options.signal.aborted) supervisor.abort();
   });
   try {
+    options.signal.throwIfAborted();
     await supervisor.open();
+    // The last look: later there may be requests in flight, which a drain lets finish.
+    options.signal.throwIfAborted();
     return await startOn({ ...state, supervisor, sealer, credentials }, config, options);
   } catch (error) {
     supervisor.abort();
