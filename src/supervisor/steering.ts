@@ -21,7 +21,7 @@ export class Steering {
     this.#begun = true;
   }
 
-  /** @param serving by slot; changes nothing until `begin`. */
+  /** @param serving by slot: it accepts. Changes nothing until `begin`. */
   follow(serving: readonly boolean[]): void {
     if (!this.#begun) return;
     const isWhole = serving.every(Boolean);

@@ -370,9 +370,10 @@ export class Supervisor implements DataPlane {
     }, OBSERVE_INTERVAL_MS);
   }
 
+  /** One that drains accepts until its delay is over. */
   #steer(): void {
-    if (!this.#stopping)
-      this.#steering?.follow(this.#slots.map(({ state }) => state === 'SERVING'));
+    const accepts = ({ state }: WorkerSlot): boolean => state === 'SERVING' || state === 'DRAINING';
+    this.#steering?.follow(this.#slots.map(accepts));
   }
 
   /** Requests of other workers may wait for places that the dead one held. */
@@ -461,6 +462,7 @@ export class Supervisor implements DataPlane {
   }
 
   #closeListeners(): void {
+    this.#steering = null;
     for (const { descriptor } of this.#listeners.socketsBySlot.flat()) {
       this.#options.addon.closeDescriptor(descriptor);
     }
