@@ -46,7 +46,7 @@ export class Committer {
   #publishing: Snapshot | null = null;
   /** Deployments whose addresses changed while a publish was under way. */
   readonly #changedMeanwhile = new Set<string>();
-  /** What could not be put back after a failed publish; it goes with the next commit. */
+  /** What could not be put back after a failed publish; it goes with the next commit, or at the end. */
   #owed: Owed = NOTHING_OWED;
 
   /** @throws Error when a stored record cannot be read. */
@@ -139,6 +139,18 @@ export class Committer {
     // Sent now it would be the list of before, and come behind the revision that brings another one.
     if (this.#publishing !== null) this.#changedMeanwhile.add(name);
     else this.#sendAddressesOf(name);
+  }
+
+  /** To be called at the end: what is owed would be lost. */
+  settle(): void {
+    const { records, configs } = this.#owed;
+    if (records.length + configs.length === 0) return;
+    try {
+      this.#store(records, configs, null);
+      this.#owed = NOTHING_OWED;
+    } catch {
+      // It is logged. What is stored is whole, but not what was served.
+    }
   }
 
   async #storeAndPublish(
