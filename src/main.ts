@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Entry of the `pointsman` command: ties the process to the command line, and holds the only exit.
- * The first Ctrl-C or SIGTERM asks the command to end; a second one ends the process at once.
+ * The first Ctrl-C, SIGTERM or SIGHUP asks the command to end; a second Ctrl-C or SIGTERM ends the process at once.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -45,6 +45,10 @@ function onSignal(): void {
 
 process.on('SIGINT', onSignal);
 process.on('SIGTERM', onSignal);
+// A terminal that is closed may send more than one: by its shell, and by the kernel when that ends.
+process.on('SIGHUP', () => {
+  interruption.abort();
+});
 // A reader such as `head` that leaves is no reason for a stack trace.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 0 : 1);

@@ -12,7 +12,7 @@ namespace pointsman {
 
 namespace {
 
-constexpr int kFirstDescriptor = 3;
+constexpr int kFirstDescriptor = STDOUT_FILENO;
 
 std::vector<char*> pointersTo(const std::vector<std::string>& texts) {
   std::vector<char*> result;
@@ -61,8 +61,11 @@ int resetSignals(posix_spawnattr_t& attributes) {
 }
 
 int start(const Launch& launch, pid_t& pid) {
+  // Node makes its own output close-on-exec too.
+  std::vector<int> descriptors{STDOUT_FILENO, STDERR_FILENO};
+  descriptors.insert(descriptors.end(), launch.descriptors.begin(), launch.descriptors.end());
   Copies copies;
-  int error = copies.make(launch.descriptors);
+  int error = copies.make(descriptors);
   if (error != 0) return error;
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;

@@ -4,11 +4,12 @@
  *
  * Order of a start: lock the state directory, open the store, open sockets, start workers, publish the stored
  * revision, apply the first manifest, open the admin port. What can be refused is refused before workers of an
- * earlier supervisor, which may still serve, are asked to end.
+ * earlier supervisor, which may still serve, are asked to end; what goes wrong later and can be done without is logged.
  */
+import { lookup } from 'node:dns/promises';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { isIP, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
@@ -31,7 +32,8 @@ import type { Addon } from '../native/contract.js';
 import { openSealer } from '../store/master-key.js';
 import type { Sealer } from '../store/sealed-box.js';
 import { Store } from '../store/store.js';
-import { lockStateDir, Supervisor } from '../supervisor/supervisor.js';
+import { lockStateDir } from '../supervisor/state-lock.js';
+import { Supervisor } from '../supervisor/supervisor.js';
 import { createMetrics } from '../telemetry/metrics.js';
 import { ACCESS_TOKEN_PURPOSE, DaemonAuth } from './daemon-auth.js';
 import { FreshState } from './fresh-state.js';
@@ -63,7 +65,10 @@ export interface Daemon {
   abort(): void;
 }
 
-/** @throws PointsmanError or Error that says what is wrong and where. */
+/**
+ * @throws PointsmanError or Error that says what is wrong and where; the signal's reason when it aborts before anything
+ * serves.
+ */
 export async function startDaemon(config: Config, options: DaemonOptions): Promise<Daemon> {
   const addon = loadAddon();
   // Before there is a secret in memory; workers inherit it.
@@ -95,7 +100,7 @@ async function startWithStore(
 ): Promise<Daemon> {
   const { store, addon } = state;
   const { logger, env } = options;
-  checkAdminAddresses(addon, config.admin.listen);
+  await checkAdminAddresses(addon, config.admin.listen);
   const { credentials, sealer } = inStateDir(config.state_dir, () => ({
     credentials: loadLocalTokens(config.state_dir, env),
     sealer: openSealer(config.state_dir, env, store.sealedValues),
@@ -109,13 +114,14 @@ async function startWithStore(
     logReadable: options.logReadable,
   });
   // A second signal ends this process at once; its workers must not go on as those of a crashed one do.
-  options.signal.addEventListener('abort', () => {
-    process.once('exit', () => {
-      supervisor.abort();
-    });
+  process.once('exit', () => {
+    if (options.signal.aborted) supervisor.abort();
   });
   try {
+    options.signal.throwIfAborted();
     await supervisor.open();
+    // The last look: later there may be requests in flight, which a drain lets finish.
+    options.signal.throwIfAborted();
     return await startOn({ ...state, supervisor, sealer, credentials }, config, options);
   } catch (error) {
     supervisor.abort();
@@ -192,8 +198,8 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
   const admin = await listenAdmin(app, config.admin.listen);
   parts.fresh.keepStore();
   adminUrl = admin.url;
-  const relay = await listenForWorkers(app, relayed, config.state_dir);
-  writeFileSync(path.join(config.state_dir, STATE_FILES.adminUrl), `${admin.url}\n`);
+  const relay = await listenForWorkers(app, relayed, config.state_dir, logger);
+  noteAdminUrl(config.state_dir, admin.url, logger);
   logListeners(config, supervisor.addresses, admin.addresses, logger);
   return {
     adminUrl: admin.url,
@@ -205,7 +211,7 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
       await supervisor.stop(delayMs, timeoutMs);
       // Wakes calls that wait for an update, so that they are answered before the port closes.
       await control.stop();
-      await Promise.all([relay.close(), admin.close()]);
+      await Promise.all([relay?.close(), admin.close()]);
       await auth.close();
       supervisor.close();
       store.close();
@@ -219,17 +225,27 @@ async function startOn(parts: Parts, config: Config, options: DaemonOptions): Pr
 }
 
 /**
- * Refuses early what `listenAdmin` would refuse late. Names are left to it.
+ * Refuses early what `listenAdmin` would refuse late.
  * @throws PointsmanError that names the address
  */
-function checkAdminAddresses(addon: Addon, wanted: readonly ListenAddress[]): void {
+async function checkAdminAddresses(addon: Addon, wanted: readonly ListenAddress[]): Promise<void> {
   for (const address of wanted) {
-    if (isIP(address.host) === 0 || address.port === 0) continue;
+    if (address.port === 0) continue;
     try {
-      addon.closeDescriptor(addon.listenTcp(address.host, address.port, 1, false));
+      const { address: ip } = await lookup(address.host);
+      addon.closeDescriptor(addon.listenTcp(ip, address.port, 1, false));
     } catch (error) {
       throw cannotListen(address, error as NodeJS.ErrnoException);
     }
+  }
+}
+
+/** For commands on this machine; they can be told where the port is. */
+function noteAdminUrl(stateDir: string, url: string, logger: Logger): void {
+  try {
+    writeFileSync(path.join(stateDir, STATE_FILES.adminUrl), `${url}\n`);
+  } catch (error) {
+    logger.error({ error: messageOf(error) }, 'commands will not find this daemon by themselves');
   }
 }
 
@@ -333,24 +349,33 @@ async function listenAdmin(
   };
 }
 
-/** Where workers bring what the data port cannot answer itself. Lives until its supervisor ends or dies. */
+/**
+ * Where workers bring what the data port cannot answer itself. Lives until its supervisor ends or dies. Null, and
+ * logged, where it cannot be: they answer 503 to such calls.
+ */
 async function listenForWorkers(
   app: FastifyInstance,
   relayed: RelayedCalls,
   stateDir: string,
-): Promise<{ close(): Promise<void> }> {
+  logger: Logger,
+): Promise<{ close(): Promise<void> } | null> {
   const server = copyOf(app, isRelayed);
   server.on('connection', (socket) => {
     relayed.add(socket);
   });
   const socketPath = relaySocketPath(stateDir);
-  // One that was killed leaves the file behind; the lock of the directory says that it is gone.
-  rmSync(socketPath, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(socketPath, resolve);
-  });
-  chmodSync(socketPath, 0o600);
+  try {
+    // One that was killed leaves the file behind; the lock of the directory says that it is gone.
+    rmSync(socketPath, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(socketPath, resolve);
+    });
+    chmodSync(socketPath, 0o600);
+  } catch (error) {
+    logger.error({ error: messageOf(error) }, 'calls of the data port cannot be relayed');
+    return null;
+  }
   return {
     close() {
       server.closeAllConnections();

@@ -58,7 +58,11 @@ async function runServe(config: Config, demo: boolean, version: string, io: Io):
     version,
     env: io.env,
     signal: io.signal,
+  }).catch((error: unknown) => {
+    if (error === io.signal.reason) return null;
+    throw error;
   });
+  if (daemon === null) return EXIT_OK;
   const stopDemo = demo ? await startDemo(daemon, config.state_dir, io).catch(abandon) : null;
   await aborted(io.signal);
   logger.info('draining');
@@ -67,7 +71,7 @@ async function runServe(config: Config, demo: boolean, version: string, io: Io):
   return EXIT_OK;
 
   function abandon(error: unknown): never {
-    daemon.abort();
+    daemon?.abort();
     throw error;
   }
 }

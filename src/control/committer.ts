@@ -52,7 +52,7 @@ export class Committer {
   #publishing: Snapshot | null = null;
   /** Deployments whose addresses changed while a publish was under way, or found no numbers. */
   readonly #unsent = new Set<string>();
-  /** What could not be put back after a failed publish; it goes with the next commit. */
+  /** What could not be put back after a failed publish; it goes with the next commit, or at the end. */
   #owed: Owed = NOTHING_OWED;
 
   /** @throws Error when a stored record cannot be read. */
@@ -95,7 +95,8 @@ export class Committer {
   /**
    * Publishes what the store holds, under its own revision. When that is refused, what it held
    * before, or nothing, becomes the next revision (recovery.ts).
-   * @throws PointsmanError TEMPORARILY_UNAVAILABLE: no reason to undo what was acknowledged.
+   * @throws PointsmanError TEMPORARILY_UNAVAILABLE: no reason to undo what was acknowledged. Nothing is stored
+   * when it throws.
    */
   async publishStored(nowMs: number): Promise<void> {
     const { store } = this.#options;
@@ -170,6 +171,18 @@ export class Committer {
     else this.#sendAddressesOf(name);
   }
 
+  /** To be called at the end: what is owed would be lost. */
+  settle(): void {
+    const { records, configs } = this.#owed;
+    if (records.length + configs.length === 0) return;
+    try {
+      this.#store(records, configs, null);
+      this.#owed = NOTHING_OWED;
+    } catch {
+      // It is logged. What is stored is whole, but not what was served.
+    }
+  }
+
   async #storeAndPublish(
     draft: Draft,
     next: Content,
@@ -202,11 +215,11 @@ export class Committer {
     }
   }
 
-  async #tryPublish(content: Content, revision: number): Promise<void> {
+  async #tryPublish(content: Content, revision: number, whenPrepared?: () => void): Promise<void> {
     const snapshot = this.#compile(content, revision);
     try {
       this.#options.dataPlane.trialBuild(snapshot);
-      await this.#publish(snapshot);
+      await this.#publish(snapshot, whenPrepared);
     } finally {
       this.#compiler.discard();
     }
@@ -224,20 +237,18 @@ export class Committer {
     throw refusal;
   }
 
+  /** Stored once the workers can build it, and before it serves: a start that fails leaves the store as it was. */
   async #restored(plan: RecoveryPlan, nowMs: number): Promise<boolean> {
     const { next, summary } = plan;
     const draft = draftBetween(this.#content, next);
     const principal = DAEMON;
     const revision = { createdAt: nowMs, principal, summary };
+    const history = historyOf(draft, this.#content, { nowMs, principal });
     try {
-      this.trial(next);
-      this.#store(
-        toChanges(draft),
-        historyOf(draft, this.#content, { nowMs, principal }),
-        revision,
-      );
+      await this.#tryPublish(next, this.#options.store.revision + 1, () => {
+        this.#store(toChanges(draft), history, revision);
+      });
       this.#content = next;
-      await this.#tryPublish(next, this.#options.store.revision);
     } catch (error) {
       if (isTemporary(error)) throw error;
       this.#options.logger.error({ reason: messageOf(error) }, `could not ${summary}`);
@@ -282,10 +293,10 @@ export class Committer {
     }
   }
 
-  async #publish(snapshot: Snapshot): Promise<void> {
+  async #publish(snapshot: Snapshot, whenPrepared?: () => void): Promise<void> {
     this.#publishing = snapshot;
     try {
-      await this.#options.dataPlane.publish(snapshot);
+      await this.#options.dataPlane.publish(snapshot, whenPrepared);
       this.#compiler.adopt(this.#published, snapshot);
       this.#published = snapshot;
     } finally {

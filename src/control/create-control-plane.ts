@@ -147,6 +147,7 @@ class StoredControlPlane implements RunningControlPlane {
     this.#stopped = true;
     this.#updates.stop();
     await this.#queue;
+    this.#committer.settle();
     await this.#prober.stop();
     this.#updates.release();
   }

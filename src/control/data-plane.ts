@@ -6,10 +6,16 @@ import { PointsmanError } from '../core/errors.js';
 import type { DeploymentAddresses, Snapshot } from './messages.js';
 import type { AddressStats, DeploymentStats, EntityStats } from './stats.js';
 
-/** Workers cannot build the revision, or die of it. The same again meets the same end, and may cost workers. */
+/**
+ * Workers cannot build the revision, or die of it. The same again meets the same end, and may cost workers; with
+ * TEMPORARILY_UNAVAILABLE on this machine at this time.
+ */
 export class RevisionRefused extends PointsmanError {
-  constructor(message: string) {
-    super('INTERNAL_ERROR', message);
+  constructor(
+    message: string,
+    code: 'INTERNAL_ERROR' | 'TEMPORARILY_UNAVAILABLE' = 'INTERNAL_ERROR',
+  ) {
+    super(code, message);
   }
 }
 
@@ -23,8 +29,9 @@ export interface DataPlane {
    * Prepares the snapshot on every worker, then makes it active everywhere by one store. When it resolves, no
    * worker dispatches under an older revision. On rejection (TEMPORARILY_UNAVAILABLE: not prepared in time;
    * RevisionRefused: a worker cannot build it) nothing has changed.
+   * @param whenPrepared called when all workers have prepared it and it is not active yet; what it throws rejects.
    */
-  publish(snapshot: Snapshot): Promise<void>;
+  publish(snapshot: Snapshot, whenPrepared?: () => void): Promise<void>;
   /** Tells every worker of a change in resolution or health; not a revision. */
   updateAddresses(update: DeploymentAddresses): void;
   /** Counters by slot number: what the columns hold, summed. Names are the control plane's to add. */

@@ -11,6 +11,8 @@ export interface Hello {
   pid: number;
   /** Random number of the shared memory that the worker counts in. */
   blockId: number;
+  /** In that memory; it does not change any more when its supervisor is gone. */
+  activeRevision: number;
 }
 
 export interface Setup {
@@ -185,6 +187,8 @@ export interface Address {
 export interface Envelope {
   hello?: Hello;
   setup?: Setup;
+  /** The worker can prepare revisions. */
+  setupDone?: Record<string, never>;
   prepare?: { delta: SnapshotDelta };
   /** `error` empty: ready to commit. */
   prepared?: { revision: number; error: string };
@@ -217,6 +221,8 @@ export interface Envelope {
 export const FRAME_BYTES_MAX = 64 * 1024 * 1024;
 
 const PREFIX_BYTES = 4;
+/** Of a field and its length, at most. */
+const PART_PREFIX_BYTES = 5;
 
 const PROTO_FILE = 'proto/control.proto';
 // Numbers for 64-bit integers: a Long object for each of them costs more than all the rest of a small message.
@@ -234,6 +240,14 @@ export function encodeFrame(envelope: Envelope): Buffer {
   frame.writeUInt32LE(body.length, 0);
   frame.set(body, PREFIX_BYTES);
   return frame;
+}
+
+/** What a part of a snapshot takes in a frame. */
+export function partBytes(
+  type: 'EndpointRoutes' | 'DeploymentSpec' | 'DeploymentAddresses',
+  part: object,
+): number {
+  return PART_PREFIX_BYTES + root.lookupType(`pointsman.control.${type}`).encode(part).pos;
 }
 
 /** Collects bytes of a stream and calls `onEnvelope` for every whole frame; throws on a frame over the limit. */

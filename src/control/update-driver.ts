@@ -128,7 +128,8 @@ export class UpdateDriver {
     try {
       await this.#activate(ready);
     } catch (error) {
-      if (ready.length === 1 || isTemporary(error)) {
+      const mayPass = isTemporary(error) && !(error instanceof RevisionRefused);
+      if (ready.length === 1 || mayPass) {
         await this.#activationFailed(ready, error);
         return;
       }

@@ -44,6 +44,12 @@ export const RESOLVE_INTERVAL_MS = 5_000;
 /** Shares are kept as parts per million of an endpoint's routed traffic. */
 export const PPM = 1_000_000;
 
+/**
+ * Active endpoints and deployments together, as they are sent to a worker that has none. Half of what one message may
+ * take: names of replicas may resolve to more addresses later.
+ */
+export const SNAPSHOT_BYTES_MAX = 32 * 1024 * 1024;
+
 /** How long every worker may take to build a revision before the change is refused, in milliseconds. */
 export const PREPARE_TIMEOUT_MS = 10_000;
 

@@ -19,6 +19,7 @@ export class Child {
   readonly pid: number;
   readonly #onExit: ExitListener[] = [];
   #hasExited = false;
+  #killed = false;
 
   /** @throws Error with `code` when it cannot be started. */
   constructor(addon: Pick<Addon, 'spawnProcess'>, options: ChildOptions) {
@@ -31,6 +32,7 @@ export class Child {
       options.descriptors,
       (code, signal) => {
         this.#hasExited = true;
+        this.#killed = nameOf(signal) === 'SIGKILL';
         for (const listener of this.#onExit.splice(0)) listener(code, nameOf(signal));
       },
     );
@@ -38,6 +40,11 @@ export class Child {
 
   get hasExited(): boolean {
     return this.#hasExited;
+  }
+
+  /** It has exited by SIGKILL, as processes do that the kernel takes for want of memory. */
+  get wasKilled(): boolean {
+    return this.#killed;
   }
 
   /** Called once, unless it has exited already. */

@@ -4,7 +4,8 @@
  *
  *   hello -> lendSockets -> sockets arrive, socketsLent -> handover -> handedOver (starts no more requests) -> ended
  *
- * They accept until workers of this supervisor do, so a supervisor that dies in between leaves no gap.
+ * They accept until workers of this supervisor do, so a supervisor that dies in between leaves no gap; but for those
+ * that serve another revision than is to become active.
  *
  * They count in a memory block of their own, so nothing may become active while one of them starts requests:
  * `quiet` resolves when none does any more.
@@ -15,14 +16,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { ListenAddress } from '../config/listen-address.js';
 import { unixSocketPath, type ControlChannel } from '../control/control-socket.js';
-import type { Envelope } from '../control/messages.js';
+import type { Envelope, Hello } from '../control/messages.js';
 import { messageOf } from '../core/errors.js';
 import type { Addon } from '../native/contract.js';
 import type { BoundSocket } from './listeners.js';
 import { isAlive, survivors, type WorkerRecord } from './worker-file.js';
+import { HEARTBEAT_TIMEOUT_MS } from './worker-process.js';
 
-/** How long an orphan may take to connect, and to send its sockets; it tries ten times a second. */
-const ANSWER_TIMEOUT_MS = 5_000;
+/** How long an orphan may take to connect, and to send its sockets. It tries ten times a second, unless it stands still. */
+const ANSWER_TIMEOUT_MS = HEARTBEAT_TIMEOUT_MS;
 /** How long it may take to start no more requests; it promises one second. */
 const QUIET_TIMEOUT_MS = 10_000;
 /** Beyond its own deadline. */
@@ -42,14 +44,17 @@ export interface OrphansOptions {
 interface Orphan {
   readonly record: WorkerRecord;
   channel: ControlChannel | null;
+  /** That it serves; null until it has said so. */
+  revision: number | null;
   /** It has sent what it has of its sockets. */
   lent: boolean;
+  /** That others serve now. */
+  told: boolean;
   handedOver: boolean;
 }
 
 export class Orphans {
   readonly #options: OrphansOptions;
-  #handingOver = false;
   readonly #orphans: Map<number, Orphan>;
 
   /** Call with the state directory locked. */
@@ -58,15 +63,14 @@ export class Orphans {
     this.#orphans = new Map(
       survivors(options.stateDir).map((record) => [
         record.pid,
-        { record, channel: null, lent: false, handedOver: false },
+        { record, channel: null, revision: null, lent: false, told: false, handedOver: false },
       ]),
     );
   }
 
   /** Those that live, for the next worker file; without the sockets once they have been told to let go of them. */
   records(): WorkerRecord[] {
-    const records = this.#living().map(({ record }) => record);
-    return this.#handingOver ? records.map((record) => ({ ...record, listeners: [] })) : records;
+    return this.#living().map(({ record, told }) => (told ? { ...record, listeners: [] } : record));
   }
 
   /** What they listen on, as recorded. */
@@ -75,13 +79,12 @@ export class Orphans {
   }
 
   /** Answers what takes the process's further messages; null when it is not known. */
-  greet(pid: number, channel: ControlChannel): ((envelope: Envelope) => void) | null {
-    const orphan = this.#orphans.get(pid);
+  greet(hello: Hello, channel: ControlChannel): ((envelope: Envelope) => void) | null {
+    const orphan = this.#orphans.get(hello.pid);
     if (orphan === undefined) return null;
     orphan.channel = channel;
-    if (this.#handingOver) {
-      channel.send({ handover: { drainTimeoutMs: this.#options.drainTimeoutMs } });
-    }
+    orphan.revision = hello.activeRevision;
+    if (orphan.told) this.#tell(orphan);
     return (envelope) => {
       if (envelope.socketsLent !== undefined) orphan.lent = true;
       if (envelope.handedOver !== undefined) orphan.handedOver = true;
@@ -103,13 +106,16 @@ export class Orphans {
     return taken.flat();
   }
 
-  /** Tells them that others serve now; resolves when none starts requests any more. */
-  async handOver(): Promise<void> {
-    this.#handingOver = true;
-    const { drainTimeoutMs } = this.#options;
-    for (const { channel } of this.#living()) channel?.send({ handover: { drainTimeoutMs } });
+  /**
+   * Tells them that others serve now; resolves when none starts requests any more.
+   * @param except those that serve this revision go on
+   */
+  async handOver(except: number | null): Promise<void> {
+    const leaving = (): Orphan[] =>
+      this.#living().filter(({ revision }) => except === null || revision !== except);
+    for (const orphan of leaving()) this.#tell(orphan);
     const deadline = performance.now() + QUIET_TIMEOUT_MS;
-    const loud = (): Orphan[] => this.#living().filter(({ handedOver }) => !handedOver);
+    const loud = (): Orphan[] => leaving().filter(({ handedOver }) => !handedOver);
     while (loud().length > 0) {
       if (performance.now() > deadline) await Promise.all(loud().map((one) => this.#kill(one)));
       else await sleep(POLL_MS);
@@ -130,6 +136,11 @@ export class Orphans {
 
   #living(): Orphan[] {
     return [...this.#orphans.values()].filter(({ record }) => isAlive(record));
+  }
+
+  #tell(orphan: Orphan): void {
+    orphan.told = true;
+    orphan.channel?.send({ handover: { drainTimeoutMs: this.#options.drainTimeoutMs } });
   }
 
   async #takeFrom(orphan: Orphan): Promise<BoundSocket[]> {

@@ -32,6 +32,11 @@ export class RespawnPolicy {
     return this.#degraded;
   }
 
+  /** True when the last death was one of a series: the next process is waited for with a growing delay. */
+  get backsOff(): boolean {
+    return this.#backoffMs > 0;
+  }
+
   /**
    * Milliseconds until the slot is started again.
    * @param nowMs of a clock that only grows

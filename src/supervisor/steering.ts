@@ -16,13 +16,15 @@ export class Steering {
     this.#listeners = listeners;
   }
 
-  /** @param serving by slot; changes nothing until all serve for the first time. */
+  /** The start is over: slots that do not serve yet are not about to. */
+  begin(): void {
+    this.#begun = true;
+  }
+
+  /** @param serving by slot: it accepts. Changes nothing until `begin`. */
   follow(serving: readonly boolean[]): void {
+    if (!this.#begun) return;
     const isWhole = serving.every(Boolean);
-    if (!this.#begun) {
-      this.#begun = isWhole;
-      return;
-    }
     const slots = [...serving.keys()].filter((slot) => serving[slot]);
     const places = isWhole || slots.length === 0 ? [ANY_SOCKET] : slots;
     for (const descriptor of this.#listeners.ordered) {

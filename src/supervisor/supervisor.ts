@@ -5,16 +5,13 @@
  *   publish: prepare on every worker -> all prepared -> one store to the shared memory -> workers clean up
  *
  * One publish or one birth at a time (`#exclusive`), so a worker that is born during a publish gets the revision
- * that the publish ends with. The queue opens only when no worker of an earlier supervisor starts requests.
+ * that the publish ends with. The second publish waits until no worker of an earlier supervisor starts requests.
  */
 import type { Socket } from 'node:net';
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { TokenCredential } from '../auth/credentials.js';
-import type { Config } from '../config/config.js';
 import type { ListenAddress } from '../config/listen-address.js';
-import { invalidField, messageOf } from '../core/errors.js';
+import { messageOf } from '../core/errors.js';
 import { giveWay } from '../core/give-way.js';
 import { PREPARE_TIMEOUT_MS } from '../core/limits.js';
 import type { WorkerStatus } from '../control/control-plane.js';
@@ -27,9 +24,7 @@ import {
   type DeploymentAddresses,
   type Envelope,
   type Hello,
-  type Setup,
   type Snapshot,
-  WorkerMode,
 } from '../control/messages.js';
 import type { RefusalStats } from '../control/stats.js';
 import type { Addon } from '../native/contract.js';
@@ -40,27 +35,23 @@ import { ControlServer } from './control-server.js';
 import { workerCount } from './cores.js';
 import { checkListenable, openListeners, type Listeners } from './listeners.js';
 import { Orphans } from './orphans.js';
-import { failureOf, FrameCache, prepareOn } from './prepare.js';
+import { checkPrepared, FrameCache, prepareOn } from './prepare.js';
 import { TrialEngine } from './trial.js';
 import { Steering } from './steering.js';
 import { spawnEntry } from './worker-entry.js';
 import { removeWorkerFile, writeWorkerFile } from './worker-file.js';
 import { WorkerSlot } from './worker-process.js';
+import { MODE_NAMES, modeOf, setupOf, type SetupOptions } from './worker-setup.js';
 
-export interface SupervisorOptions {
-  readonly config: Config;
+export interface SupervisorOptions extends SetupOptions {
   readonly addon: Addon;
-  readonly credentials: readonly TokenCredential[];
-  /** Of the keyed hash of access tokens. */
-  readonly accessTokenKey: Uint8Array;
   readonly logger: Logger;
   readonly logReadable: boolean;
 }
 
 /** How often heartbeats are looked at. */
 const OBSERVE_INTERVAL_MS = 250;
-const MODE_NAMES = ['native', 'guarded', 'js'] as const;
-/** Workers that die again and again while the daemon starts make the start fail after this time. */
+/** How long a start waits for workers, unless their slots fail before. */
 const START_TIMEOUT_MS = 30_000;
 /**
  * Every thread of the supervisor runs with less priority than the workers, so that one that wakes up while a change is
@@ -90,7 +81,7 @@ export class Supervisor implements DataPlane {
   readonly #addresses = new Map<string, DeploymentAddresses>();
   #queue: Promise<unknown> = Promise.resolve();
   #observer: NodeJS.Timeout | null = null;
-  /** No worker of an earlier supervisor starts requests. */
+  /** A worker serves, and none of an earlier supervisor starts requests. */
   #alone: Promise<void> = Promise.resolve();
   #stopping = false;
 
@@ -151,19 +142,19 @@ export class Supervisor implements DataPlane {
   }
 
   /**
-   * Resolves when every worker serves the active revision, and none of an earlier supervisor starts requests: these
-   * learn of no change any more. Call after the first publish.
-   * @throws Error when they do not get there in time.
+   * Resolves when workers serve the active revision, all but those that cannot, and none of an earlier supervisor
+   * starts requests: these learn of no change any more. Call after the first publish.
+   * @throws Error when no worker serves in time; those of the earlier supervisor serve on.
    */
   async serving(): Promise<void> {
-    const deadline = performance.now() + START_TIMEOUT_MS;
-    while (this.#slots.some((worker) => worker.state !== 'SERVING')) {
-      if (performance.now() > deadline) {
-        throw new Error('the workers did not start; see the lines above');
-      }
-      await sleep(5);
-    }
     await this.#alone;
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    const missing = (): WorkerSlot[] => this.#slots.filter(({ state }) => state !== 'SERVING');
+    while (missing().some(({ fails }) => !fails) && performance.now() < deadline) await sleep(5);
+    const slots = missing().map(({ slot }) => slot);
+    if (slots.length > 0) this.#options.logger.error({ slots }, 'serving without these workers');
+    this.#steering?.begin();
+    this.#steer();
   }
 
   /** Lets requests in flight finish, ends the workers, closes all sockets. */
@@ -202,8 +193,10 @@ export class Supervisor implements DataPlane {
     this.#trial.build(snapshot, this.#framesOf(snapshot).delta);
   }
 
-  publish(snapshot: Snapshot): Promise<void> {
-    return this.#exclusive(async () => {
+  async publish(snapshot: Snapshot, whenPrepared: () => void = () => undefined): Promise<void> {
+    // Until then the orphans serve what the first revision serves.
+    await this.#alone;
+    await this.#exclusive(async () => {
       const { revision } = snapshot;
       this.trialBuild(snapshot);
       giveWay();
@@ -216,12 +209,16 @@ export class Supervisor implements DataPlane {
         this.#slots.map((worker) => prepareOn(worker, revision, frames, patienceMs)),
       );
       giveWay();
-      const error = failureOf(outcomes, revision);
-      if (error !== null) {
+      try {
+        checkPrepared(outcomes, revision);
+        whenPrepared();
+      } catch (error) {
         for (const worker of this.#slots) worker.send({ discard: { revision } });
         this.#trial.discard();
         throw error;
       }
+      // Who has seen the newer of two must not see the older; meanwhile connections wait in the sockets.
+      if (isFirst) await this.#handOver(revision);
       this.#block.setActiveRevision(revision);
       this.#active = snapshot;
       this.#frames = null;
@@ -229,8 +226,10 @@ export class Supervisor implements DataPlane {
       for (const update of snapshot.addresses) this.#addresses.set(update.deployment, update);
       for (const worker of this.#slots) worker.commit(revision);
       this.#trial.follow();
-      // Queued before any other change can be: until then the orphans serve what this revision serves.
-      if (isFirst) this.#alone = this.#exclusive(() => this.#relieveOrphans());
+      if (!isFirst) return;
+      this.#alone = this.#relieveOrphans();
+      // It is waited for later.
+      this.#alone.catch(() => undefined);
     });
   }
 
@@ -277,7 +276,7 @@ export class Supervisor implements DataPlane {
         slot: worker.slot,
         pid: worker.pid,
         state: worker.state,
-        mode: MODE_NAMES[this.#modeOf(worker)],
+        mode: MODE_NAMES[modeOf(this.#options.config, worker.degraded)],
         revision: gauges.revision,
         heartbeat_age_ms: worker.heartbeatAgeMs,
         revisions_held: gauges.revisionsHeld,
@@ -304,24 +303,33 @@ export class Supervisor implements DataPlane {
     await Promise.race(this.#slots.map((worker) => worker.joined(PREPARE_TIMEOUT_MS)));
   }
 
-  /** Ends the orphans as soon as a worker of this supervisor accepts; resolves when they start nothing more. */
+  /**
+   * Ends the orphans as soon as a worker of this supervisor accepts; resolves when they start nothing more.
+   * @throws Error when none comes to accept; the orphans serve on.
+   */
   async #relieveOrphans(): Promise<void> {
     const deadline = performance.now() + START_TIMEOUT_MS;
     while (!this.#slots.some(({ state }) => state === 'SERVING')) {
-      if (this.#stopping || performance.now() > deadline) break;
+      const isHopeless = this.#slots.every(({ fails }) => fails) || performance.now() > deadline;
+      if (this.#stopping || isHopeless) throw new Error('no worker serves; see the lines above');
       await sleep(5);
     }
-    const quiet = this.#orphans.handOver();
+    await this.#handOver(null);
+    void this.#orphans.ended();
+  }
+
+  /** `except`: those that serve this revision go on. */
+  async #handOver(except: number | null): Promise<void> {
+    const quiet = this.#orphans.handOver(except);
     // A supervisor after this one must not ask them for sockets that they let go of.
     this.#recordWorkers();
     await quiet;
-    void this.#orphans.ended();
   }
 
   #spawnWorkers(): void {
     const { config, logger, logReadable } = this.#options;
     for (const [slot, sockets] of this.#listeners.socketsBySlot.entries()) {
-      const worker = new WorkerSlot({
+      const worker: WorkerSlot = new WorkerSlot({
         addon: this.#options.addon,
         entry: spawnEntry(),
         launch: {
@@ -336,6 +344,9 @@ export class Supervisor implements DataPlane {
         logger,
         onSpawn: () => {
           this.#recordWorkers();
+        },
+        onConnected: () => {
+          void this.#exclusive(() => this.#birth(worker));
         },
         onServing: () => {
           this.#steer();
@@ -359,9 +370,10 @@ export class Supervisor implements DataPlane {
     }, OBSERVE_INTERVAL_MS);
   }
 
+  /** One that drains accepts until its delay is over. */
   #steer(): void {
-    if (!this.#stopping)
-      this.#steering?.follow(this.#slots.map(({ state }) => state === 'SERVING'));
+    const accepts = ({ state }: WorkerSlot): boolean => state === 'SERVING' || state === 'DRAINING';
+    this.#steering?.follow(this.#slots.map(accepts));
   }
 
   /** Requests of other workers may wait for places that the dead one held. */
@@ -397,8 +409,7 @@ export class Supervisor implements DataPlane {
           return;
         }
         worker = this.#ownWorker(envelope.hello);
-        receive =
-          worker?.onEnvelope.bind(worker) ?? this.#orphans.greet(envelope.hello.pid, channel);
+        receive = worker?.onEnvelope.bind(worker) ?? this.#orphans.greet(envelope.hello, channel);
         if (worker !== null) this.#admit(worker, channel);
         else if (receive === null) this.#dismiss(envelope.hello, channel);
       },
@@ -422,9 +433,8 @@ export class Supervisor implements DataPlane {
 
   #admit(worker: WorkerSlot, channel: ControlChannel): void {
     worker.join(channel);
-    worker.send({ setup: this.#setup(worker) });
+    worker.send({ setup: setupOf(this.#options, worker.degraded) });
     this.#greet(worker);
-    void this.#exclusive(() => this.#birth(worker, channel));
   }
 
   #greet(worker: WorkerSlot): void {
@@ -434,10 +444,10 @@ export class Supervisor implements DataPlane {
   }
 
   /** Brings a worker that has no revision to the active one; it accepts then. */
-  async #birth(worker: WorkerSlot, channel: ControlChannel): Promise<void> {
+  async #birth(worker: WorkerSlot): Promise<void> {
     const { logger } = this.#options;
     // A publish that was queued before has taken care of it, or it is gone again, or the first one will come.
-    if (this.#active === null || worker.base > 0 || !worker.isJoinedBy(channel)) return;
+    if (this.#active === null || worker.base > 0 || !worker.connected) return;
     const { revision } = this.#active;
     const snapshot = { ...this.#active, addresses: [...this.#addresses.values()] };
     const frame = encodeFrame({ prepare: { delta: deltaOf(null, snapshot) } });
@@ -451,28 +461,8 @@ export class Supervisor implements DataPlane {
     }
   }
 
-  #modeOf(worker: WorkerSlot): WorkerMode {
-    const { guard, fast_path: fastPath } = this.#options.config.data_plane;
-    if (guard === 'off') return WorkerMode.JS;
-    return fastPath && !worker.degraded ? WorkerMode.NATIVE : WorkerMode.GUARDED;
-  }
-
-  #setup(worker: WorkerSlot): Setup {
-    const { config, credentials, accessTokenKey } = this.#options;
-    return {
-      workspaceId: config.workspace_id,
-      authRequired: config.auth.mode === 'required',
-      credentials: [...credentials],
-      maxRequestBytes: config.data_plane.max_request_bytes,
-      maxHeaderBytes: config.data_plane.max_header_bytes,
-      maxConnections: config.data_plane.max_connections,
-      mode: this.#modeOf(worker),
-      servingDomain: config.data_plane.serving_domain,
-      accessTokenKey,
-    };
-  }
-
   #closeListeners(): void {
+    this.#steering = null;
     for (const { descriptor } of this.#listeners.socketsBySlot.flat()) {
       this.#options.addon.closeDescriptor(descriptor);
     }
@@ -484,17 +474,4 @@ export class Supervisor implements DataPlane {
     this.#queue = done.catch(() => undefined);
     return done;
   }
-}
-
-/**
- * Takes the state directory for this process; the lock ends with it.
- * @throws PointsmanError when another daemon has it.
- */
-export function lockStateDir(addon: Addon, stateDir: string): number {
-  const descriptor = addon.lockFile(path.join(stateDir, 'lock'));
-  if (descriptor >= 0) return descriptor;
-  throw invalidField(
-    'state_dir',
-    `${stateDir} is in use by another pointsman; stop it or choose another`,
-  );
 }

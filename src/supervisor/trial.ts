@@ -7,10 +7,13 @@ import { messageOf, PointsmanError } from '../core/errors.js';
 import { READ_BUFFER_BYTES } from '../native/addon.js';
 import type { Addon, Engine } from '../native/contract.js';
 import type { SharedBlock } from '../native/shared-block.js';
+import { SnapshotSizes } from './snapshot-sizes.js';
 
 export class TrialEngine {
   readonly #block: SharedBlock;
   readonly #engine: Engine;
+  readonly #sizes = new SnapshotSizes();
+  #followed: Snapshot | null = null;
   #prepared: Snapshot | null = null;
 
   constructor(addon: Addon) {
@@ -36,6 +39,7 @@ export class TrialEngine {
   build(snapshot: Snapshot, delta: SnapshotDelta): void {
     if (this.#prepared === snapshot) return;
     this.discard();
+    this.#sizes.check(snapshot, this.#followed);
     try {
       this.#engine.prepare(delta);
     } catch (error) {
@@ -54,6 +58,7 @@ export class TrialEngine {
     if (this.#prepared === null) throw new Error('trial: nothing was built');
     this.#block.setActiveRevision(this.#prepared.revision);
     this.#engine.commit();
+    this.#followed = this.#prepared;
     this.#prepared = null;
   }
 

@@ -1,7 +1,7 @@
 /**
  * One worker slot: its listening sockets, the process that serves them now, and the conversation with it.
  *
- *   starting ─ hello, setup ─► connected ─ prepared, first commit ─► serving ─ drain ─► draining ─► ended
+ *   starting ─ hello, setup, setupDone ─► connected ─ prepared, first commit ─► serving ─ drain ─► draining ─► ended
  *       ▲                                                              │
  *       └──────────────────────── died: started again ◄────────────────┘
  *
@@ -24,6 +24,8 @@ import { startTimeOf, type WorkerRecord } from './worker-file.js';
 export const HEARTBEAT_TIMEOUT_MS = 10_000;
 /** Before its first beat it loads its code, on a machine that may be overloaded. */
 const START_TIMEOUT_MS = 30_000;
+/** So many processes in a row that end before they are set up are no accident. */
+const STARTS_UNTIL_HOPELESS = 3;
 /** Beyond the drain time, before a worker is killed. */
 const DRAIN_GRACE_MS = 1_000;
 
@@ -41,6 +43,8 @@ export interface SlotOptions {
   readonly logger: Logger;
   /** The process has started or is gone, its exit confirmed. */
   readonly onSpawn: () => void;
+  /** It can prepare revisions. */
+  readonly onConnected: () => void;
   /** It accepts connections. */
   readonly onServing: () => void;
   readonly onExit: () => void;
@@ -53,6 +57,8 @@ export type PrepareOutcome =
   | { readonly kind: 'gone' }
   /** The process has exited before it answered, perhaps because of what it was to prepare. */
   | { readonly kind: 'died' }
+  /** The same, by SIGKILL: that says more of the machine than of what it was to prepare. */
+  | { readonly kind: 'killed' }
   | { readonly kind: 'late' }
   | { readonly kind: 'refused'; readonly error: string };
 
@@ -69,6 +75,9 @@ export class WorkerSlot {
   #startTime: number | null = null;
   #spawnedAt = 0;
   #channel: ControlChannel | null = null;
+  #isSetUp = false;
+  /** Since a process was set up last. */
+  #starts = 0;
   #state: WorkerStatus['state'] = 'STARTING';
   #base = 0;
   #prepared = 0;
@@ -97,9 +106,15 @@ export class WorkerSlot {
     return this.#process?.pid ?? null;
   }
 
-  /** It can be spoken to. */
+  /** It can prepare revisions. A process that dies before has died of something else. */
   get connected(): boolean {
-    return this.#channel !== null;
+    return this.#channel !== null && this.#isSetUp;
+  }
+
+  /** A process that can prepare is there or should come soon; else the slot ends, or none gets that far. */
+  get isExpected(): boolean {
+    if (this.connected || this.#stopping) return this.connected;
+    return this.#process !== null || this.#starts < STARTS_UNTIL_HOPELESS;
   }
 
   /** The revision that it was last made to follow; 0: it has none. */
@@ -109,6 +124,11 @@ export class WorkerSlot {
 
   get restarts(): number {
     return this.#restarts;
+  }
+
+  /** Does not serve, and its processes die again and again. */
+  get fails(): boolean {
+    return this.#state !== 'SERVING' && this.#policy.backsOff;
   }
 
   get degraded(): boolean {
@@ -133,6 +153,7 @@ export class WorkerSlot {
     const { addon, entry, launch, memoryDescriptors, wakeDescriptors, sockets } = this.#options;
     const { logger, onSpawn } = this.#options;
     this.#state = 'STARTING';
+    this.#starts += 1;
     this.#stillMs = 0;
     this.#heartbeat = 0;
     this.#spawnedAt = performance.now();
@@ -168,7 +189,6 @@ export class WorkerSlot {
   join(channel: ControlChannel): void {
     this.#disconnect();
     this.#channel = channel;
-    this.#settleJoined(true);
   }
 
   /** The connection is gone. A process that cannot be told of revisions must not serve. */
@@ -179,7 +199,7 @@ export class WorkerSlot {
   }
 
   /**
-   * Resolves with true once there is a process to speak to, with false after `timeoutMs`: the last one may have
+   * Resolves with true once there is a process that can prepare, with false after `timeoutMs`: the last one may have
    * died, and more may die before one comes. With false at once when none will come: a draining slot starts none.
    */
   joined(timeoutMs: number): Promise<boolean> {
@@ -195,10 +215,6 @@ export class WorkerSlot {
     });
   }
 
-  isJoinedBy(channel: ControlChannel): boolean {
-    return this.#channel === channel;
-  }
-
   send(envelope: Envelope): void {
     this.#channel?.send(envelope);
   }
@@ -209,8 +225,8 @@ export class WorkerSlot {
   }
 
   /**
-   * `frame`: an encoded `prepare` of the revision. Never rejects. `gone` and `died` only when the process starts no
-   * more requests: it has exited, or has not begun to serve.
+   * `frame`: an encoded `prepare` of the revision. Never rejects. `gone`, `died` and `killed` only when the process
+   * starts no more requests: it has exited, or has not begun to serve.
    */
   prepare(revision: number, frame: Buffer, timeoutMs: number): Promise<PrepareOutcome> {
     const child = this.#process;
@@ -225,12 +241,15 @@ export class WorkerSlot {
         clearTimeout(timer);
         resolve(outcome);
       };
+      const finishDead = (outcome: PrepareOutcome): void => {
+        finish(outcome.kind === 'died' && child.wasKilled ? { kind: 'killed' } : outcome);
+      };
       const settle = (outcome: PrepareOutcome): void => {
-        if ((outcome.kind !== 'gone' && outcome.kind !== 'died') || child.hasExited)
-          finish(outcome);
+        if (outcome.kind !== 'gone' && outcome.kind !== 'died') finish(outcome);
+        else if (child.hasExited) finishDead(outcome);
         else {
           child.onceExited(() => {
-            finish(outcome);
+            finishDead(outcome);
           });
         }
       };
@@ -254,6 +273,12 @@ export class WorkerSlot {
   }
 
   onEnvelope(envelope: Envelope): void {
+    if (envelope.setupDone !== undefined) {
+      this.#isSetUp = true;
+      this.#starts = 0;
+      this.#settleJoined(true);
+      this.#options.onConnected();
+    }
     if (envelope.prepared !== undefined) {
       const { error } = envelope.prepared;
       const awaited = this.#awaited.shift();
@@ -338,6 +363,7 @@ export class WorkerSlot {
   #disconnect(): void {
     const channel = this.#channel;
     this.#channel = null;
+    this.#isSetUp = false;
     this.#base = 0;
     this.#prepared = 0;
     for (const awaited of this.#awaited.splice(0)) awaited.settle({ kind: 'died' });

@@ -14,7 +14,7 @@ const RETRY_MS = 100;
 export interface ControlLinkOptions {
   readonly stateDir: string;
   /** Said first on every connection. */
-  readonly hello: Hello;
+  readonly hello: () => Hello;
   readonly onEnvelope: (envelope: Envelope) => void;
   /** A connection is lost, or an attempt failed; another attempt follows. */
   readonly onLost: () => void;
@@ -55,7 +55,7 @@ export class ControlLink {
         this.#retry();
       }, RETRY_MS);
     });
-    channel.send({ hello });
+    channel.send({ hello: hello() });
     return channel;
   }
 

@@ -2,7 +2,7 @@
  * A worker: the data-plane process of one slot. Composition root; started by the supervisor with the descriptors
  * that src/control/worker-launch.ts lists and a WorkerLaunch in its environment.
  *
- *   connect control.sock -> hello -> setup -> prepare, commit (first revision) -> accept
+ *   connect control.sock -> hello -> setup, setupDone -> prepare, commit (first revision) -> accept
  *
  * Before it accepts it ends with its supervisor; from then on it outlives it: it serves the revision it has until
  * a supervisor comes, takes the listening sockets and lets it finish.
@@ -76,6 +76,7 @@ const ending = new Ending(door, load, (reason) => {
 // The supervisor decides when a worker ends: signals to the whole process group are its business alone.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
+process.on('SIGHUP', () => undefined);
 process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
   // Whoever read the log has ended with the supervisor.
   if (error.code === 'EPIPE') return;
@@ -88,7 +89,12 @@ setInterval(() => {
 
 const link = new ControlLink({
   stateDir: launch.stateDir,
-  hello: { slot, pid: process.pid, blockId: block.id },
+  hello: () => ({
+    slot,
+    pid: process.pid,
+    blockId: block.id,
+    activeRevision: block.activeRevision(),
+  }),
   onEnvelope,
   onLost() {
     if (!accepting) exit(1, 'the supervisor is gone');
@@ -139,7 +145,13 @@ function setUp(setup: Setup): void {
   };
   maxConnections = setup.maxConnections;
   desk.setUp(setup);
-  if (!first) return;
+  if (first) meetClients(setup);
+  // What ends the process before this is no fault of a revision.
+  link.send({ setupDone: {} });
+}
+
+/** @throws Error when uWebSockets.js cannot be used here. */
+function meetClients(setup: Setup): void {
   const meetsClients = setup.mode === WorkerMode.JS;
   createApp({
     engine: door.engine,
@@ -194,8 +206,12 @@ function prepare(delta: SnapshotDelta): void {
 /** The first revision is named by the shared memory: the door opens. Later ones need no word. */
 function commit(revision: number): void {
   door.engine.commit();
+  if (!accepting) accept(revision);
+  // Whoever says so serves: others may end for it.
   link.send({ committed: { revision } });
-  if (accepting) return;
+}
+
+function accept(revision: number): void {
   accepting = true;
   door.notReady = '';
   for (const descriptor of listenDescriptors) door.engine.accept(descriptor, maxConnections);

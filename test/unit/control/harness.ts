@@ -123,9 +123,10 @@ export class MemoryDataPlane implements DataPlane {
     if (failure !== null) throw failure;
   }
 
-  async publish(snapshot: Snapshot): Promise<void> {
+  async publish(snapshot: Snapshot, whenPrepared: () => void = () => undefined): Promise<void> {
     await this.duringPublish(snapshot);
     if (this.failPublish !== null) throw this.failPublish;
+    whenPrepared();
     this.published.push(snapshot);
   }
 

@@ -122,15 +122,17 @@ t.test('when nothing older works nothing is served, and everything is still ther
   });
 });
 
-t.test('a temporary refusal undoes nothing', async (t) => {
+const NOT_NOW = new PointsmanError('TEMPORARILY_UNAVAILABLE', 'not prepared in time');
+
+/** A start that fails: what it leaves in the store is what was there. */
+async function undoesNothing(t: Test, dataPlane: MemoryDataPlane, error: Error): Promise<void> {
   const dir = tempDir(t);
   const stored = await storeRevisions(t, dir);
   const store = Store.open(dir);
   t.teardown(() => {
     store.close();
   });
-  const dataPlane = new MemoryDataPlane();
-  dataPlane.failPublish = new PointsmanError('TEMPORARILY_UNAVAILABLE', 'not prepared in time');
+  const records = store.records('endpoint');
   const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const control = await createControlPlane({
     store,
@@ -142,6 +144,29 @@ t.test('a temporary refusal undoes nothing', async (t) => {
     updateDeadlineMs: 540_000,
   });
   t.teardown(() => control.stop());
-  await t.rejects(control.start(), { code: 'TEMPORARILY_UNAVAILABLE' });
+  await t.rejects(control.start(), { message: error.message });
   t.equal(store.revision, stored);
+  t.same(store.records('endpoint'), records);
+}
+
+t.test('a temporary refusal undoes nothing', async (t) => {
+  const dataPlane = new MemoryDataPlane();
+  dataPlane.failPublish = NOT_NOW;
+  await undoesNothing(t, dataPlane, NOT_NOW);
+});
+
+t.test('nor does one on the way back to what can be served', async (t) => {
+  const dataPlane = new MemoryDataPlane();
+  let publishes = 0;
+  dataPlane.duringPublish = () => {
+    publishes += 1;
+    return Promise.reject(publishes === 3 ? NOT_NOW : CANNOT);
+  };
+  await undoesNothing(t, dataPlane, NOT_NOW);
+});
+
+t.test('nor does a start that finds nothing to serve', async (t) => {
+  const dataPlane = new MemoryDataPlane();
+  dataPlane.failPublish = CANNOT;
+  await undoesNothing(t, dataPlane, CANNOT);
 });

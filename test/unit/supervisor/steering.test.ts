@@ -46,7 +46,7 @@ t.test('the sockets of slots that do not serve get no connections', async (t) =>
     (await connectAll()).every((count) => count > 0),
     'at the start the kernel shares out',
   );
-  steering.follow([true, true, true]);
+  steering.begin();
   for (const serving of [
     [true, false, true],
     [false, false, true],
@@ -71,7 +71,7 @@ t.test('the sockets of slots that do not serve get no connections', async (t) =>
 
 t.test('who takes the sockets over steers past none of them', async (t) => {
   const { addon, listeners, connectAll, steering } = await open(t);
-  steering.follow([true, true, true]);
+  steering.begin();
   steering.follow([true, false, true]);
   const received = listeners.socketsBySlot.flat();
   const second = await openListeners(addon, [...listeners.addresses], SLOTS, received);

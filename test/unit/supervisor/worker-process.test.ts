@@ -22,7 +22,7 @@ interface Talk {
   readonly exit: () => Promise<void>;
 }
 
-async function startTalk(t: Test): Promise<Talk> {
+async function startTalk(t: Test, isSetUp = true): Promise<Talk> {
   const folder = mkdtempSync(path.join(tmpdir(), 'pm-slot-'));
   let onExit: () => void = () => undefined;
   const slot = new WorkerSlot({
@@ -34,6 +34,7 @@ async function startTalk(t: Test): Promise<Talk> {
     sockets: [],
     logger: pino({ level: 'silent' }),
     onSpawn: () => undefined,
+    onConnected: () => undefined,
     onServing: () => undefined,
     onExit: () => {
       onExit();
@@ -64,6 +65,8 @@ async function startTalk(t: Test): Promise<Talk> {
     },
   );
   slot.join(channel);
+  if (isSetUp) worker.send({ setupDone: {} });
+  while (slot.connected !== isSetUp) await new Promise((resolve) => setImmediate(resolve));
   t.teardown(async () => {
     const ended = slot.drain(0, 0);
     slot.kill();
@@ -126,7 +129,7 @@ t.test(
     const { slot, exit } = await startTalk(t);
     const exited = exit();
     const outcome = slot.prepare(7, frameOf(7), 60_000);
-    slot.kill();
+    process.kill(slot.pid ?? 0, 'SIGABRT');
     t.same(await outcome, { kind: 'died' });
     await exited;
     t.equal(slot.connected, false);
@@ -139,6 +142,21 @@ t.test(
     t.equal(await slot.joined(1), false);
   },
 );
+
+t.test('a process that is killed while it prepares may have been innocent', async (t) => {
+  const { slot } = await startTalk(t);
+  const outcome = slot.prepare(7, frameOf(7), 60_000);
+  slot.kill();
+  t.same(await outcome, { kind: 'killed' });
+});
+
+t.test('a process that is not set up is asked to prepare nothing', async (t) => {
+  const { slot, worker } = await startTalk(t, false);
+  t.same(await slot.prepare(7, frameOf(7), 60_000), { kind: 'gone' });
+  const joined = slot.joined(60_000);
+  worker.send({ setupDone: {} });
+  t.equal(await joined, true);
+});
 
 t.test(
   'a worker that closes its connection is killed: it could not be told of a revision',

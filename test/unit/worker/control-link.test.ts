@@ -35,7 +35,7 @@ async function connected(t: Test, onSeen: () => void = () => undefined): Promise
   const hopeless = new Promise<void>((resolve) => {
     const link = new ControlLink({
       stateDir,
-      hello: { slot: 0, pid: process.pid, blockId: 1 },
+      hello: () => ({ slot: 0, pid: process.pid, blockId: 1, activeRevision: 0 }),
       onEnvelope: note,
       onLost: () => {
         if (!seen.includes('lost')) note('lost');
