@@ -50,7 +50,7 @@ t.test('what has come is closed', async (t) => {
       addon.closeDescriptor(socket);
     },
   } as Pick<ControlChannel, 'send'> as ControlChannel;
-  orphans.greet(pid, worker);
+  orphans.greet({ slot: 0, pid, blockId: 1, activeRevision: 1 }, worker);
   t.same(await orphans.takeSockets(), []);
   t.equal(batches, 2);
   t.notOk(isAlive(record), 'whose sockets are lost is no use');
