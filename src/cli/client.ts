@@ -14,6 +14,8 @@ export interface ApiAnswer<T> {
   readonly body: T;
   /** Null when the answer has none. */
   readonly etag: string | null;
+  /** What the daemon routed by when it answered; null when a proxy in front has taken it away. */
+  readonly revision: number | null;
 }
 
 export interface CallOptions {
@@ -43,6 +45,7 @@ export const API = '/api/2.0';
 interface RawAnswer {
   readonly status: number;
   readonly etag: string | null;
+  readonly revision: number | null;
   readonly text: string;
 }
 
@@ -63,6 +66,11 @@ export class RefusedError extends CliError {
     super(message, hint);
     this.code = code;
   }
+}
+
+/** The caller is known and may not do that. */
+export function isDenied(error: unknown): boolean {
+  return error instanceof RefusedError && error.code === 'PERMISSION_DENIED';
 }
 
 export class AdminClient {
@@ -87,16 +95,27 @@ export class AdminClient {
     options: CallOptions = {},
   ): Promise<ApiAnswer<T>> {
     const answer = await this.#send(method, path, options);
-    const { status, etag } = answer;
+    const { status, etag, revision } = answer;
     const body = this.#parse(answer);
     if (status < 200 || status > 299) throw this.#refused(status, body);
     if (!shape(body)) throw this.#isStranger(status);
-    return { body, etag };
+    return { body, etag, revision };
   }
 
+  /** @throws RefusedError when an admin alone may ask. */
   async status(): Promise<Status> {
     const { body } = await this.call('GET', `${API}/pointsman/status`, statusShape);
     return body;
+  }
+
+  /** Null: the daemon shows it to admins alone. */
+  async tryStatus(): Promise<Status | null> {
+    try {
+      return await this.status();
+    } catch (error) {
+      if (isDenied(error)) return null;
+      throw error;
+    }
   }
 
   async #send(method: Method, path: string, options: CallOptions): Promise<RawAnswer> {
@@ -116,8 +135,14 @@ export class AdminClient {
         signal: AbortSignal.any([this.#signal, deadline]),
       });
       const { etag } = response.headers;
+      const revision = Number(response.headers['x-pointsman-revision'] ?? NaN);
       const text = await response.body.text();
-      return { status: response.statusCode, etag: typeof etag === 'string' ? etag : null, text };
+      return {
+        status: response.statusCode,
+        etag: typeof etag === 'string' ? etag : null,
+        revision: Number.isSafeInteger(revision) ? revision : null,
+        text,
+      };
     } catch (error) {
       throw this.#failed(error, deadline);
     }

@@ -6,6 +6,7 @@ import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
 import { renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
+import { showViewedEndpoints } from './viewed-endpoints.js';
 
 type Options = TargetOptions & { readonly json?: true };
 
@@ -20,7 +21,13 @@ export function addEndpointsCommand(
     .argument('[name]')
     .action(async (name: string | undefined, options: Options) => {
       const client = await createClient(options, io);
-      const { endpoints } = await client.status();
+      const status = await client.tryStatus();
+      if (status === null) {
+        await showViewedEndpoints(client, name, options.json ?? false, io);
+        onExit(EXIT_OK);
+        return;
+      }
+      const { endpoints } = status;
       const shown = name === undefined ? endpoints : [findEndpoint(endpoints, name)];
       const [first] = shown;
       if (options.json) {

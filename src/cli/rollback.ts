@@ -93,8 +93,8 @@ async function runRollback(
     const report = {
       endpoint: name,
       rolled_back_to: version,
-      config_version: live.endpoint.config_version,
-      revision: live.status.revision,
+      config_version: live.version,
+      revision: live.revision,
       live_after_ms: live.liveAfterMs,
       undo,
     };

@@ -4,6 +4,7 @@
  * says how to undo it.
  */
 import type { Command } from 'commander';
+import type { EntityStatus } from '../control/control-plane.js';
 import { API, createClient, type AdminClient } from './client.js';
 import { EXIT_OK, type Io } from './io.js';
 import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from './options.js';
@@ -24,9 +25,9 @@ import type { TargetOptions } from './target.js';
 import {
   acceptedVersion,
   describeLive,
-  endpointIn,
   versionsShape,
   waitLive,
+  wasDeleted,
   type LiveUpdate,
 } from './wait-live.js';
 
@@ -95,7 +96,7 @@ async function runSplit(
   try {
     const live = await waitLive(client, accepted, options.timeout * 1000, io);
     say(describeLive(live));
-    const observed = await watch(client, plan, live, options.watch, io, say);
+    const observed = await watch(client, plan, options.watch, io, say);
     if (options.json)
       io.out(JSON.stringify(toReport(plan, live, observed, options.watch), null, 2));
   } finally {
@@ -106,18 +107,23 @@ async function runSplit(
   return EXIT_OK;
 }
 
-/** One line per second; the totals since the change are what is returned. */
+/**
+ * One line per second; the totals since the change are what is returned, none when nobody looked.
+ */
 async function watch(
   client: AdminClient,
   plan: SplitPlan,
-  live: LiveUpdate,
   watchS: number,
   io: Io,
   say: (line: string) => void,
 ): Promise<ObservedEntity[]> {
-  const base = live.endpoint.entities;
+  if (watchS === 0) return [];
+  const base = await tryCounters(client, plan.endpoint);
+  if (base === null) {
+    say('Not watched: what each entity gets is shown to admins alone.');
+    return [];
+  }
   let observed = observe(base, base);
-  if (watchS === 0) return observed;
   say(`Watching for ${String(watchS)} s; Ctrl-C ends the watch and leaves the change in place.`);
   const startMs = io.nowMs();
   let elapsedMs = 0;
@@ -126,7 +132,7 @@ async function watch(
     if (isInterrupted(io)) break;
     elapsedMs = io.nowMs() - startMs;
     try {
-      observed = observe(base, endpointIn(await client.status(), plan.endpoint).entities);
+      observed = observe(base, (await tryCounters(client, plan.endpoint)) ?? base);
     } catch (error) {
       if (isInterrupted(io)) break;
       throw error;
@@ -135,6 +141,15 @@ async function watch(
   }
   if (isInterrupted(io)) say('The watch has ended; the change stays in place.');
   return observed;
+}
+
+/** Null: the caller may not see them. */
+async function tryCounters(client: AdminClient, name: string): Promise<EntityStatus[] | null> {
+  const status = await client.tryStatus();
+  if (status === null) return null;
+  const endpoint = status.endpoints.find((candidate) => candidate.name === name);
+  if (endpoint === undefined) throw wasDeleted(name);
+  return endpoint.entities;
 }
 
 /**
@@ -174,10 +189,10 @@ function toReport(
     endpoint: plan.endpoint,
     before: plan.before,
     after: plan.after,
-    config_version: live.endpoint.config_version,
-    revision: live.status.revision,
+    config_version: live.version,
+    revision: live.revision,
     live_after_ms: live.liveAfterMs,
-    watched_s: watchS,
+    watched_s: observed.length === 0 ? 0 : watchS,
     observed,
     undo: undoLine(plan),
   };

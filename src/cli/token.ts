@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Argument, type Command } from 'commander';
 import { loadConfig } from '../config/config.js';
 import { STATE_FILES } from '../config/state-files.js';
-import { API, createClient } from './client.js';
+import { API, createClient, isDenied, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
 import { anything, listOf, objectOf, optional, text, time } from './shape.js';
@@ -24,10 +24,15 @@ interface Options extends TargetOptions {
 
 interface TokenInfo {
   readonly token_id: string;
-  readonly created_by_username: string;
+  /** In the list of everybody's. */
+  readonly created_by_username?: string | undefined;
   readonly creation_time: number;
   readonly expiry_time: number;
   readonly comment: string;
+}
+
+interface TokenList {
+  readonly token_infos: readonly TokenInfo[];
 }
 
 /** Of the access token that a fetched one goes back to. */
@@ -42,11 +47,11 @@ interface EndpointView {
 const endpointShape = objectOf<EndpointView>({ id: text, endpoint_url: optional(text) });
 const madeShape = objectOf<{ readonly token_value: string }>({ token_value: text });
 const fetchedShape = objectOf<{ readonly access_token: string }>({ access_token: text });
-const tokensShape = objectOf<{ readonly token_infos: readonly TokenInfo[] }>({
+const tokensShape = objectOf<TokenList>({
   token_infos: listOf(
     objectOf<TokenInfo>({
       token_id: text,
-      created_by_username: text,
+      created_by_username: optional(text),
       creation_time: time,
       expiry_time: time,
       comment: text,
@@ -104,14 +109,14 @@ async function create(options: Options, io: Io): Promise<void> {
 
 async function list(options: Options, io: Io): Promise<void> {
   const client = await createClient(options, io);
-  const { body } = await client.call('GET', `${API}/token-management/tokens`, tokensShape);
+  const body = await listTokens(client);
   if (options.json) {
     io.out(JSON.stringify(body, null, 2));
     return;
   }
   const rows = body.token_infos.map((token) => [
     token.token_id,
-    token.created_by_username,
+    token.created_by_username ?? 'yourself',
     new Date(token.creation_time).toISOString(),
     token.expiry_time < 0 ? 'never' : new Date(token.expiry_time).toISOString(),
     token.comment,
@@ -119,14 +124,35 @@ async function list(options: Options, io: Io): Promise<void> {
   io.out(renderTable(['token', 'owner', 'made', 'expires', 'comment'], rows));
 }
 
+/** Everybody's; for who is no admin, the caller's own. */
+async function listTokens(client: AdminClient): Promise<TokenList> {
+  try {
+    return (await client.call('GET', `${API}/token-management/tokens`, tokensShape)).body;
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+    return (await client.call('GET', `${API}/token/list`, tokensShape)).body;
+  }
+}
+
 async function remove(options: Options, io: Io, tokenId: string | undefined): Promise<void> {
   if (tokenId === undefined) {
     throw new CliError('Which token? Add its id.', '"pointsman token list" shows it.', EXIT_USAGE);
   }
   const client = await createClient(options, io);
-  const path = `${API}/token-management/tokens/${encodeURIComponent(tokenId)}`;
-  const { body } = await client.call('DELETE', path, anything);
+  const body = await deleteToken(client, tokenId);
   io.out(options.json ? JSON.stringify(body) : `Token ${tokenId} is refused from now on.`);
+}
+
+/** Anybody's; for who is no admin, one of the caller's own. */
+async function deleteToken(client: AdminClient, tokenId: string): Promise<unknown> {
+  const path = `${API}/token-management/tokens/${encodeURIComponent(tokenId)}`;
+  try {
+    return (await client.call('DELETE', path, anything)).body;
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+    const own = { body: { token_id: tokenId } };
+    return (await client.call('POST', `${API}/token/delete`, anything, own)).body;
+  }
 }
 
 /**
