@@ -97,7 +97,7 @@ async function localTarget(options: TargetOptions, io: Io): Promise<Target> {
 }
 
 /** Folders in which a local daemon may have left its URL: the configured one, and the demo's. */
-function stateDirs(options: TargetOptions, io: Io): string[] {
+export function stateDirs(options: TargetOptions, io: Io): string[] {
   const config = readConfig(options, io);
   const own = config.sources.get('state_dir') !== 'default';
   return own ? [config.state_dir] : [config.state_dir, join(config.state_dir, DEMO_STATE_FOLDER)];

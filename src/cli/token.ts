@@ -2,17 +2,16 @@
  * `pointsman token ACTION`: access tokens, and new local tokens. `reset` works without a daemon: it
  * takes away the files of the admin and the query token, and the next start makes new ones.
  */
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Argument, type Command } from 'commander';
-import { loadConfig } from '../config/config.js';
 import { STATE_FILES } from '../config/state-files.js';
 import { API, createClient, isDenied, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
 import { anything, listOf, objectOf, optional, text, time } from './shape.js';
 import { renderTable } from './table.js';
-import type { TargetOptions } from './target.js';
+import { stateDirs, type TargetOptions } from './target.js';
 
 interface Options extends TargetOptions {
   readonly json?: true;
@@ -195,12 +194,19 @@ async function fetchToken(options: Options, io: Io, endpoint: string | undefined
   );
 }
 
+/** In one state directory, and only what was there: the wrong directory must not look reset. */
 function reset(options: Options, io: Io): Promise<void> {
-  const flags = { 'state-dir': options.stateDir };
-  const { state_dir: stateDir } = loadConfig({ file: options.config, flags, env: io.env });
-  const files = [STATE_FILES.adminToken, STATE_FILES.queryToken].map((name) =>
-    join(stateDir, name),
-  );
+  const dirs = stateDirs(options, io);
+  const found = dirs.map(tokenFilesIn).filter((files) => files.length > 0);
+  const [files] = found;
+  if (files === undefined) {
+    const hint = 'Name the state directory with --state-dir.';
+    throw new CliError(`There are no tokens in ${dirs.join(' or ')}.`, hint);
+  }
+  if (found.length > 1) {
+    const hint = 'Name the one that is meant with --state-dir.';
+    throw new CliError(`There are tokens in ${dirs.join(' and ')}.`, hint, EXIT_USAGE);
+  }
   for (const file of files) rmSync(file, { force: true });
   io.out(
     options.json
@@ -208,4 +214,9 @@ function reset(options: Options, io: Io): Promise<void> {
       : `Removed ${files.join(' and ')}. The next start makes new tokens; a daemon that runs takes the old ones until then.`,
   );
   return Promise.resolve();
+}
+
+function tokenFilesIn(stateDir: string): string[] {
+  const names = [STATE_FILES.adminToken, STATE_FILES.queryToken];
+  return names.map((name) => join(stateDir, name)).filter((file) => existsSync(file));
 }

@@ -1,5 +1,5 @@
 /** Principals, permissions and tokens from the command line. */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { irisManifest, run, startDaemon } from './harness.js';
@@ -53,4 +53,24 @@ t.test('principals and tokens', async (t) => {
   t.ok(existsSync(file));
   t.match((await local('token', 'reset')).out, /next start makes new tokens/);
   t.notOk(existsSync(file));
+  const again = await local('token', 'reset');
+  t.equal(again.code, 1, 'nothing was there');
+  t.match(again.err, /There are no tokens in .*\.\nName the state directory with --state-dir\./);
+});
+
+t.test('token reset finds the demo, and takes no guess between two directories', async (t) => {
+  const cwd = process.cwd();
+  process.chdir(t.testdir({ 'pointsman-state': { demo: { 'admin-token': 'a' } } }));
+  t.teardown(() => {
+    process.chdir(cwd);
+  });
+  writeFileSync(join('pointsman-state', 'query-token'), 'b');
+  const two = await run(['token', 'reset']);
+  t.equal(two.code, 2);
+  t.match(two.err, /There are tokens in .*pointsman-state and .*demo\./);
+  rmSync(join('pointsman-state', 'query-token'));
+  const demo = await run(['token', 'reset', '--json']);
+  t.equal(demo.code, 0, demo.err);
+  t.match(JSON.parse(demo.out), { removed: [/demo\/admin-token$/] });
+  t.notOk(existsSync(join('pointsman-state', 'demo', 'admin-token')));
 });
