@@ -58,6 +58,9 @@ const isOauthError = objectOf<{ error: string; error_description: string }>({
   error_description: text,
 });
 
+/** In the words of the Databricks API, which stay. */
+const BEING_UPDATED = /^Endpoint (\S+) is being updated; /;
+
 /** The daemon said no. */
 export class RefusedError extends CliError {
   readonly code: string;
@@ -97,9 +100,14 @@ export class AdminClient {
     const answer = await this.#send(method, path, options);
     const { status, etag, revision } = answer;
     const body = this.#parse(answer);
-    if (status < 200 || status > 299) throw this.#refused(status, body);
+    if (status < 200 || status > 299) throw this.#refused(status, body, options);
     if (!shape(body)) throw this.#isStranger(status);
     return { body, etag, revision };
+  }
+
+  /** A command to copy, for the same daemon. */
+  line(words: string): string {
+    return `pointsman ${words}${this.target.flags}`;
   }
 
   /** @throws RefusedError when an admin alone may ask. */
@@ -156,7 +164,7 @@ export class AdminClient {
     }
   }
 
-  #refused(status: number, body: unknown): CliError {
+  #refused(status: number, body: unknown, { preempt }: CallOptions): CliError {
     // The token endpoint has the words of OAuth.
     const [code, message] = isError(body)
       ? [body.error_code, body.message]
@@ -170,7 +178,13 @@ export class AdminClient {
       const hint = `${had} ${this.target.tokenHint}`;
       return new RefusedError(`${this.target.url}: ${said}`, code, hint);
     }
-    return new RefusedError(said, code);
+    const busy = preempt === undefined ? null : BEING_UPDATED.exec(message);
+    return new RefusedError(said, code, busy === null ? '' : this.#busyHint(busy[1] ?? ''));
+  }
+
+  #busyHint(name: string): string {
+    const cancel = `End that update with "${this.line(`cancel-update ${name}`)}"`;
+    return `${cancel}, or replace it with --preempt (in the API the field X-Pointsman-Preempt: true).`;
   }
 
   #isStranger(status: number): CliError {

@@ -1,7 +1,7 @@
 /** `pointsman deployments [NAME]`: where entities run, and which addresses are healthy. */
 import type { Command } from 'commander';
 import type { AddressStatus, DeploymentView } from '../control/control-plane.js';
-import { createClient } from './client.js';
+import { createClient, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
 import { formatDuration, renderTable } from './table.js';
@@ -26,7 +26,7 @@ export function addDeploymentsCommand(
       if (options.json) {
         io.out(JSON.stringify(name === undefined ? { deployments } : first, null, 2));
       } else if (name === undefined) {
-        io.out(deployments.length === 0 ? NO_DEPLOYMENTS : describeDeployments(deployments));
+        io.out(deployments.length === 0 ? noneYet(client) : describeDeployments(deployments));
       } else if (first !== undefined) {
         io.out(describeDeployment(first));
       }
@@ -36,7 +36,9 @@ export function addDeploymentsCommand(
   addExamples(command, ['pointsman deployments', 'pointsman deployments model-a']);
 }
 
-const NO_DEPLOYMENTS = 'No deployments yet. Create some with "pointsman apply -f manifest.yaml".';
+function noneYet(client: AdminClient): string {
+  return `No deployments yet. Create some with "${client.line('apply -f manifest.yaml')}".`;
+}
 
 function findDeployment(deployments: readonly DeploymentView[], name: string): DeploymentView {
   const found = deployments.find((deployment) => deployment.name === name);

@@ -1,7 +1,7 @@
 /** `pointsman endpoints [NAME]`: what is served, how it is split, and what waits. */
 import type { Command } from 'commander';
 import type { EndpointStatus, PendingStatus } from '../control/control-plane.js';
-import { createClient } from './client.js';
+import { createClient, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
 import { renderTable } from './table.js';
@@ -33,7 +33,7 @@ export function addEndpointsCommand(
       if (options.json) {
         io.out(JSON.stringify(name === undefined ? { endpoints } : first, null, 2));
       } else if (name === undefined) {
-        io.out(endpoints.length === 0 ? NO_ENDPOINTS : describeEndpoints(endpoints));
+        io.out(endpoints.length === 0 ? noneYet(client) : describeEndpoints(endpoints));
       } else if (first !== undefined) {
         io.out(describeEndpoint(first));
       }
@@ -47,7 +47,9 @@ export function addEndpointsCommand(
   ]);
 }
 
-const NO_ENDPOINTS = 'No endpoints yet. Create some with "pointsman apply -f manifest.yaml".';
+function noneYet(client: AdminClient): string {
+  return `No endpoints yet. Create some with "${client.line('apply -f manifest.yaml')}".`;
+}
 
 function findEndpoint(endpoints: readonly EndpointStatus[], name: string): EndpointStatus {
   const found = endpoints.find((endpoint) => endpoint.name === name);

@@ -10,7 +10,14 @@ import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from '.
 import { anything, flag, listOf, number, objectOf, orNull, text, time } from './shape.js';
 import { renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
-import { acceptedVersion, describeLive, versionsShape, waitLive } from './wait-live.js';
+import {
+  acceptedVersion,
+  describeLive,
+  notLiveReport,
+  NotLiveError,
+  versionsShape,
+  waitLive,
+} from './wait-live.js';
 
 interface RollbackOptions extends TargetOptions {
   readonly json?: true;
@@ -75,7 +82,7 @@ async function runRollback(
     return EXIT_OK;
   }
   const say = options.json ? (): void => undefined : io.out.bind(io);
-  const version = given ?? previousVersion(name, history);
+  const version = given ?? previousVersion(client, name, history);
   const before = history.find(({ active }) => active)?.config_version ?? null;
   const startMs = io.nowMs();
   const { body } = await client.call('POST', `${path}/rollback`, versionsShape, {
@@ -85,20 +92,30 @@ async function runRollback(
   });
   say(`${name}: config version ${String(version)} again.`);
   const accepted = { name, version: acceptedVersion(body), startMs };
-  const live = await waitLive(client, accepted, options.timeout * 1000, io);
-  say(describeLive(live));
-  const undo = before === null ? null : `pointsman rollback ${name} ${String(before)}`;
-  if (undo !== null) say(`Undo: ${undo}`);
-  if (options.json) {
-    const report = {
-      endpoint: name,
-      rolled_back_to: version,
+  const report = (part: object): void => {
+    const all = { endpoint: name, rolled_back_to: version, ...part, undo };
+    if (options.json) io.out(JSON.stringify(all, null, 2));
+  };
+  let undo: string | null = client.line(`cancel-update ${name}`);
+  try {
+    const live = await waitLive(client, accepted, options.timeout * 1000, io);
+    undo = before === null ? null : client.line(`rollback ${name} ${String(before)}`);
+    say(describeLive(live));
+    report({
       config_version: live.version,
+      live: true,
       revision: live.revision,
       live_after_ms: live.liveAfterMs,
-      undo,
-    };
-    io.out(JSON.stringify(report, null, 2));
+    });
+  } catch (error) {
+    if (error instanceof NotLiveError) {
+      if (!error.goesOn) undo = null;
+      report(notLiveReport(error, accepted));
+    }
+    throw error;
+  } finally {
+    const sayUndo = options.json ? io.err.bind(io) : io.out.bind(io);
+    if (undo !== null) sayUndo(`Undo: ${undo}`);
   }
   return EXIT_OK;
 }
@@ -109,14 +126,18 @@ async function readHistory(client: AdminClient, path: string): Promise<ConfigHis
 }
 
 /** What served last before the active config; versions that never served are passed over. */
-function previousVersion(name: string, history: readonly ConfigHistoryItem[]): number {
+function previousVersion(
+  client: AdminClient,
+  name: string,
+  history: readonly ConfigHistoryItem[],
+): number {
   const served = history.filter(({ active, activated_at: at }) => !active && at !== null);
   served.sort((a, b) => Number(b.activated_at) - Number(a.activated_at));
   const [previous] = served;
   if (previous !== undefined) return previous.config_version;
   throw new CliError(
     `${name} has no config that served before the active one.`,
-    `See what is kept with "pointsman rollback ${name} --list".`,
+    `See what is kept with "${client.line(`rollback ${name} --list`)}".`,
   );
 }
 

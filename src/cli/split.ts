@@ -13,7 +13,7 @@ import {
   parseShares,
   planSplit,
   toTrafficConfig,
-  undoLine,
+  splitBack,
   configShape,
   type ConfigView,
   type ObservedEntity,
@@ -25,6 +25,8 @@ import type { TargetOptions } from './target.js';
 import {
   acceptedVersion,
   describeLive,
+  notLiveReport,
+  NotLiveError,
   versionsShape,
   waitLive,
   wasDeleted,
@@ -93,16 +95,28 @@ async function runSplit(
     preempt: options.preempt ?? false,
   });
   const accepted = { name: plan.endpoint, version: acceptedVersion(view), startMs };
+  const report = (part: object): void => {
+    const { before, after } = plan;
+    if (options.json) io.out(JSON.stringify({ endpoint, before, after, ...part, undo }, null, 2));
+  };
+  // A split on top of a change that waits would be refused, or would let it go on.
+  let undo: string | null = client.line(`cancel-update ${endpoint}`);
   try {
     const live = await waitLive(client, accepted, options.timeout * 1000, io);
+    undo = client.line(splitBack(plan));
     say(describeLive(live));
     const observed = await watch(client, plan, options.watch, io, say);
-    if (options.json)
-      io.out(JSON.stringify(toReport(plan, live, observed, options.watch), null, 2));
+    report(liveReport(live, observed, options.watch));
+  } catch (error) {
+    if (error instanceof NotLiveError) {
+      if (!error.goesOn) undo = null;
+      report(notLiveReport(error, accepted));
+    }
+    throw error;
   } finally {
     // On standard error with --json, so that a script's output stays one object.
     const sayUndo = options.json ? io.err.bind(io) : io.out.bind(io);
-    sayUndo(`Undo: ${undoLine(plan)}`);
+    if (undo !== null) sayUndo(`Undo: ${undo}`);
   }
   return EXIT_OK;
 }
@@ -179,21 +193,13 @@ function describeObserved(elapsedMs: number, observed: readonly ObservedEntity[]
   return `${time}  ${String(total)} requests  ${parts.join('  ')}`;
 }
 
-function toReport(
-  plan: SplitPlan,
-  live: LiveUpdate,
-  observed: readonly ObservedEntity[],
-  watchS: number,
-): object {
+function liveReport(live: LiveUpdate, observed: readonly ObservedEntity[], watchS: number): object {
   return {
-    endpoint: plan.endpoint,
-    before: plan.before,
-    after: plan.after,
     config_version: live.version,
+    live: true,
     revision: live.revision,
     live_after_ms: live.liveAfterMs,
     watched_s: observed.length === 0 ? 0 : watchS,
     observed,
-    undo: undoLine(plan),
   };
 }

@@ -32,6 +32,8 @@ export interface Target {
   readonly source: string;
   /** Where a token was looked for, for messages. */
   readonly tokenHint: string;
+  /** Behind a command that is to be copied, with a blank in front; never a token. */
+  readonly flags: string;
 }
 
 export async function findTarget(options: TargetOptions, io: Io): Promise<Target> {
@@ -39,7 +41,8 @@ export async function findTarget(options: TargetOptions, io: Io): Promise<Target
   const explicit = explicitHost(options, env);
   if (explicit === null) return localTarget(options, io);
   const url = normalizeHost(explicit.host, explicit.source);
-  return { url, source: explicit.source, ...explicitToken(url, options, io) };
+  const flags = targetFlags(options);
+  return { url, source: explicit.source, flags, ...explicitToken(url, options, io) };
 }
 
 function explicitHost(
@@ -92,8 +95,21 @@ async function localTarget(options: TargetOptions, io: Io): Promise<Target> {
     url,
     token,
     source: `the state directory ${stateDir}`,
+    flags: targetFlags(options),
     tokenHint: `The local token is in ${tokenFile}; or use --token or POINTSMAN_ADMIN_TOKEN.`,
   };
+}
+
+/** The flags that chose the daemon; what variables say holds for the next command by itself. */
+function targetFlags({ host, stateDir, config }: TargetOptions): string {
+  const given = { host, 'state-dir': stateDir, config };
+  return Object.entries(given)
+    .map(([flag, value]) => (value === undefined ? '' : ` --${flag} ${shellWord(value)}`))
+    .join('');
+}
+
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** Folders in which a local daemon may have left its URL: the configured one, and the demo's. */

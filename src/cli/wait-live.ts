@@ -3,7 +3,7 @@
  * may change it may see it, while the daemon's status is for admins.
  */
 import { API, RefusedError, type AdminClient, type ApiAnswer } from './client.js';
-import { CliError, type Io } from './io.js';
+import { CliError, EXIT_FAILED, EXIT_NOT_LIVE, type Io } from './io.js';
 import { listOf, number, objectOf, optional, text, type Shape } from './shape.js';
 
 /** What is known once a change is live. */
@@ -12,6 +12,20 @@ export interface LiveUpdate {
   /** Null when the daemon does not say. */
   readonly revision: number | null;
   readonly liveAfterMs: number;
+}
+
+/** The change was accepted, and it is not what serves. */
+export class NotLiveError extends CliError {
+  /** What it waits for, or why it has failed. */
+  readonly reason: string;
+  /** False: it has ended otherwise. */
+  readonly goesOn: boolean;
+
+  constructor(message: string, hint: string, reason: string, goesOn: boolean) {
+    super(message, hint, goesOn ? EXIT_NOT_LIVE : EXIT_FAILED);
+    this.reason = reason;
+    this.goesOn = goesOn;
+  }
 }
 
 const POLL_MS = 100;
@@ -80,7 +94,7 @@ const endpointShape = objectOf<EndpointView>({
   ),
 });
 
-/** @throws CliError when the update ends otherwise, or not in time. */
+/** @throws NotLiveError when the update ends otherwise, or not in time. */
 export async function waitLive(
   client: AdminClient,
   { name, version, startMs }: Accepted,
@@ -94,21 +108,24 @@ export async function waitLive(
       return { version, revision, liveAfterMs: Math.round(elapsedMs) };
     }
     if (endpoint.pending_config?.config_version !== version) {
-      throw replaced(name, endpoint, version);
+      throw replaced(client, name, endpoint, version);
     }
     const { config_update: update } = endpoint.state;
     if (update !== 'IN_PROGRESS') {
       const message = reasonOf(endpoint.pending_config) || (await messageOf(client, name));
-      throw new CliError(`The change failed (${update}): ${message}`);
+      throw new NotLiveError(`The change failed (${update}): ${message}`, '', message, false);
     }
+    // Ctrl-C ends the wait, and the change goes on as behind a timeout.
+    if (elapsedMs < timeoutMs) await io.sleep(POLL_MS);
     if (elapsedMs >= timeoutMs || io.signal.aborted) {
-      throw new CliError(
-        `The change was accepted but is not live yet: ${reasonOf(endpoint.pending_config) || 'it is in progress'}`,
-        `It goes on without this command; look with "pointsman endpoints ${name}", end it with ` +
-          `"pointsman cancel-update ${name}".`,
+      const reason = reasonOf(endpoint.pending_config) || 'it is in progress';
+      throw new NotLiveError(
+        `The change was accepted but is not live yet: ${reason}`,
+        `It goes on without this command; look with "${client.line(`endpoints ${name}`)}".`,
+        reason,
+        true,
       );
     }
-    await io.sleep(POLL_MS);
   }
 }
 
@@ -135,13 +152,17 @@ async function messageOf(client: AdminClient, name: string): Promise<string> {
 }
 
 /** Somebody else's config has come in its place, before or after it was live. */
-function replaced(name: string, { config }: EndpointView, version: number): CliError {
+function replaced(
+  client: AdminClient,
+  name: string,
+  { config }: EndpointView,
+  version: number,
+): NotLiveError {
   const serves =
     config === undefined ? 'none serves' : `version ${String(config.config_version)} serves`;
-  return new CliError(
-    `Another change of ${name} has replaced config version ${String(version)}; ${serves}.`,
-    `See what was accepted with "pointsman rollback ${name} --list".`,
-  );
+  const reason = `Another change of ${name} has replaced config version ${String(version)}; ${serves}.`;
+  const hint = `See what was accepted with "${client.line(`rollback ${name} --list`)}".`;
+  return new NotLiveError(reason, hint, reason, false);
 }
 
 export function wasDeleted(name: string): CliError {
@@ -151,4 +172,10 @@ export function wasDeleted(name: string): CliError {
 export function describeLive({ version, revision, liveAfterMs }: LiveUpdate): string {
   const at = revision === null ? '' : `, revision ${String(revision)}`;
   return `Live after ${String(liveAfterMs)} ms: config version ${String(version)}${at}.`;
+}
+
+/** What `--json` prints of it. */
+export function notLiveReport(error: NotLiveError, { version }: Accepted): object {
+  const { goesOn, reason } = error;
+  return { config_version: version, live: false, goes_on: goesOn, message: reason };
 }

@@ -97,7 +97,8 @@ await t.test('split', async (t) => {
     /1 s +\d+ requests +current \d+\.\d % \(0 failed\) +challenger \d+\.\d %/,
   );
   const lines = changed.stdout.trimEnd().split('\n');
-  t.equal(lines.at(-1), 'Undo: pointsman split iris current=90 challenger=10');
+  const target = `--state-dir ${daemon.stateDir}`;
+  t.equal(lines.at(-1), `Undo: pointsman split iris current=90 challenger=10 ${target}`);
 
   const undo = (lines.at(-1) ?? '').replace('Undo: pointsman ', '').split(' ');
   const undone = await pointsman(...undo, '--watch', '0', '--json');

@@ -61,7 +61,8 @@ t.test('split changes the shares, watches, and says how to undo it', async (t) =
     /^ {2}1 s {2}60 requests {2}current 50\.0 % \(0 failed\) {2}challenger 50\.0 % \(1 failed\)$/,
   );
   t.match(lines[6], /^ {2}2 s {2}120 requests .*\(2 failed\)$/);
-  t.equal(lines.at(-1), 'Undo: pointsman split iris current=90 challenger=10');
+  const target = `--state-dir ${daemon.dir}`;
+  t.equal(lines.at(-1), `Undo: pointsman split iris current=90 challenger=10 ${target}`);
   const shares = daemon.dataPlane.last.endpoints[0]?.entities.map(({ sharePpm }) => sharePpm);
   t.strictSame(shares, [500_000, 500_000]);
 
@@ -72,7 +73,8 @@ t.test('split changes the shares, watches, and says how to undo it', async (t) =
     before: [{ percent: 50 }, { percent: 50 }],
     after: [{ name: 'current', percent: 90 }, { percent: 10 }],
     config_version: 3,
-    undo: 'pointsman split iris current=50 challenger=50',
+    live: true,
+    undo: `pointsman split iris current=50 challenger=50 ${target}`,
   });
 });
 
@@ -125,11 +127,15 @@ t.test('rollback goes to what served before, or to a version; --list shows them'
   const back = await local(['rollback', 'iris']);
   t.equal(back.code, 0, back.err);
   t.match(back.out, /^iris: config version 1 again\.\nLive after \d+ ms: config version 3, /);
-  t.match(back.out, /\nUndo: pointsman rollback iris 2$/);
+  t.match(back.out, /\nUndo: pointsman rollback iris 2 --state-dir /);
   const shares = daemon.dataPlane.last.endpoints[0]?.entities.map(({ sharePpm }) => sharePpm);
   t.strictSame(shares, [900_000, 100_000]);
   const chosen = await local(['rollback', 'iris', '2', '--json']);
-  t.match(JSON.parse(chosen.out), { rolled_back_to: 2, config_version: 4, undo: /iris 3$/ });
+  t.match(JSON.parse(chosen.out), {
+    rolled_back_to: 2,
+    config_version: 4,
+    undo: /iris 3 --state-dir /,
+  });
   t.match(
     (await local(['rollback', 'iris', '9'])).err,
     /no config version 9; the newest kept are 4/,
@@ -203,7 +209,7 @@ t.test('apply gives up waiting at its timeout and says what goes on', async (t) 
   const port = await reservePort(t);
   const file = write(irisManifest(`http://127.0.0.1:${String(port)}`));
   const result = await local(['apply', '-f', file, '--timeout', '1']);
-  t.equal(result.code, 1);
+  t.equal(result.code, 3);
   t.match(result.err, /The manifest is stored, but not ready yet: iris\.\nThe daemon goes on/);
 });
 
@@ -382,7 +388,7 @@ const COMMANDS = [
 t.test('usage: help has examples for every command, mistakes end in 2', async (t) => {
   const help = await run(['--help']);
   t.equal(help.code, 0);
-  t.match(help.out, /Exit codes: 0 done, 1 failed, 2 wrong usage/);
+  t.match(help.out, /Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 accepted/);
   for (const name of COMMANDS) {
     t.match(help.out, new RegExp(`\n  ${name} `));
     t.match((await run([name, '--help'])).out, new RegExp(`Examples:\n.*pointsman ${name}`));
