@@ -4,7 +4,7 @@ import type { EndpointStatus, PendingStatus } from '../control/control-plane.js'
 import { createClient, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
-import { renderTable } from './table.js';
+import { modelText, renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
 import { showViewedEndpoints } from './viewed-endpoints.js';
 
@@ -80,6 +80,7 @@ function describeEndpoint(endpoint: EndpointStatus): string {
   const rows = endpoint.entities.map((entity) => [
     entity.name,
     `${String(entity.traffic_percentage)} %`,
+    modelText(entity.entity_name, entity.entity_version),
     entity.deployment || 'none',
     String(entity.requests),
     String(entity.errors),
@@ -89,7 +90,7 @@ function describeEndpoint(endpoint: EndpointStatus): string {
     inMs(entity.latency_p99_ms),
   ]);
   const counters = ['requests', 'errors', 'in flight', 'p50', 'p90', 'p99'];
-  const head = ['entity', 'share', 'deployment', ...counters];
+  const head = ['entity', 'share', 'model', 'deployment', ...counters];
   const version = `config version ${versionOf(endpoint)}`;
   const state = `${endpoint.ready}, ${endpoint.config_update}, ${version}`;
   const lines = [`${endpoint.name} (${endpoint.id}): ${state}`];
@@ -103,13 +104,14 @@ function describePending(endpoint: EndpointStatus, pending: PendingStatus): stri
   const rows = pending.entities.map((entity) => [
     entity.name,
     `${String(entity.traffic_percentage)} %`,
+    modelText(entity.entity_name, entity.entity_version),
     entity.deployment || 'none',
     entity.ready ? 'ready' : entity.reason,
   ]);
   const since = new Date(pending.started_at).toISOString();
   const state = PENDING_WORDS[endpoint.config_update];
   const title = `Config version ${String(pending.config_version)} ${state}, since ${since}:`;
-  return `${title}\n${renderTable(['entity', 'share', 'deployment', 'state'], rows)}`;
+  return `${title}\n${renderTable(['entity', 'share', 'model', 'deployment', 'state'], rows)}`;
 }
 
 const PENDING_WORDS = {

@@ -8,7 +8,7 @@ import { API, createClient, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from './options.js';
 import { anything, flag, listOf, number, objectOf, orNull, text, time } from './shape.js';
-import { renderTable } from './table.js';
+import { modelText, renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
 import {
   acceptedVersion,
@@ -35,7 +35,14 @@ const historyShape = objectOf<{ readonly configs: ConfigHistoryItem[] }>({
       activated_at: orNull(number),
       active: flag,
       pending: flag,
-      split: listOf(objectOf<ShareStatus>({ name: text, traffic_percentage: number })),
+      split: listOf(
+        objectOf<ShareStatus>({
+          name: text,
+          entity_name: orNull(text),
+          entity_version: orNull(text),
+          traffic_percentage: number,
+        }),
+      ),
     }),
   ),
 });
@@ -151,6 +158,11 @@ function describe(history: readonly ConfigHistoryItem[]): string {
     item.split
       .map(({ name, traffic_percentage: share }) => `${name} ${String(share)} %`)
       .join(', '),
+    item.split.map(modelOf).join(', '),
   ]);
-  return renderTable(['version', 'state', 'accepted', 'by', 'split'], rows);
+  return renderTable(['version', 'state', 'accepted', 'by', 'split', 'model'], rows);
+}
+
+function modelOf({ entity_name: name, entity_version: version }: ShareStatus): string {
+  return modelText(name, version);
 }

@@ -28,6 +28,8 @@ const worker = objectOf<WorkerStatus>({
 
 const entity = objectOf<EntityStatus>({
   name: text,
+  entity_name: orNull(text),
+  entity_version: orNull(text),
   traffic_percentage: number,
   deployment: text,
   requests: number,
@@ -40,6 +42,8 @@ const entity = objectOf<EntityStatus>({
 
 const pendingEntity = objectOf<PendingEntityStatus>({
   name: text,
+  entity_name: orNull(text),
+  entity_version: orNull(text),
   traffic_percentage: number,
   deployment: text,
   ready: flag,

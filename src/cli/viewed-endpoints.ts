@@ -5,7 +5,7 @@
 import { API, type AdminClient } from './client.js';
 import type { Io } from './io.js';
 import { listOf, number, objectOf, optional, text } from './shape.js';
-import { renderTable } from './table.js';
+import { modelText, renderTable } from './table.js';
 
 interface EntityView {
   readonly name: string;
@@ -119,7 +119,7 @@ function describeConfig({
     return [
       name,
       `${String(share?.traffic_percentage ?? 0)} %`,
-      [model ?? '', version === undefined ? '' : `v${version}`].join(' ').trim(),
+      modelText(model ?? null, version ?? null),
       state?.deployment_state_message ?? '',
     ];
   });

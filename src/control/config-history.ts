@@ -86,8 +86,10 @@ export function viewHistory(
       activated_at: row.activatedAt,
       active: row.version === record.active?.version,
       pending: record.update === 'IN_PROGRESS' && row.version === record.pending?.config.version,
-      split: config.entities.map(({ name }) => ({
+      split: config.entities.map(({ name, entityName, entityVersion }) => ({
         name,
+        entity_name: entityName,
+        entity_version: entityVersion,
         traffic_percentage: percentages.get(name) ?? 0,
       })),
     };

@@ -123,7 +123,13 @@ export interface EndpointStatus extends Traffic {
   readonly pending: PendingStatus | null;
 }
 
-export interface EntityStatus extends Traffic {
+/** What a served entity serves; a feature spec has no version, an external model neither. */
+export interface ServedModel {
+  readonly entity_name: string | null;
+  readonly entity_version: string | null;
+}
+
+export interface EntityStatus extends ServedModel, Traffic {
   readonly name: string;
   readonly traffic_percentage: number;
   readonly deployment: string;
@@ -136,7 +142,7 @@ export interface PendingStatus {
   readonly entities: PendingEntityStatus[];
 }
 
-export interface PendingEntityStatus {
+export interface PendingEntityStatus extends ServedModel {
   readonly name: string;
   readonly traffic_percentage: number;
   readonly deployment: string;
@@ -159,7 +165,7 @@ export interface ConfigHistoryItem {
   readonly split: ShareStatus[];
 }
 
-export interface ShareStatus {
+export interface ShareStatus extends ServedModel {
   readonly name: string;
   readonly traffic_percentage: number;
 }

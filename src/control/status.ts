@@ -159,6 +159,8 @@ function entityStatuses(
     const routed = routes?.entities[index];
     return {
       name: entity.name,
+      entity_name: entity.entityName,
+      entity_version: entity.entityVersion,
       traffic_percentage: percentageOf(config, entity.name),
       deployment: routed?.deployment ?? servingOf(entity, servedBy)?.deployment ?? '',
       requests: traffic.requests,
@@ -180,6 +182,8 @@ function pendingStatus(
     const reason = reasonOf(record, entity, context);
     return {
       name: entity.name,
+      entity_name: entity.entityName,
+      entity_version: entity.entityVersion,
       traffic_percentage: percentageOf(config, entity.name),
       deployment: servingOf(entity, context.servedBy)?.deployment ?? '',
       ready: reason === '',

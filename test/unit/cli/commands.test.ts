@@ -122,8 +122,14 @@ t.test('rollback goes to what served before, or to a version; --list shows them'
   t.match(none.err, /iris has no config that served before.*\nSee what is kept with .*--list/);
   await local(['split', 'iris', 'current=50', 'challenger=50', '--watch', '0']);
   const list = await local(['rollback', 'iris', '--list']);
-  t.match(list.out, /^version +state +accepted +by +split\n +2 +active .* admin +current 50 %, ch/);
-  t.match(list.out, /\n +1 {2}.* admin +current 90 %, challenger 10 %$/);
+  t.match(
+    list.out,
+    /^version +state +accepted +by +split +model\n +2 +active .* admin +current 50 %, ch/,
+  );
+  t.match(
+    list.out,
+    /\n +1 {2}.* admin +current 90 %, challenger 10 % +demo\.models\.iris v1, demo\.models\.iris v2$/,
+  );
   const back = await local(['rollback', 'iris']);
   t.equal(back.code, 0, back.err);
   t.match(back.out, /^iris: config version 1 again\.\nLive after \d+ ms: config version 3, /);
@@ -155,7 +161,7 @@ t.test('an update that waits: seen, in the way, preempted, canceled', async (t) 
   t.match(shown.out, /config version 1 \(2 waits\)/);
   t.match(
     shown.out,
-    /\nConfig version 2 waits, since .*:\nentity .*\nnext +100 % +none +no deployment/,
+    /\nConfig version 2 waits, since .*:\nentity .*\nnext +100 % +demo\.models\.iris v9 +none +no deployment/,
   );
   const split = ['split', 'iris', 'current=50', 'challenger=50', '--watch', '0'];
   t.match((await local(split)).err, /is being updated.*\(RESOURCE_CONFLICT\)/);
@@ -254,7 +260,10 @@ t.test('endpoints, deployments and status: tables for people, JSON for scripts',
     /^endpoint +ready +update +version +split\niris +READY +NOT_UPDATING +1 +current 90 %, ch/,
   );
   const one = await local(['endpoints', 'iris']);
-  t.match(one.out, /\ncurrent +90 % +iris +10 +1 +0 +0\.5 ms +0\.9 ms +0\.99 ms/);
+  t.match(
+    one.out,
+    /\ncurrent +90 % +demo\.models\.iris v1 +iris +10 +1 +0 +0\.5 ms +0\.9 ms +0\.99 ms/,
+  );
   t.match(JSON.parse((await local(['endpoints', 'iris', '--json'])).out), { name: 'iris' });
   t.match(
     (await local(['endpoints', 'nope'])).err,

@@ -57,6 +57,8 @@ t.test('the plan keeps the order of the endpoint and names what is wrong', (t) =
 t.test('observation counts since the change, and anew after a worker was replaced', (t) => {
   const entity = (name: string, requests: number, errors: number): EntityStatus => ({
     name,
+    entity_name: 'lab.m',
+    entity_version: '1',
     requests,
     errors,
     traffic_percentage: 0,
