@@ -34,6 +34,7 @@ const historyShape = objectOf<{ readonly configs: ConfigHistoryItem[] }>({
       principal: text,
       activated_at: orNull(number),
       active: flag,
+      equals_active: flag,
       pending: flag,
       split: listOf(
         objectOf<ShareStatus>({
@@ -90,7 +91,9 @@ async function runRollback(
   }
   const say = options.json ? (): void => undefined : io.out.bind(io);
   const version = given ?? previousVersion(client, name, history);
-  const before = history.find(({ active }) => active)?.config_version ?? null;
+  const active = history.find((item) => item.active);
+  const target = history.find((item) => item.config_version === version);
+  if (target !== undefined) say(describeChange(name, active, target));
   const startMs = io.nowMs();
   const { body } = await client.call('POST', `${path}/rollback`, versionsShape, {
     body: { config_version: version },
@@ -106,7 +109,8 @@ async function runRollback(
   let undo: string | null = client.line(`cancel-update ${name}`);
   try {
     const live = await waitLive(client, accepted, options.timeout * 1000, io);
-    undo = before === null ? null : client.line(`rollback ${name} ${String(before)}`);
+    const before = active?.config_version;
+    undo = before === undefined ? null : client.line(`rollback ${name} ${String(before)}`);
     say(describeLive(live));
     report({
       config_version: live.version,
@@ -132,18 +136,20 @@ async function readHistory(client: AdminClient, path: string): Promise<ConfigHis
   return body.configs;
 }
 
-/** What served last before the active config; versions that never served are passed over. */
+/** What served last before the active config and differs from it. */
 function previousVersion(
   client: AdminClient,
   name: string,
   history: readonly ConfigHistoryItem[],
 ): number {
-  const served = history.filter(({ active, activated_at: at }) => !active && at !== null);
+  const served = history.filter(
+    ({ equals_active: same, activated_at: at }) => !same && at !== null,
+  );
   served.sort((a, b) => Number(b.activated_at) - Number(a.activated_at));
   const [previous] = served;
   if (previous !== undefined) return previous.config_version;
   throw new CliError(
-    `${name} has no config that served before the active one.`,
+    `${name} has no config that served before and differs from the active one.`,
     `See what is kept with "${client.line(`rollback ${name} --list`)}".`,
   );
 }
@@ -152,7 +158,7 @@ function describe(history: readonly ConfigHistoryItem[]): string {
   if (history.length === 0) return 'No config was accepted yet.';
   const rows = history.map((item) => [
     String(item.config_version),
-    item.active ? 'active' : item.pending ? 'waits' : '',
+    stateOf(item),
     new Date(item.accepted_at).toISOString(),
     item.principal,
     item.split
@@ -161,6 +167,37 @@ function describe(history: readonly ConfigHistoryItem[]): string {
     item.split.map(modelOf).join(', '),
   ]);
   return renderTable(['version', 'state', 'accepted', 'by', 'split', 'model'], rows);
+}
+
+function stateOf({ active, pending, activated_at: at }: ConfigHistoryItem): string {
+  if (active) return 'active';
+  if (pending) return 'waits';
+  return at === null ? 'never served' : '';
+}
+
+/** Old and new shares with their models, as the same name may stand for another version. */
+function describeChange(
+  name: string,
+  active: ConfigHistoryItem | undefined,
+  target: ConfigHistoryItem,
+): string {
+  const before = active?.split ?? [];
+  const added = target.split.filter((share) => !before.some((one) => one.name === share.name));
+  const rows = [...before, ...added].map(({ name: entity }) => [
+    entity,
+    shareIn(before, entity),
+    shareIn(target.split, entity),
+  ]);
+  const table = renderTable([name, 'old', 'new'], rows);
+  if (!target.equals_active) return table;
+  const version = String(target.config_version);
+  return `${table}\nConfig version ${version} is the same as the active one.`;
+}
+
+function shareIn(split: readonly ShareStatus[], entity: string): string {
+  const share = split.find(({ name }) => name === entity);
+  if (share === undefined) return '-';
+  return `${String(share.traffic_percentage)} % ${modelOf(share)}`.trim();
 }
 
 function modelOf({ entity_name: name, entity_version: version }: ShareStatus): string {

@@ -160,6 +160,8 @@ export interface ConfigHistoryItem {
   /** Epoch milliseconds of the last time that it became active; null: never did. */
   readonly activated_at: number | null;
   readonly active: boolean;
+  /** Says the same as the active one, which is the case for that one, too. */
+  readonly equals_active: boolean;
   /** True while it waits for readiness. */
   readonly pending: boolean;
   readonly split: ShareStatus[];

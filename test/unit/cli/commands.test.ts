@@ -119,7 +119,10 @@ t.test('rollback goes to what served before, or to a version; --list shows them'
   const { daemon, local } = await startSession(t);
   const none = await local(['rollback', 'iris']);
   t.equal(none.code, 1);
-  t.match(none.err, /iris has no config that served before.*\nSee what is kept with .*--list/);
+  t.match(
+    none.err,
+    /iris has no config that served before and differs.*\nSee what is kept with .*--list/,
+  );
   await local(['split', 'iris', 'current=50', 'challenger=50', '--watch', '0']);
   const list = await local(['rollback', 'iris', '--list']);
   t.match(
@@ -132,7 +135,11 @@ t.test('rollback goes to what served before, or to a version; --list shows them'
   );
   const back = await local(['rollback', 'iris']);
   t.equal(back.code, 0, back.err);
-  t.match(back.out, /^iris: config version 1 again\.\nLive after \d+ ms: config version 3, /);
+  t.match(
+    back.out,
+    /^iris +old +new\ncurrent +50 % demo\.models\.iris v1 +90 % demo\.models\.iris v1\n/,
+  );
+  t.match(back.out, /\niris: config version 1 again\.\nLive after \d+ ms: config version 3, /);
   t.match(back.out, /\nUndo: pointsman rollback iris 2 --state-dir /);
   const shares = daemon.dataPlane.last.endpoints[0]?.entities.map(({ sharePpm }) => sharePpm);
   t.strictSame(shares, [900_000, 100_000]);
@@ -142,21 +149,29 @@ t.test('rollback goes to what served before, or to a version; --list shows them'
     config_version: 4,
     undo: /iris 3 --state-dir /,
   });
+  const same = await local(['rollback', 'iris', '2']);
+  t.match(same.out, /\nConfig version 2 is the same as the active one\.\n/);
+  const past = await local(['rollback', 'iris']);
+  t.match(past.out, /\niris: config version 3 again\./, 'versions 4 and 2 are what serves');
+  await daemon.control.updateConfig('iris', NEVER_READY, { principal: 'mia' });
+  t.equal((await local(['cancel-update', 'iris'])).code, 0);
+  t.match((await local(['rollback', 'iris', '--list'])).out, /\n +7 +never served .* mia /);
   t.match(
     (await local(['rollback', 'iris', '9'])).err,
-    /no config version 9; the newest kept are 4/,
+    /no config version 9; the newest kept are 7/,
   );
   t.equal((await local(['rollback', 'iris', 'x'])).code, 2);
   t.equal((await local(['rollback', 'nope'])).code, 1);
 });
 
+const NEVER_READY = {
+  served_entities: [{ name: 'next', entity_name: 'demo.models.iris', entity_version: '9' }],
+};
+
 t.test('an update that waits: seen, in the way, preempted, canceled', async (t) => {
   const { daemon, local, write } = await startSession(t);
-  const waiting = {
-    served_entities: [{ name: 'next', entity_name: 'demo.models.iris', entity_version: '9' }],
-  };
   const options = { principal: 'mia' };
-  await daemon.control.updateConfig('iris', waiting, options);
+  await daemon.control.updateConfig('iris', NEVER_READY, options);
   const shown = await local(['endpoints', 'iris']);
   t.match(shown.out, /config version 1 \(2 waits\)/);
   t.match(
@@ -169,7 +184,7 @@ t.test('an update that waits: seen, in the way, preempted, canceled', async (t) 
   t.equal(preempted.code, 0, preempted.err);
   t.match(preempted.out, /Live after \d+ ms: config version 3/);
 
-  await daemon.control.updateConfig('iris', waiting, options);
+  await daemon.control.updateConfig('iris', NEVER_READY, options);
   const canceled = await local(['cancel-update', 'iris']);
   t.equal(canceled.code, 0, canceled.err);
   t.equal(
@@ -179,7 +194,7 @@ t.test('an update that waits: seen, in the way, preempted, canceled', async (t) 
   t.match((await local(['cancel-update', 'iris'])).err, /no update in progress/);
   t.match((await local(['endpoints'])).out, /UPDATE_CANCELED +3 \(4 was canceled\)/);
 
-  await daemon.control.updateConfig('iris', waiting, options);
+  await daemon.control.updateConfig('iris', NEVER_READY, options);
   const manifest = write(irisManifest(daemon.replica.url));
   t.equal((await local(['apply', '-f', manifest])).code, 1);
   const applied = await local(['apply', '-f', manifest, '--preempt']);
