@@ -88,14 +88,25 @@ async function localTarget(options: TargetOptions, io: Io): Promise<Target> {
   const [first = ''] = dirs;
   const running = dirs.filter((dir) => existsSync(join(dir, STATE_FILES.adminUrl)));
   const stateDir = running.length > 1 ? await firstAnswering(running) : (running[0] ?? first);
-  const url = readLine(join(stateDir, STATE_FILES.adminUrl)) ?? configuredUrl(options, io);
+  const url = readLine(join(stateDir, STATE_FILES.adminUrl));
   const tokenFile = join(stateDir, STATE_FILES.adminToken);
   const token = givenToken(options, io.env) || (readLine(tokenFile) ?? '');
+  const flags = targetFlags(options);
+  if (url === null) {
+    // A mistyped directory must not look like a daemon that is down, or like a wrong token.
+    return {
+      url: configuredUrl(options, io),
+      token,
+      source: `the configuration, as no daemon has run in ${stateDir}`,
+      flags,
+      tokenHint: `No daemon has run in ${stateDir}; name its state directory with --state-dir, or use --token.`,
+    };
+  }
   return {
     url,
     token,
     source: `the state directory ${stateDir}`,
-    flags: targetFlags(options),
+    flags,
     tokenHint: `The local token is in ${tokenFile}; or use --token or POINTSMAN_ADMIN_TOKEN.`,
   };
 }

@@ -350,7 +350,16 @@ t.test('failures say what was tried and what to do', async (t) => {
     (await run(['status', '--host', 'a b'])).err,
     /--host: "a b" is not a URL.*\nWrite it like http/,
   );
+  const typo = join(daemon.dir, 'typo');
+  const config = join(daemon.dir, 'pointsman.yaml');
+  writeFileSync(config, `admin: { listen: '${new URL(daemon.url).host}' }`);
+  const mistyped = ['status', '--config', config, '--state-dir', typo];
+  t.match((await run(mistyped)).err, `No token was found. No daemon has run in ${typo}; name its`);
   await daemon.close();
+  t.match(
+    (await run(mistyped)).err,
+    `came from the configuration, as no daemon has run in ${typo}.`,
+  );
   const gone = await local(['status']);
   t.equal(gone.code, 1);
   t.match(
