@@ -10,6 +10,7 @@ import { API, createClient, isDenied, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
 import { anything, listOf, objectOf, optional, text, time } from './shape.js';
+import { withPrincipalHint } from './principals.js';
 import { renderTable } from './table.js';
 import { stateDirs, type TargetOptions } from './target.js';
 
@@ -30,6 +31,11 @@ interface TokenInfo {
   readonly comment: string;
 }
 
+interface CreatedToken {
+  readonly token_value: string;
+  readonly token_info: { readonly token_id: string };
+}
+
 interface TokenList {
   readonly token_infos: readonly TokenInfo[];
 }
@@ -45,6 +51,10 @@ interface EndpointView {
 
 const endpointShape = objectOf<EndpointView>({ id: text, endpoint_url: optional(text) });
 const madeShape = objectOf<{ readonly token_value: string }>({ token_value: text });
+const createdShape = objectOf<CreatedToken>({
+  token_value: text,
+  token_info: objectOf<CreatedToken['token_info']>({ token_id: text }),
+});
 const fetchedShape = objectOf<{ readonly access_token: string }>({ access_token: text });
 const tokensShape = objectOf<TokenList>({
   token_infos: listOf(
@@ -68,7 +78,7 @@ export function addTokenCommand(program: Command, io: Io, onExit: (code: number)
     .description('Access tokens, OAuth tokens for an endpoint, and new local tokens')
     .addArgument(new Argument('<action>').choices(Object.keys(ACTIONS)))
     .argument('[name]', 'delete: the token; fetch: the endpoint')
-    .option('--user <name>', 'create: for this user')
+    .option('--user <name>', 'create: for this user; with no owner named: for yourself')
     .option('--application <id>', 'create: for this service principal')
     .option('--lifetime-s <seconds>', 'create: how long it is good; without it for ever')
     .option('--comment <text>', 'create: what it is for')
@@ -95,15 +105,16 @@ async function create(options: Options, io: Io): Promise<void> {
   const own = user === undefined && application === undefined;
   const path = own ? '/token/create' : '/token-management/on-behalf-of/tokens';
   const client = await createClient(options, io);
-  const { body } = await client.call('POST', `${API}${path}`, madeShape, {
-    body: {
-      user_name: user,
-      application_id: application,
-      lifetime_seconds: lifetimeS,
-      comment: comment ?? '',
-    },
-  });
-  io.out(options.json ? JSON.stringify(body, null, 2) : body.token_value);
+  const body = { lifetime_seconds: lifetimeS, comment: comment ?? '' };
+  const made = await withPrincipalHint(
+    client.call('POST', `${API}${path}`, createdShape, {
+      body: { ...body, user_name: user, application_id: application },
+    }),
+    client,
+  );
+  const { token_value: value, token_info: info } = made.body;
+  io.out(options.json ? JSON.stringify(made.body, null, 2) : value);
+  if (!options.json) io.err(`Token ${info.token_id}; it is shown this once.`);
 }
 
 async function list(options: Options, io: Io): Promise<void> {

@@ -25,7 +25,10 @@ t.test('permissions are shown, set and taken away', async (t) => {
   t.equal((await local('permissions', 'iris', 'mia=CAN_VIEW')).code, 2);
   const unknown = await local('permissions', 'iris', 'user:mia=CAN_VIEW');
   t.equal(unknown.code, 1);
-  t.match(unknown.err, /there is no user "mia"/);
+  t.match(
+    unknown.err,
+    /there is no user "mia".*\nMake it with POST .*scim\/v2\/Users .*application id/,
+  );
 });
 
 t.test('principals and tokens', async (t) => {
@@ -38,10 +41,13 @@ t.test('principals and tokens', async (t) => {
 
   const own = await local('token', 'create', '--comment', 'ci', '--lifetime-s', '3600');
   t.match(own.out, /^dapi[0-9a-f]{64}$/, own.err);
+  t.match(own.err, /^Token [0-9a-f]{64}; it is shown this once\.$/);
   const me = await run(['token', 'list', '--host', daemon.url, '--token', own.out]);
   t.match(me.out, /^[0-9a-f]{64} +admin +\S+ +\S+ +ci$/m, 'the token is good');
   const forQuery = await local('token', 'create', '--user', 'query');
   t.match(forQuery.err, /no such principal/);
+  const forNobody = await local('token', 'create', '--user', 'nobody');
+  t.match(forNobody.err, /\nMake it with POST .*pointsman principals --state-dir /);
   t.equal((await local('token', 'create', '--user', 'a', '--application', 'b')).code, 2);
   t.equal((await local('token', 'delete')).code, 2);
   const id = /^[0-9a-f]{64}/m.exec((await local('token', 'list')).out)?.[0] ?? '';
