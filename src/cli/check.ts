@@ -19,6 +19,7 @@ import { addExamples } from './options.js';
 import { readManifest } from './read-manifest.js';
 import { addConfigFlags, readConfigFlags } from './serve-flags.js';
 import { counted } from './table.js';
+import { unservedEntities } from './unserved-entities.js';
 
 export function addCheckCommand(program: Command, io: Io, onExit: (code: number) => void): void {
   const command = program
@@ -44,11 +45,13 @@ async function runCheck(config: Config, file: string | undefined, io: Io): Promi
   for (const warning of config.warnings) io.out(`Note: ${warning}`);
   const manifest = file ?? config.manifest;
   if (manifest === '') return EXIT_OK;
-  const { result, assumed } = await tryManifest(await readManifest(manifest, io), manifest, config);
+  const given = await readManifest(manifest, io);
+  const { result, assumed } = await tryManifest(given, manifest, config);
   const { changes } = result;
   const count = (kind: string): number => changes.filter((change) => change.kind === kind).length;
   const deployments = counted(count('deployment'), 'deployment');
   io.out(`Manifest ${manifest}: good. ${deployments}, ${counted(count('endpoint'), 'endpoint')}.`);
+  for (const note of unservedEntities(given)) io.out(`Note: ${note}`);
   if (assumed.length > 0) {
     const names = assumed.map(({ kind, name }) => `${kind.replace('_', '-')}:${name}`).join(', ');
     io.out(`Not checked, as only the daemon knows its principals: ${names}.`);

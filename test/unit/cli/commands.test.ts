@@ -386,6 +386,14 @@ t.test('check finds what is wrong with a configuration and a manifest', async (t
     /^Configuration: good\. Data port 127\.0\.0\.1:0, admin port 127\.0\.0\.1:8081/,
   );
   t.match(both.out, /Manifest .*manifest\.yaml: good\. 1 deployment, 1 endpoint\.$/);
+  const forgotten = { ...irisManifest('http://127.0.0.1:9'), deployments: [] };
+  const input = JSON.stringify(forgotten);
+  const noted = await run(['check', '--config', good, '-f', '-'], { input });
+  t.equal(noted.code, 0);
+  t.match(
+    noted.out,
+    /\nNote: no deployment of the manifest serves demo\.models\.iris version 1, which endpoint iris names\./,
+  );
   const bad = await run(['check', '--config', join(folder, 'bad.yaml')]);
   t.equal(bad.code, 1);
   t.match(bad.err, /data_plane\.worker: unknown key; did you mean workers\?/);
