@@ -28,6 +28,8 @@ export interface Target {
   readonly url: string;
   /** Empty: none was found; the daemon will say 401. */
   readonly token: string;
+  /** Of the data port, without a trailing slash, where the local configuration names one. */
+  readonly dataUrl: string | null;
   /** Where the URL came from, for messages. */
   readonly source: string;
   /** Where a token was looked for, for messages. */
@@ -42,7 +44,7 @@ export async function findTarget(options: TargetOptions, io: Io): Promise<Target
   if (explicit === null) return localTarget(options, io);
   const url = normalizeHost(explicit.host, explicit.source);
   const flags = targetFlags(options);
-  return { url, source: explicit.source, flags, ...explicitToken(url, options, io) };
+  return { url, dataUrl: null, source: explicit.source, flags, ...explicitToken(url, options, io) };
 }
 
 function explicitHost(
@@ -92,10 +94,12 @@ async function localTarget(options: TargetOptions, io: Io): Promise<Target> {
   const tokenFile = join(stateDir, STATE_FILES.adminToken);
   const token = givenToken(options, io.env) || (readLine(tokenFile) ?? '');
   const flags = targetFlags(options);
+  const dataUrl = readConfig(options, io).data_plane.public_url.replace(/\/$/, '') || null;
   if (url === null) {
     // A mistyped directory must not look like a daemon that is down, or like a wrong token.
     return {
       url: configuredUrl(options, io),
+      dataUrl,
       token,
       source: `the configuration, as no daemon has run in ${stateDir}`,
       flags,
@@ -104,6 +108,7 @@ async function localTarget(options: TargetOptions, io: Io): Promise<Target> {
   }
   return {
     url,
+    dataUrl,
     token,
     source: `the state directory ${stateDir}`,
     flags,

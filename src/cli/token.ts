@@ -194,7 +194,8 @@ async function fetchToken(options: Options, io: Io, endpoint: string | undefined
       ]),
     },
   });
-  const url = own ?? `${client.target.url}/serving-endpoints/${endpoint}/invocations`;
+  const base = client.target.dataUrl ?? client.target.url;
+  const url = own ?? `${base}/serving-endpoints/${endpoint}/invocations`;
   if (options.json) {
     io.out(JSON.stringify({ ...body, endpoint_url: url }, null, 2));
     return;

@@ -160,6 +160,11 @@ await t.test('a token for an endpoint, with the line to use it', async (t) => {
     token_type: 'Bearer',
     authorization_details: [{ type: 'workspace_permission' }],
   });
+  const config = `${folder}/public.yaml`;
+  writeFileSync(config, 'data_plane: { public_url: "https://models.example" }');
+  const named = await pointsman('token', 'fetch', 'iris', '--json', '--config', config);
+  const endpointUrl = 'https://models.example/serving-endpoints/iris/invocations';
+  t.match(jsonOf(named), { endpoint_url: endpointUrl });
   t.equal((await pointsman('token', 'fetch')).code, 2);
   t.match((await pointsman('token', 'fetch', 'nobody')).stderr, /nobody does not exist/);
 });
