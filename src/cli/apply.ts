@@ -89,8 +89,23 @@ async function runApply(options: ApplyOptions, io: Io): Promise<number> {
     const message = `The manifest is stored, but not ready yet: ${names}.`;
     throw new CliError(message, hint, EXIT_NOT_LIVE);
   }
+  for (const line of withoutReplica(status, result)) say(line);
   say(`Applied: revision ${String(status.revision)}.`);
   return EXIT_OK;
+}
+
+/** What serves by the manifest is not held back by replicas that went down since, so it is said. */
+function withoutReplica(status: Status, { changes }: ManifestResult): string[] {
+  const names = changes.filter(({ kind }) => kind === 'endpoint').map(({ name }) => name);
+  return status.endpoints
+    .filter(({ name }) => names.includes(name))
+    .flatMap(({ name, entities }) =>
+      entities.flatMap(({ name: entity, deployment }) => {
+        const found = status.deployments.find((candidate) => candidate.name === deployment);
+        if (found === undefined || found.state === 'READY') return [];
+        return [`${name}: ${entity} has no ready replica: ${found.message || 'no probe yet'}`];
+      }),
+    );
 }
 
 function reasonOf({ name, message }: EndpointStatus): object {

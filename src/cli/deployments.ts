@@ -1,6 +1,6 @@
 /** `pointsman deployments [NAME]`: where entities run, and which addresses are healthy. */
 import type { Command } from 'commander';
-import type { AddressStatus, DeploymentView } from '../control/control-plane.js';
+import type { AddressStatus, DeploymentLoad, DeploymentView } from '../control/control-plane.js';
 import { createClient, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
@@ -71,18 +71,30 @@ function stateOf({ state, ejected_workers: workers, ejected_until: until }: Addr
   return `${state} by ${by}, ${formatDuration(leftS)} more`;
 }
 
+function describeLoad(load: DeploymentLoad): string {
+  const limit = load.max_in_flight === 0 ? 'no limit' : `limit ${String(load.max_in_flight)}`;
+  const turnedAway = String(load.refused_full + load.refused_deadline);
+  const parts = [
+    `${String(load.in_flight)} in flight (${limit})`,
+    `${String(load.waiting)} waiting`,
+  ];
+  return `Load: ${[...parts, `${turnedAway} turned away since the start`].join(', ')}.`;
+}
+
 function describeDeployment(deployment: DeploymentView): string {
   const rows = deployment.addresses.map((address) => [
     address.address,
     address.replica_url,
     String(address.weight),
     stateOf(address),
+    String(address.in_flight),
     formatDuration(Math.max(0, Date.now() - address.since) / 1000),
     address.last_error,
   ]);
-  const head = ['address', 'replica', 'weight', 'state', 'since', 'last error'];
+  const head = ['address', 'replica', 'weight', 'state', 'in flight', 'since', 'last error'];
   const usedBy = deployment.used_by.join(', ') || 'nothing';
   const lines = [`${deployment.name}: ${deployment.state}, used by ${usedBy}`];
   if (deployment.message !== '') lines.push(deployment.message);
+  lines.push(describeLoad(deployment.load));
   return [...lines, '', renderTable(head, rows)].join('\n');
 }

@@ -1,6 +1,7 @@
 /** The daemon's status, as far as commands read it. */
 import type {
   AddressStatus,
+  DeploymentLoad,
   DeploymentView,
   EndpointStatus,
   EntityStatus,
@@ -75,8 +76,17 @@ const address = objectOf<AddressStatus>({
   state: text,
   since: number,
   last_error: text,
+  in_flight: number,
   ejected_workers: number,
   ejected_until: orNull(number),
+});
+
+const load = objectOf<DeploymentLoad>({
+  in_flight: number,
+  max_in_flight: number,
+  waiting: number,
+  refused_full: number,
+  refused_deadline: number,
 });
 
 const deployment = objectOf<DeploymentView>({
@@ -84,6 +94,7 @@ const deployment = objectOf<DeploymentView>({
   state: text,
   message: text,
   addresses: listOf(address),
+  load,
   used_by: listOf(text),
 });
 

@@ -64,6 +64,8 @@ export interface ProbedAddress {
 export interface AddressStatus extends Omit<ProbedAddress, 'state'> {
   /** EJECTED: probes do not speak against it, but requests fail there, and some worker leaves it out. */
   readonly state: ProbedAddress['state'] | 'EJECTED';
+  /** Requests under way there, over all workers. */
+  readonly in_flight: number;
   readonly ejected_workers: number;
   /** Epoch milliseconds when the last of these workers tries it again; null when none leaves it out. */
   readonly ejected_until: number | null;

@@ -260,6 +260,7 @@ function viewAddress(
   return {
     ...probed,
     state: shows ? 'EJECTED' : probed.state,
+    in_flight: counts?.inFlight ?? 0,
     ejected_workers: ejectedWorkers,
     ejected_until: isEjected ? nowMs + (counts?.ejectedForMs ?? 0) : null,
     ejections: counts?.ejections ?? 0,

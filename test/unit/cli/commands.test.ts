@@ -1,6 +1,7 @@
 /** The commands against a real control plane behind the real admin port. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { stringify } from 'yaml';
 import { reservePort, startReplica } from '../control/harness.js';
@@ -287,7 +288,11 @@ t.test('endpoints, deployments and status: tables for people, JSON for scripts',
   t.match((await local(['deployments'])).out, /\niris +READY +1 of 1 +iris$/);
   t.match(
     (await local(['deployments', 'iris'])).out,
-    /\n127\.0\.0\.1:\d+ +http:\/\/127\.0\.0\.1:\d+\/? +1 +READY/,
+    /\n127\.0\.0\.1:\d+ +http:\/\/127\.0\.0\.1:\d+\/? +1 +READY +0 /,
+  );
+  t.match(
+    (await local(['deployments', 'iris'])).out,
+    /\nLoad: 0 in flight \(no limit\), 0 waiting, 0 turned away since the start\.\n/,
   );
   t.match((await local(['deployments', 'x'])).err, /There is no deployment x\./);
   const status = await local(['status']);
@@ -440,4 +445,15 @@ t.test('usage: help has examples for every command, mistakes end in 2', async (t
   t.match(unknown.err, /unknown command 'splitt'.*\n.*split/);
   t.equal((await run(['split', 'iris'])).code, 2);
   t.equal((await run(['status', '--nope'])).code, 2);
+});
+
+t.test('apply names what serves without a ready replica', async (t) => {
+  const { daemon, local, write } = await startSession(t);
+  const file = write(irisManifest(daemon.replica.url));
+  daemon.replica.status = 500;
+  while (daemon.control.status().deployments[0]?.state === 'READY') await delay(20);
+  const result = await local(['apply', '-f', file]);
+  t.equal(result.code, 0, result.err);
+  t.match(result.out, /\niris: current has no ready replica: .*\niris: challenger has no ready/);
+  t.match(result.out, /\nApplied: revision \d+\.$/);
 });
