@@ -4,9 +4,14 @@
  * --replace whatever the manifest does not name is deleted, so that is shown first and asked for.
  */
 import type { Command } from 'commander';
-import type { ManifestChange, ManifestResult, Status } from '../control/control-plane.js';
+import type {
+  EndpointStatus,
+  ManifestChange,
+  ManifestResult,
+  Status,
+} from '../control/control-plane.js';
 import { API, createClient, type AdminClient } from './client.js';
-import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
+import { CliError, EXIT_NOT_LIVE, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from './options.js';
 import { readManifest } from './read-manifest.js';
 import { anything, listOf, objectOf, text } from './shape.js';
@@ -67,16 +72,53 @@ async function runApply(options: ApplyOptions, io: Io): Promise<number> {
   const etag = options.replace ? await confirmDeletions(client, manifest, options, io) : null;
   const result = await send(client, manifest, options, '', etag);
   say(describeChanges(result.changes));
-  const status = await waitSettled(client, result, options.timeout * 1000, io, say);
-  say(`Applied: revision ${String(status.revision)}.`);
-  const changed = result.changes.filter(({ kind }) => kind === 'deployment');
-  for (const { name, pending, message } of status.deployments) {
-    if (pending && changed.some((change) => change.name === name)) say(`${name}: ${message}`);
-  }
+  const { status, waiting, failed } = await waitSettled(client, result, options, io, say);
   if (options.json) {
-    io.out(JSON.stringify({ ...result, revision: status.revision, settled: true }, null, 2));
+    const settled = waiting.length + failed.length === 0;
+    const { revision } = status;
+    const open = { waiting: waiting.map(reasonOf), failed: failed.map(reasonOf) };
+    io.out(JSON.stringify({ ...result, revision, settled, ...open }, null, 2));
   }
+  if (failed.length > 0) {
+    const lines = failed.map(({ name, message }) => `${name} failed: ${message}`);
+    throw new CliError(lines.join('\n'));
+  }
+  if (waiting.length > 0) {
+    const names = waiting.map(({ name }) => name).join(', ');
+    const hint = `The daemon goes on without this command; look with "${client.line('status')}".`;
+    const message = `The manifest is stored, but not ready yet: ${names}.`;
+    throw new CliError(message, hint, EXIT_NOT_LIVE);
+  }
+  for (const line of [...servesAsBefore(status, result), ...withoutReplica(status, result)])
+    say(line);
+  say(`Applied: revision ${String(status.revision)}.`);
   return EXIT_OK;
+}
+
+/** A deployment that waits for a ready address serves on as it was before its change. */
+function servesAsBefore(status: Status, { changes }: ManifestResult): string[] {
+  const changed = changes.filter(({ kind }) => kind === 'deployment').map(({ name }) => name);
+  return status.deployments
+    .filter(({ name, pending }) => pending && changed.includes(name))
+    .map(({ name, message }) => `${name}: ${message}`);
+}
+
+/** What serves by the manifest is not held back by replicas that went down since, so it is said. */
+function withoutReplica(status: Status, { changes }: ManifestResult): string[] {
+  const names = changes.filter(({ kind }) => kind === 'endpoint').map(({ name }) => name);
+  return status.endpoints
+    .filter(({ name }) => names.includes(name))
+    .flatMap(({ name, entities }) =>
+      entities.flatMap(({ name: entity, deployment }) => {
+        const found = status.deployments.find((candidate) => candidate.name === deployment);
+        if (found === undefined || found.state === 'READY') return [];
+        return [`${name}: ${entity} has no ready replica: ${found.message || 'no probe yet'}`];
+      }),
+    );
+}
+
+function reasonOf({ name, message }: EndpointStatus): object {
+  return { name, message };
 }
 
 async function send(
@@ -129,14 +171,24 @@ function startsUpdate({ action, fields }: ManifestChange): boolean {
   return fields.some((field) => field === 'config' || field.startsWith('config.'));
 }
 
-/** Stays until no endpoint of the change waits; says once per reason what each one waits for. */
+/** How a manifest's endpoints stand when the wait ends. */
+interface Outcome {
+  readonly status: Status;
+  readonly waiting: readonly EndpointStatus[];
+  readonly failed: readonly EndpointStatus[];
+}
+
+/**
+ * Stays until no endpoint of the change waits, the time is up, or Ctrl-C; says once per reason what
+ * each one waits for.
+ */
 async function waitSettled(
   client: AdminClient,
   result: ManifestResult,
-  timeoutMs: number,
+  { timeout }: ApplyOptions,
   io: Io,
   say: (line: string) => void,
-): Promise<Status> {
+): Promise<Outcome> {
   const changes = result.changes.filter(({ kind }) => kind === 'endpoint');
   const names = changes.map(({ name }) => name);
   const started = new Set(changes.filter(startsUpdate).map(({ name }) => name));
@@ -158,21 +210,10 @@ async function waitSettled(
       for (const { name, config_update: update, message } of ended) {
         say(`${name} serves what the manifest says; ${update} is of an earlier update: ${message}`);
       }
-      return status;
     }
-    if (waiting.length === 0) {
-      throw new CliError(
-        failed.map(({ name, message }) => `${name} failed: ${message}`).join('\n'),
-      );
-    }
-    if (io.nowMs() - startMs >= timeoutMs || io.signal.aborted) {
-      const open = waiting.map(({ name }) => name).join(', ');
-      throw new CliError(
-        `The manifest is stored, but not ready yet: ${open}.`,
-        'The daemon goes on without this command; look with "pointsman status".',
-      );
-    }
-    await io.sleep(POLL_MS);
+    const isOver = waiting.length === 0 || io.nowMs() - startMs >= timeout * 1000;
+    if (!isOver) await io.sleep(POLL_MS);
+    if (isOver || io.signal.aborted) return { status, waiting, failed };
   }
 }
 

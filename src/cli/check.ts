@@ -19,6 +19,7 @@ import { addExamples } from './options.js';
 import { readManifest } from './read-manifest.js';
 import { addConfigFlags, readConfigFlags } from './serve-flags.js';
 import { counted } from './table.js';
+import { unservedEntities } from './unserved-entities.js';
 
 export function addCheckCommand(program: Command, io: Io, onExit: (code: number) => void): void {
   const command = program
@@ -57,6 +58,8 @@ interface FoundManifest {
   readonly file: string;
   readonly deployments: number;
   readonly endpoints: number;
+  /** Sentences about entities that nothing in it serves. */
+  readonly notes: readonly string[];
   /** `kind:name` of those that only the daemon knows. */
   readonly unchecked_principals: readonly string[];
 }
@@ -73,13 +76,15 @@ async function runCheck(config: Config, given: string | undefined, io: Io): Prom
 }
 
 async function checkManifest(config: Config, file: string, io: Io): Promise<FoundManifest> {
-  const { result, assumed } = await tryManifest(await readManifest(file, io), file, config);
+  const given = await readManifest(file, io);
+  const { result, assumed } = await tryManifest(given, file, config);
   const count = (kind: string): number =>
     result.changes.filter((change) => change.kind === kind).length;
   return {
     file,
     deployments: count('deployment'),
     endpoints: count('endpoint'),
+    notes: unservedEntities(given),
     unchecked_principals: assumed.map(({ kind, name }) => `${kind.replace('_', '-')}:${name}`),
   };
 }
@@ -98,6 +103,7 @@ function describe({
   const deployments = counted(manifest.deployments, 'deployment');
   const endpoints = counted(manifest.endpoints, 'endpoint');
   lines.push(`Manifest ${manifest.file}: good. ${deployments}, ${endpoints}.`);
+  lines.push(...manifest.notes.map((note) => `Note: ${note}`));
   const names = manifest.unchecked_principals.join(', ');
   if (names !== '') lines.push(`Not checked, as only the daemon knows its principals: ${names}.`);
   return lines.join('\n');

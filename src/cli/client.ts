@@ -14,6 +14,8 @@ export interface ApiAnswer<T> {
   readonly body: T;
   /** Null when the answer has none. */
   readonly etag: string | null;
+  /** What the daemon routed by when it answered; null when a proxy in front has taken it away. */
+  readonly revision: number | null;
 }
 
 export interface CallOptions {
@@ -43,6 +45,7 @@ export const API = '/api/2.0';
 interface RawAnswer {
   readonly status: number;
   readonly etag: string | null;
+  readonly revision: number | null;
   readonly text: string;
 }
 
@@ -55,6 +58,9 @@ const isOauthError = objectOf<{ error: string; error_description: string }>({
   error_description: text,
 });
 
+/** In the words of the Databricks API, which stay. */
+const BEING_UPDATED = /^Endpoint (\S+) is being updated; /;
+
 /** The daemon said no. */
 export class RefusedError extends CliError {
   readonly code: string;
@@ -63,6 +69,11 @@ export class RefusedError extends CliError {
     super(message, hint);
     this.code = code;
   }
+}
+
+/** The caller is known and may not do that. */
+export function isDenied(error: unknown): boolean {
+  return error instanceof RefusedError && error.code === 'PERMISSION_DENIED';
 }
 
 export class AdminClient {
@@ -87,16 +98,32 @@ export class AdminClient {
     options: CallOptions = {},
   ): Promise<ApiAnswer<T>> {
     const answer = await this.#send(method, path, options);
-    const { status, etag } = answer;
+    const { status, etag, revision } = answer;
     const body = this.#parse(answer);
-    if (status < 200 || status > 299) throw this.#refused(status, body);
+    if (status < 200 || status > 299) throw this.#refused(status, body, options);
     if (!shape(body)) throw this.#isStranger(status);
-    return { body, etag };
+    return { body, etag, revision };
   }
 
+  /** A command to copy, for the same daemon. */
+  line(words: string): string {
+    return `pointsman ${words}${this.target.flags}`;
+  }
+
+  /** @throws RefusedError when an admin alone may ask. */
   async status(): Promise<Status> {
     const { body } = await this.call('GET', `${API}/pointsman/status`, statusShape);
     return body;
+  }
+
+  /** Null: the daemon shows it to admins alone. */
+  async tryStatus(): Promise<Status | null> {
+    try {
+      return await this.status();
+    } catch (error) {
+      if (isDenied(error)) return null;
+      throw error;
+    }
   }
 
   async #send(method: Method, path: string, options: CallOptions): Promise<RawAnswer> {
@@ -116,8 +143,14 @@ export class AdminClient {
         signal: AbortSignal.any([this.#signal, deadline]),
       });
       const { etag } = response.headers;
+      const revision = Number(response.headers['x-pointsman-revision'] ?? NaN);
       const text = await response.body.text();
-      return { status: response.statusCode, etag: typeof etag === 'string' ? etag : null, text };
+      return {
+        status: response.statusCode,
+        etag: typeof etag === 'string' ? etag : null,
+        revision: Number.isSafeInteger(revision) ? revision : null,
+        text,
+      };
     } catch (error) {
       throw this.#failed(error, deadline);
     }
@@ -131,7 +164,7 @@ export class AdminClient {
     }
   }
 
-  #refused(status: number, body: unknown): CliError {
+  #refused(status: number, body: unknown, { preempt }: CallOptions): CliError {
     // The token endpoint has the words of OAuth.
     const [code, message] = isError(body)
       ? [body.error_code, body.message]
@@ -145,7 +178,13 @@ export class AdminClient {
       const hint = `${had} ${this.target.tokenHint}`;
       return new RefusedError(`${this.target.url}: ${said}`, code, hint);
     }
-    return new RefusedError(said, code);
+    const busy = preempt === undefined ? null : BEING_UPDATED.exec(message);
+    return new RefusedError(said, code, busy === null ? '' : this.#busyHint(busy[1] ?? ''));
+  }
+
+  #busyHint(name: string): string {
+    const cancel = `End that update with "${this.line(`cancel-update ${name}`)}"`;
+    return `${cancel}, or replace it with --preempt (in the API the field X-Pointsman-Preempt: true).`;
   }
 
   #isStranger(status: number): CliError {

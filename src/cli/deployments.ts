@@ -1,7 +1,7 @@
 /** `pointsman deployments [NAME]`: where entities run, and which addresses are healthy. */
 import type { Command } from 'commander';
-import type { AddressStatus, DeploymentView } from '../control/control-plane.js';
-import { createClient } from './client.js';
+import type { AddressStatus, DeploymentLoad, DeploymentView } from '../control/control-plane.js';
+import { createClient, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
 import { formatDuration, renderTable } from './table.js';
@@ -26,7 +26,7 @@ export function addDeploymentsCommand(
       if (options.json) {
         io.out(JSON.stringify(name === undefined ? { deployments } : first, null, 2));
       } else if (name === undefined) {
-        io.out(deployments.length === 0 ? NO_DEPLOYMENTS : describeDeployments(deployments));
+        io.out(deployments.length === 0 ? noneYet(client) : describeDeployments(deployments));
       } else if (first !== undefined) {
         io.out(describeDeployment(first));
       }
@@ -36,7 +36,9 @@ export function addDeploymentsCommand(
   addExamples(command, ['pointsman deployments', 'pointsman deployments model-a']);
 }
 
-const NO_DEPLOYMENTS = 'No deployments yet. Create some with "pointsman apply -f manifest.yaml".';
+function noneYet(client: AdminClient): string {
+  return `No deployments yet. Create some with "${client.line('apply -f manifest.yaml')}".`;
+}
 
 function findDeployment(deployments: readonly DeploymentView[], name: string): DeploymentView {
   const found = deployments.find((deployment) => deployment.name === name);
@@ -69,18 +71,30 @@ function stateOf({ state, ejected_workers: workers, ejected_until: until }: Addr
   return `${state} by ${by}, ${formatDuration(leftS)} more`;
 }
 
+function describeLoad(load: DeploymentLoad): string {
+  const limit = load.max_in_flight === 0 ? 'no limit' : `limit ${String(load.max_in_flight)}`;
+  const turnedAway = String(load.refused_full + load.refused_deadline);
+  const parts = [
+    `${String(load.in_flight)} in flight (${limit})`,
+    `${String(load.waiting)} waiting`,
+  ];
+  return `Load: ${[...parts, `${turnedAway} turned away since the start`].join(', ')}.`;
+}
+
 function describeDeployment(deployment: DeploymentView): string {
   const rows = deployment.addresses.map((address) => [
     address.address,
     address.replica_url,
     String(address.weight),
     stateOf(address),
+    String(address.in_flight),
     formatDuration(Math.max(0, Date.now() - address.since) / 1000),
     address.last_error,
   ]);
-  const head = ['address', 'replica', 'weight', 'state', 'since', 'last error'];
+  const head = ['address', 'replica', 'weight', 'state', 'in flight', 'since', 'last error'];
   const usedBy = deployment.used_by.join(', ') || 'nothing';
   const lines = [`${deployment.name}: ${deployment.state}, used by ${usedBy}`];
   if (deployment.message !== '') lines.push(deployment.message);
+  lines.push(describeLoad(deployment.load));
   return [...lines, '', renderTable(head, rows)].join('\n');
 }

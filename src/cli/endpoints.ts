@@ -1,11 +1,12 @@
 /** `pointsman endpoints [NAME]`: what is served, how it is split, and what waits. */
 import type { Command } from 'commander';
 import type { EndpointStatus, PendingStatus } from '../control/control-plane.js';
-import { createClient } from './client.js';
+import { createClient, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
-import { renderTable } from './table.js';
+import { modelText, renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
+import { showViewedEndpoints } from './viewed-endpoints.js';
 
 type Options = TargetOptions & { readonly json?: true };
 
@@ -20,13 +21,19 @@ export function addEndpointsCommand(
     .argument('[name]')
     .action(async (name: string | undefined, options: Options) => {
       const client = await createClient(options, io);
-      const { endpoints } = await client.status();
+      const status = await client.tryStatus();
+      if (status === null) {
+        await showViewedEndpoints(client, name, options.json ?? false, io);
+        onExit(EXIT_OK);
+        return;
+      }
+      const { endpoints } = status;
       const shown = name === undefined ? endpoints : [findEndpoint(endpoints, name)];
       const [first] = shown;
       if (options.json) {
         io.out(JSON.stringify(name === undefined ? { endpoints } : first, null, 2));
       } else if (name === undefined) {
-        io.out(endpoints.length === 0 ? NO_ENDPOINTS : describeEndpoints(endpoints));
+        io.out(endpoints.length === 0 ? noneYet(client) : describeEndpoints(endpoints));
       } else if (first !== undefined) {
         io.out(describeEndpoint(first));
       }
@@ -40,7 +47,9 @@ export function addEndpointsCommand(
   ]);
 }
 
-const NO_ENDPOINTS = 'No endpoints yet. Create some with "pointsman apply -f manifest.yaml".';
+function noneYet(client: AdminClient): string {
+  return `No endpoints yet. Create some with "${client.line('apply -f manifest.yaml')}".`;
+}
 
 function findEndpoint(endpoints: readonly EndpointStatus[], name: string): EndpointStatus {
   const found = endpoints.find((endpoint) => endpoint.name === name);
@@ -71,6 +80,7 @@ function describeEndpoint(endpoint: EndpointStatus): string {
   const rows = endpoint.entities.map((entity) => [
     entity.name,
     `${String(entity.traffic_percentage)} %`,
+    modelText(entity.entity_name, entity.entity_version),
     entity.deployment || 'none',
     String(entity.requests),
     String(entity.errors),
@@ -80,7 +90,7 @@ function describeEndpoint(endpoint: EndpointStatus): string {
     inMs(entity.latency_p99_ms),
   ]);
   const counters = ['requests', 'errors', 'in flight', 'p50', 'p90', 'p99'];
-  const head = ['entity', 'share', 'deployment', ...counters];
+  const head = ['entity', 'share', 'model', 'deployment', ...counters];
   const version = `config version ${versionOf(endpoint)}`;
   const state = `${endpoint.ready}, ${endpoint.config_update}, ${version}`;
   const lines = [`${endpoint.name} (${endpoint.id}): ${state}`];
@@ -94,13 +104,14 @@ function describePending(endpoint: EndpointStatus, pending: PendingStatus): stri
   const rows = pending.entities.map((entity) => [
     entity.name,
     `${String(entity.traffic_percentage)} %`,
+    modelText(entity.entity_name, entity.entity_version),
     entity.deployment || 'none',
     entity.ready ? 'ready' : entity.reason,
   ]);
   const since = new Date(pending.started_at).toISOString();
   const state = PENDING_WORDS[endpoint.config_update];
   const title = `Config version ${String(pending.config_version)} ${state}, since ${since}:`;
-  return `${title}\n${renderTable(['entity', 'share', 'deployment', 'state'], rows)}`;
+  return `${title}\n${renderTable(['entity', 'share', 'model', 'deployment', 'state'], rows)}`;
 }
 
 const PENDING_WORDS = {

@@ -6,6 +6,8 @@
 export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
+/** Accepted and stored, but it does not serve yet; the daemon goes on with it. */
+export const EXIT_NOT_LIVE = 3;
 /** 128 + SIGINT, as shells have it. */
 export const EXIT_INTERRUPTED = 130;
 

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { API, createClient, RefusedError, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, EXIT_USAGE, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
+import { withPrincipalHint } from './principals.js';
 import { flag, listOf, objectOf, optional, text } from './shape.js';
 import { renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
@@ -73,7 +74,7 @@ export function addPermissionsCommand(
       const changes = words.map(parseChange);
       const client = await createClient(options, io);
       const path = `${API}/permissions/serving-endpoints/${encodeURIComponent(endpoint)}`;
-      const shown = await permissionsAfter(client, path, changes);
+      const shown = await withPrincipalHint(permissionsAfter(client, path, changes), client);
       io.out(options.json ? JSON.stringify(shown, null, 2) : describe(shown));
       onExit(EXIT_OK);
     });

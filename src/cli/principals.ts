@@ -1,6 +1,6 @@
 /** `pointsman principals`: users, service principals and groups. */
 import type { Command } from 'commander';
-import { API, createClient, type AdminClient } from './client.js';
+import { API, createClient, RefusedError, type AdminClient } from './client.js';
 import { EXIT_OK, type Io } from './io.js';
 import { addExamples, addTargetOptions } from './options.js';
 import { flag, listOf, objectOf, optional, text } from './shape.js';
@@ -74,4 +74,21 @@ function describe(lists: Readonly<Record<string, readonly Resource[]>>): string 
     ]),
   );
   return renderTable(['id', 'principal', 'shown as', 'state', 'groups', 'entitlements'], rows);
+}
+
+/** In the daemon's words, of permissions and of tokens. */
+const UNKNOWN_PRINCIPAL = /there is no (user|group|service principal) |there is no such principal /;
+
+/** A refusal because a principal is not there says how one is made and what it goes by. */
+export async function withPrincipalHint<T>(answer: Promise<T>, client: AdminClient): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof RefusedError) || !UNKNOWN_PRINCIPAL.test(error.message)) throw error;
+    const list = client.line('principals');
+    const hint =
+      `Make it with POST ${API}/preview/scim/v2/Users (ServicePrincipals, Groups). ` +
+      `Service principals go by their application id, which "${list}" shows.`;
+    throw new RefusedError(error.message, error.code, hint);
+  }
 }

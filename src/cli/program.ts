@@ -35,7 +35,7 @@ const COMMANDS = [
 ];
 
 const NOTES = `
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 accepted and not live yet, 130 interrupted.
 Credentials: --host and --token, else POINTSMAN_HOST and POINTSMAN_ADMIN_TOKEN, else DATABRICKS_HOST
 and DATABRICKS_TOKEN, else the state directory of a daemon on this machine.
 Limits: an answer of a daemon takes at most ${String(CALL_TIMEOUT_MS / 1000)} s and ${ANSWER_MIB} MiB.`;

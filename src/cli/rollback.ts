@@ -8,9 +8,16 @@ import { API, createClient, type AdminClient } from './client.js';
 import { CliError, EXIT_OK, type Io } from './io.js';
 import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from './options.js';
 import { anything, flag, listOf, number, objectOf, orNull, text, time } from './shape.js';
-import { renderTable } from './table.js';
+import { modelText, renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
-import { acceptedVersion, describeLive, versionsShape, waitLive } from './wait-live.js';
+import {
+  acceptedVersion,
+  describeLive,
+  notLiveReport,
+  NotLiveError,
+  versionsShape,
+  waitLive,
+} from './wait-live.js';
 
 interface RollbackOptions extends TargetOptions {
   readonly json?: true;
@@ -27,8 +34,16 @@ const historyShape = objectOf<{ readonly configs: ConfigHistoryItem[] }>({
       principal: text,
       activated_at: orNull(number),
       active: flag,
+      equals_active: flag,
       pending: flag,
-      split: listOf(objectOf<ShareStatus>({ name: text, traffic_percentage: number })),
+      split: listOf(
+        objectOf<ShareStatus>({
+          name: text,
+          entity_name: orNull(text),
+          entity_version: orNull(text),
+          traffic_percentage: number,
+        }),
+      ),
     }),
   ),
 });
@@ -75,8 +90,10 @@ async function runRollback(
     return EXIT_OK;
   }
   const say = options.json ? (): void => undefined : io.out.bind(io);
-  const version = given ?? previousVersion(name, history);
-  const before = history.find(({ active }) => active)?.config_version ?? null;
+  const version = given ?? previousVersion(client, name, history);
+  const active = history.find((item) => item.active);
+  const target = history.find((item) => item.config_version === version);
+  if (target !== undefined) say(describeChange(name, active, target));
   const startMs = io.nowMs();
   const { body } = await client.call('POST', `${path}/rollback`, versionsShape, {
     body: { config_version: version },
@@ -85,20 +102,31 @@ async function runRollback(
   });
   say(`${name}: config version ${String(version)} again.`);
   const accepted = { name, version: acceptedVersion(body), startMs };
-  const live = await waitLive(client, accepted, options.timeout * 1000, io);
-  say(describeLive(live));
-  const undo = before === null ? null : `pointsman rollback ${name} ${String(before)}`;
-  if (undo !== null) say(`Undo: ${undo}`);
-  if (options.json) {
-    const report = {
-      endpoint: name,
-      rolled_back_to: version,
-      config_version: live.endpoint.config_version,
-      revision: live.status.revision,
+  const report = (part: object): void => {
+    const all = { endpoint: name, rolled_back_to: version, ...part, undo };
+    if (options.json) io.out(JSON.stringify(all, null, 2));
+  };
+  let undo: string | null = client.line(`cancel-update ${name}`);
+  try {
+    const live = await waitLive(client, accepted, options.timeout * 1000, io);
+    const before = active?.config_version;
+    undo = before === undefined ? null : client.line(`rollback ${name} ${String(before)}`);
+    say(describeLive(live));
+    report({
+      config_version: live.version,
+      live: true,
+      revision: live.revision,
       live_after_ms: live.liveAfterMs,
-      undo,
-    };
-    io.out(JSON.stringify(report, null, 2));
+    });
+  } catch (error) {
+    if (error instanceof NotLiveError) {
+      if (!error.goesOn) undo = null;
+      report(notLiveReport(error, accepted));
+    }
+    throw error;
+  } finally {
+    const sayUndo = options.json ? io.err.bind(io) : io.out.bind(io);
+    if (undo !== null) sayUndo(`Undo: ${undo}`);
   }
   return EXIT_OK;
 }
@@ -108,15 +136,21 @@ async function readHistory(client: AdminClient, path: string): Promise<ConfigHis
   return body.configs;
 }
 
-/** What served last before the active config; versions that never served are passed over. */
-function previousVersion(name: string, history: readonly ConfigHistoryItem[]): number {
-  const served = history.filter(({ active, activated_at: at }) => !active && at !== null);
+/** What served last before the active config and differs from it. */
+function previousVersion(
+  client: AdminClient,
+  name: string,
+  history: readonly ConfigHistoryItem[],
+): number {
+  const served = history.filter(
+    ({ equals_active: same, activated_at: at }) => !same && at !== null,
+  );
   served.sort((a, b) => Number(b.activated_at) - Number(a.activated_at));
   const [previous] = served;
   if (previous !== undefined) return previous.config_version;
   throw new CliError(
-    `${name} has no config that served before the active one.`,
-    `See what is kept with "pointsman rollback ${name} --list".`,
+    `${name} has no config that served before and differs from the active one.`,
+    `See what is kept with "${client.line(`rollback ${name} --list`)}".`,
   );
 }
 
@@ -124,12 +158,48 @@ function describe(history: readonly ConfigHistoryItem[]): string {
   if (history.length === 0) return 'No config was accepted yet.';
   const rows = history.map((item) => [
     String(item.config_version),
-    item.active ? 'active' : item.pending ? 'waits' : '',
+    stateOf(item),
     new Date(item.accepted_at).toISOString(),
     item.principal,
     item.split
       .map(({ name, traffic_percentage: share }) => `${name} ${String(share)} %`)
       .join(', '),
+    item.split.map(modelOf).join(', '),
   ]);
-  return renderTable(['version', 'state', 'accepted', 'by', 'split'], rows);
+  return renderTable(['version', 'state', 'accepted', 'by', 'split', 'model'], rows);
+}
+
+function stateOf({ active, pending, activated_at: at }: ConfigHistoryItem): string {
+  if (active) return 'active';
+  if (pending) return 'waits';
+  return at === null ? 'never served' : '';
+}
+
+/** Old and new shares with their models, as the same name may stand for another version. */
+function describeChange(
+  name: string,
+  active: ConfigHistoryItem | undefined,
+  target: ConfigHistoryItem,
+): string {
+  const before = active?.split ?? [];
+  const added = target.split.filter((share) => !before.some((one) => one.name === share.name));
+  const rows = [...before, ...added].map(({ name: entity }) => [
+    entity,
+    shareIn(before, entity),
+    shareIn(target.split, entity),
+  ]);
+  const table = renderTable([name, 'old', 'new'], rows);
+  if (!target.equals_active) return table;
+  const version = String(target.config_version);
+  return `${table}\nConfig version ${version} is the same as the active one.`;
+}
+
+function shareIn(split: readonly ShareStatus[], entity: string): string {
+  const share = split.find(({ name }) => name === entity);
+  if (share === undefined) return '-';
+  return `${String(share.traffic_percentage)} % ${modelOf(share)}`.trim();
+}
+
+function modelOf({ entity_name: name, entity_version: version }: ShareStatus): string {
+  return modelText(name, version);
 }

@@ -108,9 +108,9 @@ export function toTrafficConfig(shares: readonly Share[]): object {
   };
 }
 
-/** The line that brings the old split back. */
-export function undoLine(plan: SplitPlan): string {
-  return `pointsman split ${plan.endpoint} ${formatShares(plan.before)}`;
+/** The command that brings the old split back. */
+export function splitBack(plan: SplitPlan): string {
+  return `split ${plan.endpoint} ${formatShares(plan.before)}`;
 }
 
 function formatShares(shares: readonly Share[]): string {

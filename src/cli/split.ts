@@ -4,6 +4,7 @@
  * says how to undo it.
  */
 import type { Command } from 'commander';
+import type { EntityStatus } from '../control/control-plane.js';
 import { API, createClient, type AdminClient } from './client.js';
 import { EXIT_OK, type Io } from './io.js';
 import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from './options.js';
@@ -12,7 +13,7 @@ import {
   parseShares,
   planSplit,
   toTrafficConfig,
-  undoLine,
+  splitBack,
   configShape,
   type ConfigView,
   type ObservedEntity,
@@ -24,9 +25,11 @@ import type { TargetOptions } from './target.js';
 import {
   acceptedVersion,
   describeLive,
-  endpointIn,
+  notLiveReport,
+  NotLiveError,
   versionsShape,
   waitLive,
+  wasDeleted,
   type LiveUpdate,
 } from './wait-live.js';
 
@@ -92,32 +95,49 @@ async function runSplit(
     preempt: options.preempt ?? false,
   });
   const accepted = { name: plan.endpoint, version: acceptedVersion(view), startMs };
+  const report = (part: object): void => {
+    const { before, after } = plan;
+    if (options.json) io.out(JSON.stringify({ endpoint, before, after, ...part, undo }, null, 2));
+  };
+  // A split on top of a change that waits would be refused, or would let it go on.
+  let undo: string | null = client.line(`cancel-update ${endpoint}`);
   try {
     const live = await waitLive(client, accepted, options.timeout * 1000, io);
+    undo = client.line(splitBack(plan));
     say(describeLive(live));
-    const observed = await watch(client, plan, live, options.watch, io, say);
-    if (options.json)
-      io.out(JSON.stringify(toReport(plan, live, observed, options.watch), null, 2));
+    const observed = await watch(client, plan, options.watch, io, say);
+    report(liveReport(live, observed, options.watch));
+  } catch (error) {
+    if (error instanceof NotLiveError) {
+      if (!error.goesOn) undo = null;
+      report(notLiveReport(error, accepted));
+    }
+    throw error;
   } finally {
     // On standard error with --json, so that a script's output stays one object.
     const sayUndo = options.json ? io.err.bind(io) : io.out.bind(io);
-    sayUndo(`Undo: ${undoLine(plan)}`);
+    if (undo !== null) sayUndo(`Undo: ${undo}`);
   }
   return EXIT_OK;
 }
 
-/** One line per second; the totals since the change are what is returned. */
+/**
+ * One line per second; the totals since the change are what is returned, none when nobody looked.
+ */
 async function watch(
   client: AdminClient,
   plan: SplitPlan,
-  live: LiveUpdate,
   watchS: number,
   io: Io,
   say: (line: string) => void,
 ): Promise<ObservedEntity[]> {
-  const base = live.endpoint.entities;
+  if (watchS === 0) return [];
+  const base = await tryCounters(client, plan.endpoint);
+  if (base === null) {
+    say('Not watched: what each entity gets is shown to admins alone.');
+    return [];
+  }
   let observed = observe(base, base);
-  if (watchS === 0) return observed;
   say(`Watching for ${String(watchS)} s; Ctrl-C ends the watch and leaves the change in place.`);
   const startMs = io.nowMs();
   let elapsedMs = 0;
@@ -126,7 +146,7 @@ async function watch(
     if (isInterrupted(io)) break;
     elapsedMs = io.nowMs() - startMs;
     try {
-      observed = observe(base, endpointIn(await client.status(), plan.endpoint).entities);
+      observed = observe(base, (await tryCounters(client, plan.endpoint)) ?? base);
     } catch (error) {
       if (isInterrupted(io)) break;
       throw error;
@@ -135,6 +155,15 @@ async function watch(
   }
   if (isInterrupted(io)) say('The watch has ended; the change stays in place.');
   return observed;
+}
+
+/** Null: the caller may not see them. */
+async function tryCounters(client: AdminClient, name: string): Promise<EntityStatus[] | null> {
+  const status = await client.tryStatus();
+  if (status === null) return null;
+  const endpoint = status.endpoints.find((candidate) => candidate.name === name);
+  if (endpoint === undefined) throw wasDeleted(name);
+  return endpoint.entities;
 }
 
 /**
@@ -164,21 +193,13 @@ function describeObserved(elapsedMs: number, observed: readonly ObservedEntity[]
   return `${time}  ${String(total)} requests  ${parts.join('  ')}`;
 }
 
-function toReport(
-  plan: SplitPlan,
-  live: LiveUpdate,
-  observed: readonly ObservedEntity[],
-  watchS: number,
-): object {
+function liveReport(live: LiveUpdate, observed: readonly ObservedEntity[], watchS: number): object {
   return {
-    endpoint: plan.endpoint,
-    before: plan.before,
-    after: plan.after,
-    config_version: live.endpoint.config_version,
-    revision: live.status.revision,
+    config_version: live.version,
+    live: true,
+    revision: live.revision,
     live_after_ms: live.liveAfterMs,
-    watched_s: watchS,
+    watched_s: observed.length === 0 ? 0 : watchS,
     observed,
-    undo: undoLine(plan),
   };
 }

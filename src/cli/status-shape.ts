@@ -1,6 +1,7 @@
 /** The daemon's status, as far as commands read it. */
 import type {
   AddressStatus,
+  DeploymentLoad,
   DeploymentView,
   EndpointStatus,
   EntityStatus,
@@ -28,6 +29,8 @@ const worker = objectOf<WorkerStatus>({
 
 const entity = objectOf<EntityStatus>({
   name: text,
+  entity_name: orNull(text),
+  entity_version: orNull(text),
   traffic_percentage: number,
   deployment: text,
   requests: number,
@@ -40,6 +43,8 @@ const entity = objectOf<EntityStatus>({
 
 const pendingEntity = objectOf<PendingEntityStatus>({
   name: text,
+  entity_name: orNull(text),
+  entity_version: orNull(text),
   traffic_percentage: number,
   deployment: text,
   ready: flag,
@@ -71,8 +76,17 @@ const address = objectOf<AddressStatus>({
   state: text,
   since: number,
   last_error: text,
+  in_flight: number,
   ejected_workers: number,
   ejected_until: orNull(number),
+});
+
+const load = objectOf<DeploymentLoad>({
+  in_flight: number,
+  max_in_flight: number,
+  waiting: number,
+  refused_full: number,
+  refused_deadline: number,
 });
 
 const deployment = objectOf<DeploymentView>({
@@ -81,6 +95,7 @@ const deployment = objectOf<DeploymentView>({
   message: text,
   addresses: listOf(address),
   pending: flag,
+  load,
   used_by: listOf(text),
 });
 

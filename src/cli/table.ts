@@ -31,6 +31,11 @@ function isNumeric(cell: string): boolean {
   return /^-?[0-9][0-9.,]*( ?%| ms| s)?$|^-?$/.test(cell);
 }
 
+/** `lab.ml.churn v4`; a feature spec has no version. */
+export function modelText(name: string | null, version: string | null): string {
+  return [name ?? '', version === null ? '' : `v${version}`].join(' ').trim();
+}
+
 /** `1 address`, `3 addresses`. */
 export function counted(count: number, one: string, many = `${one}s`): string {
   return `${String(count)} ${count === 1 ? one : many}`;

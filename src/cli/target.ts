@@ -28,10 +28,14 @@ export interface Target {
   readonly url: string;
   /** Empty: none was found; the daemon will say 401. */
   readonly token: string;
+  /** Of the data port, without a trailing slash, where the local configuration names one. */
+  readonly dataUrl: string | null;
   /** Where the URL came from, for messages. */
   readonly source: string;
   /** Where a token was looked for, for messages. */
   readonly tokenHint: string;
+  /** Behind a command that is to be copied, with a blank in front; never a token. */
+  readonly flags: string;
 }
 
 export async function findTarget(options: TargetOptions, io: Io): Promise<Target> {
@@ -39,7 +43,8 @@ export async function findTarget(options: TargetOptions, io: Io): Promise<Target
   const explicit = explicitHost(options, env);
   if (explicit === null) return localTarget(options, io);
   const url = normalizeHost(explicit.host, explicit.source);
-  return { url, source: explicit.source, ...explicitToken(url, options, io) };
+  const flags = targetFlags(options);
+  return { url, dataUrl: null, source: explicit.source, flags, ...explicitToken(url, options, io) };
 }
 
 function explicitHost(
@@ -85,19 +90,46 @@ async function localTarget(options: TargetOptions, io: Io): Promise<Target> {
   const [first = ''] = dirs;
   const running = dirs.filter((dir) => existsSync(join(dir, STATE_FILES.adminUrl)));
   const stateDir = running.length > 1 ? await firstAnswering(running) : (running[0] ?? first);
-  const url = readLine(join(stateDir, STATE_FILES.adminUrl)) ?? configuredUrl(options, io);
+  const url = readLine(join(stateDir, STATE_FILES.adminUrl));
   const tokenFile = join(stateDir, STATE_FILES.adminToken);
   const token = givenToken(options, io.env) || (readLine(tokenFile) ?? '');
+  const flags = targetFlags(options);
+  const dataUrl = readConfig(options, io).data_plane.public_url.replace(/\/$/, '') || null;
+  if (url === null) {
+    // A mistyped directory must not look like a daemon that is down, or like a wrong token.
+    return {
+      url: configuredUrl(options, io),
+      dataUrl,
+      token,
+      source: `the configuration, as no daemon has run in ${stateDir}`,
+      flags,
+      tokenHint: `No daemon has run in ${stateDir}; name its state directory with --state-dir, or use --token.`,
+    };
+  }
   return {
     url,
+    dataUrl,
     token,
     source: `the state directory ${stateDir}`,
+    flags,
     tokenHint: `The local token is in ${tokenFile}; or use --token or POINTSMAN_ADMIN_TOKEN.`,
   };
 }
 
+/** The flags that chose the daemon; what variables say holds for the next command by itself. */
+function targetFlags({ host, stateDir, config }: TargetOptions): string {
+  const given = { host, 'state-dir': stateDir, config };
+  return Object.entries(given)
+    .map(([flag, value]) => (value === undefined ? '' : ` --${flag} ${shellWord(value)}`))
+    .join('');
+}
+
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /** Folders in which a local daemon may have left its URL: the configured one, and the demo's. */
-function stateDirs(options: TargetOptions, io: Io): string[] {
+export function stateDirs(options: TargetOptions, io: Io): string[] {
   const config = readConfig(options, io);
   const own = config.sources.get('state_dir') !== 'default';
   return own ? [config.state_dir] : [config.state_dir, join(config.state_dir, DEMO_STATE_FOLDER)];

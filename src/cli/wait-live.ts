@@ -1,14 +1,31 @@
-/** Waiting until an accepted config is the one that serves. */
-import type { EndpointStatus, Status } from '../control/control-plane.js';
-import type { AdminClient } from './client.js';
-import { CliError, type Io } from './io.js';
-import { number, objectOf, optional, type Shape } from './shape.js';
+/**
+ * Waiting until an accepted config is the one that serves. The endpoint itself is asked, because who
+ * may change it may see it, while the daemon's status is for admins.
+ */
+import { API, RefusedError, type AdminClient, type ApiAnswer } from './client.js';
+import { CliError, EXIT_FAILED, EXIT_NOT_LIVE, type Io } from './io.js';
+import { listOf, number, objectOf, optional, text, type Shape } from './shape.js';
 
 /** What is known once a change is live. */
 export interface LiveUpdate {
-  readonly status: Status;
-  readonly endpoint: EndpointStatus;
+  readonly version: number;
+  /** Null when the daemon does not say. */
+  readonly revision: number | null;
   readonly liveAfterMs: number;
+}
+
+/** The change was accepted, and it is not what serves. */
+export class NotLiveError extends CliError {
+  /** What it waits for, or why it has failed. */
+  readonly reason: string;
+  /** False: it has ended otherwise. */
+  readonly goesOn: boolean;
+
+  constructor(message: string, hint: string, reason: string, goesOn: boolean) {
+    super(message, hint, goesOn ? EXIT_NOT_LIVE : EXIT_FAILED);
+    this.reason = reason;
+    this.goesOn = goesOn;
+  }
 }
 
 const POLL_MS = 100;
@@ -48,7 +65,36 @@ export function acceptedVersion({ config, pending_config: pending }: ConfigVersi
   return (pending ?? config)?.config_version ?? 0;
 }
 
-/** @throws CliError when the update ends otherwise, or not in time. */
+interface EndpointView {
+  readonly state: { readonly config_update: string };
+  readonly config?: ConfigVersion | undefined;
+  readonly pending_config?: PendingView | undefined;
+}
+
+interface PendingView extends ConfigVersion {
+  readonly served_entities: readonly EntityView[];
+}
+
+interface EntityView {
+  readonly state: { readonly deployment_state_message: string };
+}
+
+const endpointShape = objectOf<EndpointView>({
+  state: objectOf<EndpointView['state']>({ config_update: text }),
+  config: optional(configVersion),
+  pending_config: optional(
+    objectOf<PendingView>({
+      config_version: number,
+      served_entities: listOf(
+        objectOf<EntityView>({
+          state: objectOf<EntityView['state']>({ deployment_state_message: text }),
+        }),
+      ),
+    }),
+  ),
+});
+
+/** @throws NotLiveError when the update ends otherwise, or not in time. */
 export async function waitLive(
   client: AdminClient,
   { name, version, startMs }: Accepted,
@@ -56,44 +102,80 @@ export async function waitLive(
   io: Io,
 ): Promise<LiveUpdate> {
   for (;;) {
-    const status = await client.status();
-    const endpoint = endpointIn(status, name);
+    const { body: endpoint, revision } = await readEndpoint(client, name);
     const elapsedMs = io.nowMs() - startMs;
-    if (endpoint.config_version === version) {
-      return { status, endpoint, liveAfterMs: Math.round(elapsedMs) };
+    if (endpoint.config?.config_version === version) {
+      return { version, revision, liveAfterMs: Math.round(elapsedMs) };
     }
-    if (endpoint.pending_config_version !== version) throw replaced(endpoint, version);
-    if (endpoint.config_update !== 'IN_PROGRESS') {
-      throw new CliError(`The change failed (${endpoint.config_update}): ${endpoint.message}`);
+    if (endpoint.pending_config?.config_version !== version) {
+      throw replaced(client, name, endpoint, version);
     }
+    const { config_update: update } = endpoint.state;
+    if (update !== 'IN_PROGRESS') {
+      const message = reasonOf(endpoint.pending_config) || (await messageOf(client, name));
+      throw new NotLiveError(`The change failed (${update}): ${message}`, '', message, false);
+    }
+    // Ctrl-C ends the wait, and the change goes on as behind a timeout.
+    if (elapsedMs < timeoutMs) await io.sleep(POLL_MS);
     if (elapsedMs >= timeoutMs || io.signal.aborted) {
-      throw new CliError(
-        `The change was accepted but is not live yet: ${endpoint.message || 'it is in progress'}`,
-        `It goes on without this command; look with "pointsman endpoints ${name}", end it with ` +
-          `"pointsman cancel-update ${name}".`,
+      const reason = reasonOf(endpoint.pending_config) || 'it is in progress';
+      throw new NotLiveError(
+        `The change was accepted but is not live yet: ${reason}`,
+        `It goes on without this command; look with "${client.line(`endpoints ${name}`)}".`,
+        reason,
+        true,
       );
     }
-    await io.sleep(POLL_MS);
   }
 }
 
+async function readEndpoint(client: AdminClient, name: string): Promise<ApiAnswer<EndpointView>> {
+  try {
+    const path = `${API}/serving-endpoints/${encodeURIComponent(name)}`;
+    return await client.call('GET', path, endpointShape);
+  } catch (error) {
+    const isGone = error instanceof RefusedError && error.code === 'RESOURCE_DOES_NOT_EXIST';
+    throw isGone ? wasDeleted(name) : error;
+  }
+}
+
+/** What its entities wait for, or what they lacked when the update ended. */
+function reasonOf({ served_entities: entities }: PendingView): string {
+  const messages = entities.map(({ state }) => state.deployment_state_message);
+  return [...new Set(messages.filter((message) => message !== ''))].join('; ');
+}
+
+/** Of a failure that is not an entity's: the status has it, if the caller may see that. */
+async function messageOf(client: AdminClient, name: string): Promise<string> {
+  const status = await client.tryStatus();
+  return status?.endpoints.find((endpoint) => endpoint.name === name)?.message ?? '';
+}
+
 /** Somebody else's config has come in its place, before or after it was live. */
-function replaced(endpoint: EndpointStatus, version: number): CliError {
-  const { name, config_version: active } = endpoint;
-  const serves = active === null ? 'none serves' : `version ${String(active)} serves`;
-  return new CliError(
-    `Another change of ${name} has replaced config version ${String(version)}; ${serves}.`,
-    `See what was accepted with "pointsman rollback ${name} --list".`,
-  );
+function replaced(
+  client: AdminClient,
+  name: string,
+  { config }: EndpointView,
+  version: number,
+): NotLiveError {
+  const serves =
+    config === undefined ? 'none serves' : `version ${String(config.config_version)} serves`;
+  const reason = `Another change of ${name} has replaced config version ${String(version)}; ${serves}.`;
+  const hint = `See what was accepted with "${client.line(`rollback ${name} --list`)}".`;
+  return new NotLiveError(reason, hint, reason, false);
 }
 
-export function endpointIn(status: Status, name: string): EndpointStatus {
-  const endpoint = status.endpoints.find((candidate) => candidate.name === name);
-  if (endpoint === undefined) throw new CliError(`${name} was deleted in the meantime.`);
-  return endpoint;
+export function wasDeleted(name: string): CliError {
+  return new CliError(`${name} was deleted in the meantime.`);
 }
 
-export function describeLive({ status, endpoint, liveAfterMs }: LiveUpdate): string {
-  const version = `config version ${String(endpoint.config_version)}`;
-  return `Live after ${String(liveAfterMs)} ms: ${version}, revision ${String(status.revision)}.`;
+export function describeLive({ version, revision, liveAfterMs }: LiveUpdate): string {
+  const at = revision === null ? '' : `, revision ${String(revision)}`;
+  return `Live after ${String(liveAfterMs)} ms: config version ${String(version)}${at}.`;
+}
+
+/** What `--json` prints of it. */
+export function notLiveReport(error: NotLiveError, { version }: Accepted): object {
+  const { goesOn, reason } = error;
+  return { config_version: version, live: false, goes_on: goesOn, message: reason };
 }

@@ -192,6 +192,7 @@ function baseFor(key: string, sources: ReadonlyMap<string, ConfigSource>, baseDi
   return source === 'flag' || source === 'variable' ? process.cwd() : baseDir;
 }
 
+/** One that is named and missing is refused by who reads it: only a first start needs it. */
 function findManifest(
   value: string,
   sources: ReadonlyMap<string, ConfigSource>,
@@ -199,9 +200,7 @@ function findManifest(
 ): string {
   if (value === '') return '';
   const path = resolve(baseFor('manifest', sources, baseDir), value);
-  if (existsSync(path)) return path;
-  if (sources.get('manifest') === 'default') return '';
-  throw invalidField('manifest', `there is no file ${path}`);
+  return sources.get('manifest') === 'default' && !existsSync(path) ? '' : path;
 }
 
 function parseListen(group: 'data_plane' | 'admin', value: string | string[]): ListenAddress[] {

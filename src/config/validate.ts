@@ -1,13 +1,14 @@
 /**
  * One JSON schema -> one validator that fills in defaults and answers the first fault as a
  * PointsmanError naming the field in dotted and bracketed form (`deployments[0].replicas[1].wieght:
- * unknown key`).
+ * unknown key; did you mean weight?`).
  *
  * The schemas are plain JSON Schema objects; nothing else in the project touches ajv.
  */
 import { Ajv, type ErrorObject } from 'ajv';
 import type { Static, TSchema } from 'typebox';
 import { invalidField, type PointsmanError } from '../core/errors.js';
+import { nearestOf } from '../core/nearest.js';
 
 // strict is off because typebox schemas may carry keywords of documentation that ajv does not know.
 const ajv = new Ajv({ allErrors: false, useDefaults: true, strict: false, verbose: true });
@@ -31,12 +32,19 @@ function toFieldError(error: ErrorObject | undefined, rootPath: string): Pointsm
   const params = error.params as Record<string, unknown>;
   switch (error.keyword) {
     case 'additionalProperties':
-      return invalidField(joinPath(at, String(params['additionalProperty'])), 'unknown key');
+      return unknownKey(at, String(params['additionalProperty']), error.parentSchema);
     case 'required':
       return invalidField(joinPath(at, String(params['missingProperty'])), 'missing');
     default:
       return invalidField(at === '' ? 'body' : at, problemOf(error, params));
   }
+}
+
+function unknownKey(at: string, key: string, schema: unknown): PointsmanError {
+  const { properties = {} } = (schema ?? {}) as { properties?: object };
+  const nearest = nearestOf(key, Object.keys(properties));
+  const hint = nearest === null ? '' : `; did you mean ${nearest}?`;
+  return invalidField(joinPath(at, key), `unknown key${hint}`);
 }
 
 function problemOf(error: ErrorObject, params: Record<string, unknown>): string {

@@ -12,6 +12,8 @@ import {
 import type { ConfigInput } from './config-input.js';
 import type { Draft } from './content.js';
 import type { ConfigHistoryItem } from './control-plane.js';
+import { configAsInput } from './endpoint-view.js';
+import { sameJson } from './json.js';
 import type { ConfigRecord, Content, EndpointRecord } from './records.js';
 
 /** Versions that a message about an unknown one lists. */
@@ -76,6 +78,7 @@ export function viewHistory(
   record: EndpointRecord,
   stored: readonly StoredConfig[],
 ): ConfigHistoryItem[] {
+  const active = record.active === null ? null : configAsInput(record.active);
   return acceptedOf(record, stored).map((row) => {
     const config = JSON.parse(row.json) as ConfigRecord;
     const percentages = new Map(config.routes.map((route) => [route.entity, route.percentage]));
@@ -85,9 +88,12 @@ export function viewHistory(
       principal: row.principal,
       activated_at: row.activatedAt,
       active: row.version === record.active?.version,
+      equals_active: sameJson(configAsInput(config), active),
       pending: record.update === 'IN_PROGRESS' && row.version === record.pending?.config.version,
-      split: config.entities.map(({ name }) => ({
+      split: config.entities.map(({ name, entityName, entityVersion }) => ({
         name,
+        entity_name: entityName,
+        entity_version: entityVersion,
         traffic_percentage: percentages.get(name) ?? 0,
       })),
     };

@@ -64,6 +64,8 @@ export interface ProbedAddress {
 export interface AddressStatus extends Omit<ProbedAddress, 'state'> {
   /** EJECTED: probes do not speak against it, but requests fail there, and some worker leaves it out. */
   readonly state: ProbedAddress['state'] | 'EJECTED';
+  /** Requests under way there, over all workers. */
+  readonly in_flight: number;
   readonly ejected_workers: number;
   /** Epoch milliseconds when the last of these workers tries it again; null when none leaves it out. */
   readonly ejected_until: number | null;
@@ -127,7 +129,13 @@ export interface EndpointStatus extends Traffic {
   readonly pending: PendingStatus | null;
 }
 
-export interface EntityStatus extends Traffic {
+/** What a served entity serves; a feature spec has no version, an external model neither. */
+export interface ServedModel {
+  readonly entity_name: string | null;
+  readonly entity_version: string | null;
+}
+
+export interface EntityStatus extends ServedModel, Traffic {
   readonly name: string;
   readonly traffic_percentage: number;
   readonly deployment: string;
@@ -140,7 +148,7 @@ export interface PendingStatus {
   readonly entities: PendingEntityStatus[];
 }
 
-export interface PendingEntityStatus {
+export interface PendingEntityStatus extends ServedModel {
   readonly name: string;
   readonly traffic_percentage: number;
   readonly deployment: string;
@@ -158,12 +166,14 @@ export interface ConfigHistoryItem {
   /** Epoch milliseconds of the last time that it became active; null: never did. */
   readonly activated_at: number | null;
   readonly active: boolean;
+  /** Says the same as the active one, which is the case for that one, too. */
+  readonly equals_active: boolean;
   /** True while it waits for readiness. */
   readonly pending: boolean;
   readonly split: ShareStatus[];
 }
 
-export interface ShareStatus {
+export interface ShareStatus extends ServedModel {
   readonly name: string;
   readonly traffic_percentage: number;
 }

@@ -161,6 +161,8 @@ function entityStatuses(
     const routed = routes?.entities[index];
     return {
       name: entity.name,
+      entity_name: entity.entityName,
+      entity_version: entity.entityVersion,
       traffic_percentage: percentageOf(config, entity.name),
       deployment: routed?.deployment ?? servingOf(entity, servedBy)?.deployment ?? '',
       requests: traffic.requests,
@@ -182,6 +184,8 @@ function pendingStatus(
     const reason = reasonOf(record, entity, context);
     return {
       name: entity.name,
+      entity_name: entity.entityName,
+      entity_version: entity.entityVersion,
       traffic_percentage: percentageOf(config, entity.name),
       deployment: servingOf(entity, context.servedBy)?.deployment ?? '',
       ready: reason === '',
@@ -269,6 +273,7 @@ function viewAddress(
   return {
     ...probed,
     state: shows ? 'EJECTED' : probed.state,
+    in_flight: counts?.inFlight ?? 0,
     ejected_workers: ejectedWorkers,
     ejected_until: isEjected ? nowMs + (counts?.ejectedForMs ?? 0) : null,
     ejections: counts?.ejections ?? 0,

@@ -97,7 +97,8 @@ await t.test('split', async (t) => {
     /1 s +\d+ requests +current \d+\.\d % \(0 failed\) +challenger \d+\.\d %/,
   );
   const lines = changed.stdout.trimEnd().split('\n');
-  t.equal(lines.at(-1), 'Undo: pointsman split iris current=90 challenger=10');
+  const target = `--state-dir ${daemon.stateDir}`;
+  t.equal(lines.at(-1), `Undo: pointsman split iris current=90 challenger=10 ${target}`);
 
   const undo = (lines.at(-1) ?? '').replace('Undo: pointsman ', '').split(' ');
   const undone = await pointsman(...undo, '--watch', '0', '--json');
@@ -159,6 +160,11 @@ await t.test('a token for an endpoint, with the line to use it', async (t) => {
     token_type: 'Bearer',
     authorization_details: [{ type: 'workspace_permission' }],
   });
+  const config = `${folder}/public.yaml`;
+  writeFileSync(config, 'data_plane: { public_url: "https://models.example" }');
+  const named = await pointsman('token', 'fetch', 'iris', '--json', '--config', config);
+  const endpointUrl = 'https://models.example/serving-endpoints/iris/invocations';
+  t.match(jsonOf(named), { endpoint_url: endpointUrl });
   t.equal((await pointsman('token', 'fetch')).code, 2);
   t.match((await pointsman('token', 'fetch', 'nobody')).stderr, /nobody does not exist/);
 });

@@ -1,6 +1,7 @@
 /** The commands against a real control plane behind the real admin port. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { stringify } from 'yaml';
 import { reservePort, startReplica } from '../control/harness.js';
@@ -61,7 +62,8 @@ t.test('split changes the shares, watches, and says how to undo it', async (t) =
     /^ {2}1 s {2}60 requests {2}current 50\.0 % \(0 failed\) {2}challenger 50\.0 % \(1 failed\)$/,
   );
   t.match(lines[6], /^ {2}2 s {2}120 requests .*\(2 failed\)$/);
-  t.equal(lines.at(-1), 'Undo: pointsman split iris current=90 challenger=10');
+  const target = `--state-dir ${daemon.dir}`;
+  t.equal(lines.at(-1), `Undo: pointsman split iris current=90 challenger=10 ${target}`);
   const shares = daemon.dataPlane.last.endpoints[0]?.entities.map(({ sharePpm }) => sharePpm);
   t.strictSame(shares, [500_000, 500_000]);
 
@@ -72,7 +74,8 @@ t.test('split changes the shares, watches, and says how to undo it', async (t) =
     before: [{ percent: 50 }, { percent: 50 }],
     after: [{ name: 'current', percent: 90 }, { percent: 10 }],
     config_version: 3,
-    undo: 'pointsman split iris current=50 challenger=50',
+    live: true,
+    undo: `pointsman split iris current=50 challenger=50 ${target}`,
   });
 });
 
@@ -117,39 +120,64 @@ t.test('rollback goes to what served before, or to a version; --list shows them'
   const { daemon, local } = await startSession(t);
   const none = await local(['rollback', 'iris']);
   t.equal(none.code, 1);
-  t.match(none.err, /iris has no config that served before.*\nSee what is kept with .*--list/);
+  t.match(
+    none.err,
+    /iris has no config that served before and differs.*\nSee what is kept with .*--list/,
+  );
   await local(['split', 'iris', 'current=50', 'challenger=50', '--watch', '0']);
   const list = await local(['rollback', 'iris', '--list']);
-  t.match(list.out, /^version +state +accepted +by +split\n +2 +active .* admin +current 50 %, ch/);
-  t.match(list.out, /\n +1 {2}.* admin +current 90 %, challenger 10 %$/);
+  t.match(
+    list.out,
+    /^version +state +accepted +by +split +model\n +2 +active .* admin +current 50 %, ch/,
+  );
+  t.match(
+    list.out,
+    /\n +1 {2}.* admin +current 90 %, challenger 10 % +demo\.models\.iris v1, demo\.models\.iris v2$/,
+  );
   const back = await local(['rollback', 'iris']);
   t.equal(back.code, 0, back.err);
-  t.match(back.out, /^iris: config version 1 again\.\nLive after \d+ ms: config version 3, /);
-  t.match(back.out, /\nUndo: pointsman rollback iris 2$/);
+  t.match(
+    back.out,
+    /^iris +old +new\ncurrent +50 % demo\.models\.iris v1 +90 % demo\.models\.iris v1\n/,
+  );
+  t.match(back.out, /\niris: config version 1 again\.\nLive after \d+ ms: config version 3, /);
+  t.match(back.out, /\nUndo: pointsman rollback iris 2 --state-dir /);
   const shares = daemon.dataPlane.last.endpoints[0]?.entities.map(({ sharePpm }) => sharePpm);
   t.strictSame(shares, [900_000, 100_000]);
   const chosen = await local(['rollback', 'iris', '2', '--json']);
-  t.match(JSON.parse(chosen.out), { rolled_back_to: 2, config_version: 4, undo: /iris 3$/ });
+  t.match(JSON.parse(chosen.out), {
+    rolled_back_to: 2,
+    config_version: 4,
+    undo: /iris 3 --state-dir /,
+  });
+  const same = await local(['rollback', 'iris', '2']);
+  t.match(same.out, /\nConfig version 2 is the same as the active one\.\n/);
+  const past = await local(['rollback', 'iris']);
+  t.match(past.out, /\niris: config version 3 again\./, 'versions 4 and 2 are what serves');
+  await daemon.control.updateConfig('iris', NEVER_READY, { principal: 'mia' });
+  t.equal((await local(['cancel-update', 'iris'])).code, 0);
+  t.match((await local(['rollback', 'iris', '--list'])).out, /\n +7 +never served .* mia /);
   t.match(
     (await local(['rollback', 'iris', '9'])).err,
-    /no config version 9; the newest kept are 4/,
+    /no config version 9; the newest kept are 7/,
   );
   t.equal((await local(['rollback', 'iris', 'x'])).code, 2);
   t.equal((await local(['rollback', 'nope'])).code, 1);
 });
 
+const NEVER_READY = {
+  served_entities: [{ name: 'next', entity_name: 'demo.models.iris', entity_version: '9' }],
+};
+
 t.test('an update that waits: seen, in the way, preempted, canceled', async (t) => {
   const { daemon, local, write } = await startSession(t);
-  const waiting = {
-    served_entities: [{ name: 'next', entity_name: 'demo.models.iris', entity_version: '9' }],
-  };
   const options = { principal: 'mia' };
-  await daemon.control.updateConfig('iris', waiting, options);
+  await daemon.control.updateConfig('iris', NEVER_READY, options);
   const shown = await local(['endpoints', 'iris']);
   t.match(shown.out, /config version 1 \(2 waits\)/);
   t.match(
     shown.out,
-    /\nConfig version 2 waits, since .*:\nentity .*\nnext +100 % +none +no deployment/,
+    /\nConfig version 2 waits, since .*:\nentity .*\nnext +100 % +demo\.models\.iris v9 +none +no deployment/,
   );
   const split = ['split', 'iris', 'current=50', 'challenger=50', '--watch', '0'];
   t.match((await local(split)).err, /is being updated.*\(RESOURCE_CONFLICT\)/);
@@ -157,7 +185,7 @@ t.test('an update that waits: seen, in the way, preempted, canceled', async (t) 
   t.equal(preempted.code, 0, preempted.err);
   t.match(preempted.out, /Live after \d+ ms: config version 3/);
 
-  await daemon.control.updateConfig('iris', waiting, options);
+  await daemon.control.updateConfig('iris', NEVER_READY, options);
   const canceled = await local(['cancel-update', 'iris']);
   t.equal(canceled.code, 0, canceled.err);
   t.equal(
@@ -167,7 +195,7 @@ t.test('an update that waits: seen, in the way, preempted, canceled', async (t) 
   t.match((await local(['cancel-update', 'iris'])).err, /no update in progress/);
   t.match((await local(['endpoints'])).out, /UPDATE_CANCELED +3 \(4 was canceled\)/);
 
-  await daemon.control.updateConfig('iris', waiting, options);
+  await daemon.control.updateConfig('iris', NEVER_READY, options);
   const manifest = write(irisManifest(daemon.replica.url));
   t.equal((await local(['apply', '-f', manifest])).code, 1);
   const applied = await local(['apply', '-f', manifest, '--preempt']);
@@ -203,7 +231,7 @@ t.test('apply gives up waiting at its timeout and says what goes on', async (t) 
   const port = await reservePort(t);
   const file = write(irisManifest(`http://127.0.0.1:${String(port)}`));
   const result = await local(['apply', '-f', file, '--timeout', '1']);
-  t.equal(result.code, 1);
+  t.equal(result.code, 3);
   t.match(result.err, /The manifest is stored, but not ready yet: iris\.\nThe daemon goes on/);
 });
 
@@ -257,7 +285,10 @@ t.test('endpoints, deployments and status: tables for people, JSON for scripts',
     /^endpoint +ready +update +version +split\niris +READY +NOT_UPDATING +1 +current 90 %, ch/,
   );
   const one = await local(['endpoints', 'iris']);
-  t.match(one.out, /\ncurrent +90 % +iris +10 +1 +0 +0\.5 ms +0\.9 ms +0\.99 ms/);
+  t.match(
+    one.out,
+    /\ncurrent +90 % +demo\.models\.iris v1 +iris +10 +1 +0 +0\.5 ms +0\.9 ms +0\.99 ms/,
+  );
   t.match(JSON.parse((await local(['endpoints', 'iris', '--json'])).out), { name: 'iris' });
   t.match(
     (await local(['endpoints', 'nope'])).err,
@@ -266,7 +297,11 @@ t.test('endpoints, deployments and status: tables for people, JSON for scripts',
   t.match((await local(['deployments'])).out, /\niris +READY +1 of 1 +iris$/);
   t.match(
     (await local(['deployments', 'iris'])).out,
-    /\n127\.0\.0\.1:\d+ +http:\/\/127\.0\.0\.1:\d+\/? +1 +READY/,
+    /\n127\.0\.0\.1:\d+ +http:\/\/127\.0\.0\.1:\d+\/? +1 +READY +0 /,
+  );
+  t.match(
+    (await local(['deployments', 'iris'])).out,
+    /\nLoad: 0 in flight \(no limit\), 0 waiting, 0 turned away since the start\.\n/,
   );
   t.match((await local(['deployments', 'x'])).err, /There is no deployment x\./);
   const status = await local(['status']);
@@ -329,7 +364,16 @@ t.test('failures say what was tried and what to do', async (t) => {
     (await run(['status', '--host', 'a b'])).err,
     /--host: "a b" is not a URL.*\nWrite it like http/,
   );
+  const typo = join(daemon.dir, 'typo');
+  const config = join(daemon.dir, 'pointsman.yaml');
+  writeFileSync(config, `admin: { listen: '${new URL(daemon.url).host}' }`);
+  const mistyped = ['status', '--config', config, '--state-dir', typo];
+  t.match((await run(mistyped)).err, `No token was found. No daemon has run in ${typo}; name its`);
   await daemon.close();
+  t.match(
+    (await run(mistyped)).err,
+    `came from the configuration, as no daemon has run in ${typo}.`,
+  );
   const gone = await local(['status']);
   t.equal(gone.code, 1);
   t.match(
@@ -374,6 +418,14 @@ t.test('check finds what is wrong with a configuration and a manifest', async (t
   });
   const alone = await run(['check', '--config', join(folder, 'alone', 'c.yaml'), '--json']);
   t.match(JSON.parse(alone.out), { manifest: null });
+  const forgotten = { ...irisManifest('http://127.0.0.1:9'), deployments: [] };
+  const input = JSON.stringify(forgotten);
+  const noted = await run(['check', '--config', good, '-f', '-'], { input });
+  t.equal(noted.code, 0);
+  t.match(
+    noted.out,
+    /\nNote: no deployment of the manifest serves demo\.models\.iris version 1, which endpoint iris names\./,
+  );
   const bad = await run(['check', '--config', join(folder, 'bad.yaml')]);
   t.equal(bad.code, 1);
   t.match(bad.err, /data_plane\.worker: unknown key; did you mean workers\?/);
@@ -409,7 +461,7 @@ const COMMANDS = [
 t.test('usage: help has examples for every command, mistakes end in 2', async (t) => {
   const help = await run(['--help']);
   t.equal(help.code, 0);
-  t.match(help.out, /Exit codes: 0 done, 1 failed, 2 wrong usage/);
+  t.match(help.out, /Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 accepted/);
   for (const name of COMMANDS) {
     t.match(help.out, new RegExp(`\n  ${name} `));
     t.match((await run([name, '--help'])).out, new RegExp(`Examples:\n.*pointsman ${name}`));
@@ -420,4 +472,15 @@ t.test('usage: help has examples for every command, mistakes end in 2', async (t
   t.match(unknown.err, /unknown command 'splitt'.*\n.*split/);
   t.equal((await run(['split', 'iris'])).code, 2);
   t.equal((await run(['status', '--nope'])).code, 2);
+});
+
+t.test('apply names what serves without a ready replica', async (t) => {
+  const { daemon, local, write } = await startSession(t);
+  const file = write(irisManifest(daemon.replica.url));
+  daemon.replica.status = 500;
+  while (daemon.control.status().deployments[0]?.state === 'READY') await delay(20);
+  const result = await local(['apply', '-f', file]);
+  t.equal(result.code, 0, result.err);
+  t.match(result.out, /\niris: current has no ready replica: .*\niris: challenger has no ready/);
+  t.match(result.out, /\nApplied: revision \d+\.$/);
 });

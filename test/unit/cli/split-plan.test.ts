@@ -1,6 +1,6 @@
 /** What the arguments of `split` mean, and what its counters say. */
 import t from 'tap';
-import { observe, parseShares, planSplit, undoLine } from '../../../src/cli/split-plan.js';
+import { observe, parseShares, planSplit, splitBack } from '../../../src/cli/split-plan.js';
 import type { EntityStatus } from '../../../src/control/control-plane.js';
 
 const CONFIG = {
@@ -42,7 +42,7 @@ t.test('the plan keeps the order of the endpoint and names what is wrong', (t) =
     plan.after.map(({ percent }) => percent),
     [50, 50, 0],
   );
-  t.equal(undoLine(plan), 'pointsman split iris current=90 challenger=10 shadow=0');
+  t.equal(splitBack(plan), 'split iris current=90 challenger=10 shadow=0');
   t.throws(() => planSplit('iris', CONFIG, parseShares(['curent=100'])), {
     message:
       'iris has no served entity curent; it has current, challenger, shadow. Did you mean current?',
@@ -57,6 +57,8 @@ t.test('the plan keeps the order of the endpoint and names what is wrong', (t) =
 t.test('observation counts since the change, and anew after a worker was replaced', (t) => {
   const entity = (name: string, requests: number, errors: number): EntityStatus => ({
     name,
+    entity_name: 'lab.m',
+    entity_version: '1',
     requests,
     errors,
     traffic_percentage: 0,

@@ -65,7 +65,7 @@ t.test('refusals name the field', async (t) => {
     [{ wieght: 1 }, /^wieght: unknown key$/],
     [
       { replicas: [{ url: 'http://a:1' }, { url: 'http://b:1', wieght: 1 }] },
-      /^replicas\[1\]\.wieght: unknown key$/,
+      /^replicas\[1\]\.wieght: unknown key; did you mean weight\?$/,
     ],
     [{ replicas: [] }, /^replicas: needs at least 1/],
     [{ replicas: [{ weight: 1 }] }, /^replicas\[0\]\.url: missing/],

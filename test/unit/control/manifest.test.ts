@@ -141,8 +141,11 @@ t.test('faults name their place, and nothing of the manifest is done', async (t)
   };
   const route = [{ served_entity_name: 'm-1', traffic_percentage: 90 }];
   const refused: (readonly [Json, RegExp])[] = [
-    [{ deployment: [] }, /^deployment: unknown key$/],
-    [{ deployments: [...good, broken] }, /^deployments\[1\]\.replicas\[1\]\.wieght: unknown key$/],
+    [{ deployment: [] }, /^deployment: unknown key; did you mean deployments\?$/],
+    [
+      { deployments: [...good, broken] },
+      /^deployments\[1\]\.replicas\[1\]\.wieght: unknown key; did you mean weight\?$/,
+    ],
     [{ deployments: [...good, d('a', '2')] }, /^deployments\[1\]\.name: duplicate name "a"/],
     [
       { deployments: [...good, d('b')] },

@@ -134,6 +134,7 @@ function someMetrics(): ReturnType<typeof createMetrics> {
             state,
             since: 0,
             last_error: '',
+            in_flight: 0,
             ejected_workers: 0,
             ejected_until: null,
             ejections: 0,
