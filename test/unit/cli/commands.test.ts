@@ -241,7 +241,7 @@ t.test('apply says which deployments serve as before', async (t) => {
   const file = write(irisManifest(`http://127.0.0.1:${String(port)}`));
   const result = await local(['apply', '-f', file]);
   t.equal(result.code, 0, result.err);
-  t.match(result.out, /\nApplied: revision \d+\.\n[\w-]+: changed, but serves as before until /);
+  t.match(result.out, /\n[\w-]+: changed, but serves as before until .*\nApplied: revision \d+\.$/);
 });
 
 t.test('apply --replace shows what it deletes and needs a yes', async (t) => {
