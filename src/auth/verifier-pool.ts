@@ -51,7 +51,7 @@ const RESTART_INTERVAL_MS = 200;
 const RETRY_AFTER_S = 1;
 const THREAD_HEAP_MIB_MAX = 128;
 
-/** Beside batches, of which there are never more than threads: what has a thread serve a lane. */
+/** Beside batches, of which there are never more than threads: one that loads keys, one that has a thread serve a lane. */
 const LANE_TASKS_MAX = 2;
 
 type Threads = Piscina<VerifyTask | LaneTask, VerifyReply | undefined>;
@@ -85,6 +85,8 @@ export class VerifierPool {
   readonly #batches = new Set<{ readonly sinceMs: number }>();
   #looking = false;
   #keyWaiters = 0;
+  /** One at a time, so that it never fills the queue that batches need. */
+  #readying: Promise<void> | null = null;
   #flushing = false;
   #closed = false;
   #trustVersion = -1;
@@ -107,10 +109,12 @@ export class VerifierPool {
     return this.#flights.size;
   }
 
-  /** Rejects when no thread runs. One that does has the present keys. */
-  async ready(): Promise<void> {
-    const trust = this.#options.trust.current();
-    await this.#threads.run({ trustVersion: trust.version, trust, tokens: [], nowMs: 0 });
+  /** Rejects when no thread runs. One that does has the keys of the call, or of one that is under way. */
+  ready(): Promise<void> {
+    this.#readying ??= this.#loadKeys().finally(() => {
+      this.#readying = null;
+    });
+    return this.#readying;
   }
 
   /** Has a thread serve the other end of a token lane, which it takes over. Call when `ready`; rejects when it could not. */
@@ -127,6 +131,11 @@ export class VerifierPool {
   /** Kills the threads as a crash would. */
   async killThreadsForTest(): Promise<void> {
     await Promise.all(this.#threads.threads.map((thread) => thread.terminate()));
+  }
+
+  async #loadKeys(): Promise<void> {
+    const trust = this.#options.trust.current();
+    await this.#threads.run({ trustVersion: trust.version, trust, tokens: [], nowMs: 0 });
   }
 
   #answerAtOnce(token: string): Promise<VerifyAnswer> | null {

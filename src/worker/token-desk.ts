@@ -82,10 +82,9 @@ export class TokenDesk implements TrustSource {
 
   onEnvelope({ access, issuedToken, keysRefreshed }: Envelope): void {
     if (access !== undefined) {
+      const { version } = this.#book.trust;
       this.#book.apply(access);
-      this.#options.engine.setTrustVersion(this.#book.trust.version);
-      // So that the lane's thread has new keys before the first token needs them.
-      if (this.#pool !== null) this.#pool.ready().catch(() => undefined);
+      if (this.#book.trust.version !== version) this.#onNewKeys();
       this.#wanted.clear();
     }
     if (issuedToken !== undefined) {
@@ -131,6 +130,12 @@ export class TokenDesk implements TrustSource {
 
   refresh(issuer: string): Promise<void> {
     return this.#refreshes.refresh(issuer);
+  }
+
+  #onNewKeys(): void {
+    this.#options.engine.setTrustVersion(this.#book.trust.version);
+    // The lane's thread passes everything on until it has them. When it cannot be asked, the next batch brings them.
+    this.#pool?.ready().catch(() => undefined);
   }
 
   /** A thread that runs closes its end when it dies, so that the engine hears of it; the descriptor goes to no other. */

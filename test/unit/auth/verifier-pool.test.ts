@@ -73,6 +73,22 @@ t.test('good and bad tokens, many at once, in two threads', async (t) => {
   t.strictSame(faults, []);
 });
 
+t.test('keys that are loaded take no place of a token', async (t) => {
+  const { pool, faults } = createPool(t, new TestTrust(key));
+  for (let round = 0; round < 20; round += 1) {
+    const ready = Array.from({ length: 50 }, () => pool.ready());
+    const answers = await Promise.all(
+      [freshToken(), freshToken()].map((text) => pool.verify(text)),
+    );
+    t.strictSame(
+      answers.map(({ ok }) => ok),
+      [true, true],
+    );
+    await Promise.all(ready);
+  }
+  t.strictSame(faults, []);
+});
+
 t.test('calls that wait for one token share its verification', async (t) => {
   const { pool } = createPool(t, new TestTrust(key));
   const token = freshToken();
