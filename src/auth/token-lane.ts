@@ -5,8 +5,8 @@
  * Only refusals are decided here. What depends on identities, on a look at an issuer's keys or on keys that this thread
  * does not have yet is passed on, and judged as if there were no lane.
  */
-import { closeSync } from 'node:fs';
-import { Socket } from 'node:net';
+import { closeSync, writeSync } from 'node:fs';
+import { Socket, type OnReadOpts } from 'node:net';
 import { ExpiringMap } from './expiring-map.js';
 import { looksCompact } from './compact-token.js';
 import { looksLikeAccessToken, tokenOf, type CredentialChecker } from './credentials.js';
@@ -15,6 +15,8 @@ import type { Verified, VerifyAnswer } from './trust.js';
 
 /** Longer frames are none of the front's: a head is at most 16 KiB unless configured otherwise, and never this long. */
 const FRAME_BYTES_MAX = 16 * 1024 * 1024;
+/** Read at once; between such parts batches have their turn, after some dozens at the latest. */
+const READ_BYTES = 16 * 1024;
 const PREFIX_BYTES = 4;
 const QUESTION_BYTES = 12;
 const ANSWER_BYTES = 16;
@@ -53,17 +55,21 @@ export class TokenLane {
     this.#options = options;
   }
 
-  /** Serves the descriptor, which it takes over, until the front closes the other end. */
+  /**
+   * Serves the descriptor, which it takes over, until the front closes the other end. Past the streams of Node as far as
+   * possible: a token that comes alone would wait for them longer than for its signature.
+   */
   serve(descriptor: number): void {
-    const socket = socketOf(descriptor);
-    socket.on('data', (chunk: Buffer) => {
-      socket.write(this.answer(chunk));
-      // Batches have their turn between two chunks.
-      socket.pause();
-      setImmediate(() => socket.resume());
-    });
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    const take = (bytes: number): boolean => {
+      const answers = this.answer(buffer.subarray(0, bytes));
+      if (answers.length > 0) writeAll(socket, descriptor, answers);
+      return true;
+    };
+    const socket = socketOf(descriptor, { buffer, callback: take });
     // 'close' follows, and the front hears of it.
     socket.on('error', () => undefined);
+    socket.resume();
   }
 
   /** Bytes of questions; answers those of the answers to all that are whole. */
@@ -78,8 +84,10 @@ export class TokenLane {
       answers.push(this.#answerOne(rest.subarray(PREFIX_BYTES, end)));
       rest = rest.subarray(end);
     }
-    this.#received = rest;
-    return Buffer.concat(answers);
+    // A copy: the chunk's memory is used again.
+    this.#received = Buffer.from(rest);
+    const [only] = answers;
+    return answers.length === 1 && only !== undefined ? only : Buffer.concat(answers);
   }
 
   #answerOne(question: Buffer): Buffer {
@@ -148,11 +156,26 @@ export class TokenLane {
   }
 }
 
-function socketOf(descriptor: number): Socket {
+function socketOf(descriptor: number, onread: OnReadOpts): Socket {
+  // The types know `onread` of connect() alone; the constructor takes it, too.
+  const options = { fd: descriptor, readable: true, writable: true, onread };
   try {
-    return new Socket({ fd: descriptor, readable: true, writable: true });
+    return new Socket(options);
   } catch (error) {
     closeSync(descriptor);
     throw error;
   }
+}
+
+function writeAll(socket: Socket, descriptor: number, bytes: Buffer): void {
+  let written = 0;
+  // Behind what the stream still holds nothing may pass.
+  if (socket.writableLength === 0) {
+    try {
+      written = writeSync(descriptor, bytes);
+    } catch {
+      // The socket is full, or closed; the stream knows what to do.
+    }
+  }
+  if (written < bytes.length) socket.write(Buffer.from(bytes.subarray(written)));
 }
