@@ -7,11 +7,11 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { pino } from 'pino';
 import t from 'tap';
-import { unixSocketPath, type ControlChannel } from '../../src/control/control-socket.js';
-import { loadAddon } from '../../src/native/addon.js';
-import { Orphans } from '../../src/supervisor/orphans.js';
-import { isAlive, startTimeOf, writeWorkerFile } from '../../src/supervisor/worker-file.js';
-import { temporaryDirectory } from '../daemon/harness.js';
+import { unixSocketPath, type ControlChannel } from '../../../src/control/control-socket.js';
+import { loadAddon } from '../../../src/native/addon.js';
+import { Orphans } from '../../../src/supervisor/orphans.js';
+import { isAlive, startTimeOf, writeWorkerFile } from '../../../src/supervisor/worker-file.js';
+import { temporaryDirectory } from '../../daemon/harness.js';
 
 const addon = loadAddon();
 const HOST = '127.0.0.1';
