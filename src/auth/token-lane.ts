@@ -94,13 +94,13 @@ export class TokenLane {
     const trustVersion = question.readUInt32LE(8);
     const authorization = question.toString('latin1', QUESTION_BYTES);
     const verdict = this.#judgeSafely(authorization, trustVersion);
-    const [kind, what] = typeof verdict === 'number' ? [verdict, ''] : [PASSED, verdict];
-    const said = Buffer.from(what === '' ? '' : JSON.stringify(what));
+    const isVerified = typeof verdict !== 'number';
+    const said = Buffer.from(isVerified ? JSON.stringify(verdict) : '');
     const frame = Buffer.allocUnsafe(PREFIX_BYTES + ANSWER_BYTES + said.length);
     frame.writeUInt32LE(ANSWER_BYTES + said.length, 0);
     // Connection, generation and trust version, as they came.
     question.copy(frame, PREFIX_BYTES, 0, QUESTION_BYTES);
-    frame.writeUInt32LE(kind, PREFIX_BYTES + QUESTION_BYTES);
+    frame.writeUInt32LE(isVerified ? PASSED : verdict, PREFIX_BYTES + QUESTION_BYTES);
     said.copy(frame, PREFIX_BYTES + ANSWER_BYTES);
     return frame;
   }

@@ -10,14 +10,7 @@ import { addExamples, addPreemptOption, addTargetOptions, parseSeconds } from '.
 import { anything, flag, listOf, number, objectOf, orNull, text, time } from './shape.js';
 import { modelText, renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
-import {
-  acceptedVersion,
-  describeLive,
-  notLiveReport,
-  NotLiveError,
-  versionsShape,
-  waitLive,
-} from './wait-live.js';
+import { acceptedVersion, seeThrough, versionsShape } from './wait-live.js';
 
 interface RollbackOptions extends TargetOptions {
   readonly json?: true;
@@ -102,32 +95,19 @@ async function runRollback(
   });
   say(`${name}: config version ${String(version)} again.`);
   const accepted = { name, version: acceptedVersion(body), startMs };
-  const report = (part: object): void => {
-    const all = { endpoint: name, rolled_back_to: version, ...part, undo };
-    if (options.json) io.out(JSON.stringify(all, null, 2));
+  const before = active?.config_version;
+  const whatToSay = {
+    timeoutMs: options.timeout * 1000,
+    json: options.json ?? false,
+    undo: before === undefined ? null : client.line(`rollback ${name} ${String(before)}`),
+    report: { endpoint: name, rolled_back_to: version },
   };
-  let undo: string | null = client.line(`cancel-update ${name}`);
-  try {
-    const live = await waitLive(client, accepted, options.timeout * 1000, io);
-    const before = active?.config_version;
-    undo = before === undefined ? null : client.line(`rollback ${name} ${String(before)}`);
-    say(describeLive(live));
-    report({
-      config_version: live.version,
-      live: true,
-      revision: live.revision,
-      live_after_ms: live.liveAfterMs,
-    });
-  } catch (error) {
-    if (error instanceof NotLiveError) {
-      if (!error.goesOn) undo = null;
-      report(notLiveReport(error, accepted));
-    }
-    throw error;
-  } finally {
-    const sayUndo = options.json ? io.err.bind(io) : io.out.bind(io);
-    if (undo !== null) sayUndo(`Undo: ${undo}`);
-  }
+  await seeThrough(client, io, accepted, whatToSay, (live) => ({
+    config_version: live.version,
+    live: true,
+    revision: live.revision,
+    live_after_ms: live.liveAfterMs,
+  }));
   return EXIT_OK;
 }
 

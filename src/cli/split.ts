@@ -24,11 +24,8 @@ import { renderTable } from './table.js';
 import type { TargetOptions } from './target.js';
 import {
   acceptedVersion,
-  describeLive,
-  notLiveReport,
-  NotLiveError,
+  seeThrough,
   versionsShape,
-  waitLive,
   wasDeleted,
   type LiveUpdate,
 } from './wait-live.js';
@@ -95,29 +92,16 @@ async function runSplit(
     preempt: options.preempt ?? false,
   });
   const accepted = { name: plan.endpoint, version: acceptedVersion(view), startMs };
-  const report = (part: object): void => {
-    const { before, after } = plan;
-    if (options.json) io.out(JSON.stringify({ endpoint, before, after, ...part, undo }, null, 2));
+  const { before, after } = plan;
+  const whatToSay = {
+    timeoutMs: options.timeout * 1000,
+    json: options.json ?? false,
+    undo: client.line(splitBack(plan)),
+    report: { endpoint, before, after },
   };
-  // A split on top of a change that waits would be refused, or would let it go on.
-  let undo: string | null = client.line(`cancel-update ${endpoint}`);
-  try {
-    const live = await waitLive(client, accepted, options.timeout * 1000, io);
-    undo = client.line(splitBack(plan));
-    say(describeLive(live));
-    const observed = await watch(client, plan, options.watch, io, say);
-    report(liveReport(live, observed, options.watch));
-  } catch (error) {
-    if (error instanceof NotLiveError) {
-      if (!error.goesOn) undo = null;
-      report(notLiveReport(error, accepted));
-    }
-    throw error;
-  } finally {
-    // On standard error with --json, so that a script's output stays one object.
-    const sayUndo = options.json ? io.err.bind(io) : io.out.bind(io);
-    if (undo !== null) sayUndo(`Undo: ${undo}`);
-  }
+  await seeThrough(client, io, accepted, whatToSay, async (live) =>
+    liveReport(live, await watch(client, plan, options.watch, io, say), options.watch),
+  );
   return EXIT_OK;
 }
 

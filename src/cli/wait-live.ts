@@ -15,7 +15,7 @@ export interface LiveUpdate {
 }
 
 /** The change was accepted, and it is not what serves. */
-export class NotLiveError extends CliError {
+class NotLiveError extends CliError {
   /** What it waits for, or why it has failed. */
   readonly reason: string;
   /** False: it has ended otherwise. */
@@ -95,7 +95,7 @@ const endpointShape = objectOf<EndpointView>({
 });
 
 /** @throws NotLiveError when the update ends otherwise, or not in time. */
-export async function waitLive(
+async function waitLive(
   client: AdminClient,
   { name, version, startMs }: Accepted,
   timeoutMs: number,
@@ -169,13 +169,57 @@ export function wasDeleted(name: string): CliError {
   return new CliError(`${name} was deleted in the meantime.`);
 }
 
-export function describeLive({ version, revision, liveAfterMs }: LiveUpdate): string {
+function describeLive({ version, revision, liveAfterMs }: LiveUpdate): string {
   const at = revision === null ? '' : `, revision ${String(revision)}`;
   return `Live after ${String(liveAfterMs)} ms: config version ${String(version)}${at}.`;
 }
 
 /** What `--json` prints of it. */
-export function notLiveReport(error: NotLiveError, { version }: Accepted): object {
+function notLiveReport(error: NotLiveError, { version }: Accepted): object {
   const { goesOn, reason } = error;
   return { config_version: version, live: false, goes_on: goesOn, message: reason };
+}
+
+export interface SeeThroughOptions {
+  readonly timeoutMs: number;
+  readonly json: boolean;
+  /** What undoes the change once it is live; null: nothing does. */
+  readonly undo: string | null;
+  /** What `--json` says first. */
+  readonly report: object;
+}
+
+/**
+ * Waits until the change is live and ends the command: with the report of `--json`, and with a last line that says how to
+ * undo the change, whatever came of it. `whenLive` answers what the report has to say of a change that is live.
+ * @throws NotLiveError, and what `whenLive` throws
+ */
+export async function seeThrough(
+  client: AdminClient,
+  io: Io,
+  accepted: Accepted,
+  options: SeeThroughOptions,
+  whenLive: (live: LiveUpdate) => object | Promise<object>,
+): Promise<void> {
+  // Another change on top of one that waits would be refused, or would let it go on.
+  let undo: string | null = client.line(`cancel-update ${accepted.name}`);
+  const report = (part: object): void => {
+    if (options.json) io.out(JSON.stringify({ ...options.report, ...part, undo }, null, 2));
+  };
+  try {
+    const live = await waitLive(client, accepted, options.timeoutMs, io);
+    ({ undo } = options);
+    if (!options.json) io.out(describeLive(live));
+    report(await whenLive(live));
+  } catch (error) {
+    if (error instanceof NotLiveError) {
+      if (!error.goesOn) undo = null;
+      report(notLiveReport(error, accepted));
+    }
+    throw error;
+  } finally {
+    // On standard error with --json, so that a script's output stays one object.
+    const sayUndo = options.json ? io.err.bind(io) : io.out.bind(io);
+    if (undo !== null) sayUndo(`Undo: ${undo}`);
+  }
 }
