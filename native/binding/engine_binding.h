@@ -14,9 +14,9 @@
 #include <string>
 
 #include "binding/shared_block.h"
-#include "binding/snapshot_builder.h"
 #include "front/front.h"
 #include "net/engine.h"
+#include "net/snapshot_builder.h"
 #include "net/uv_loop.h"
 #include "uws/acceptor.h"
 #include "uws/attachment.h"
@@ -94,6 +94,7 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   Napi::Value discard(const Napi::CallbackInfo& info);
   Napi::Value setAddresses(const Napi::CallbackInfo& info);
   Napi::Value start(const Napi::CallbackInfo& info);
+  Napi::Value pickedEntity(const Napi::CallbackInfo& info);
   Napi::Value proceed(const Napi::CallbackInfo& info);
   Napi::Value sendBody(const Napi::CallbackInfo& info);
   Napi::Value pause(const Napi::CallbackInfo& info);
@@ -134,6 +135,8 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   // Reused by every start.
   std::string endpoint_, entity_, method_, query_, fields_, client_, requestId_;
   std::string authorization_, hostId_;
+  // Of the last start that picked one.
+  std::string pickedEntity_;
 };
 
 }  // namespace pointsman

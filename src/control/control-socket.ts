@@ -7,7 +7,7 @@
 import { openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import path from 'node:path';
-import { encodeFrame, FrameReader, type Envelope } from './messages.js';
+import { decodeEnvelope, encodeFrame, FrameReader, type Envelope } from './messages.js';
 
 const CONTROL_SOCKET_FILE = 'control.sock';
 const UNIX_PATH_BYTES_MAX = 107;
@@ -41,7 +41,9 @@ export class ControlChannel {
   ) {
     this.#socket = socket;
     if (onEnvelope !== null) {
-      const reader = new FrameReader(onEnvelope);
+      const reader = new FrameReader((envelope) => {
+        onEnvelope(decodeEnvelope(envelope));
+      });
       socket.on('data', (chunk: Buffer) => {
         reader.push(chunk);
       });
@@ -52,12 +54,12 @@ export class ControlChannel {
   }
 
   /**
-   * One end of a connection that this process makes. Its bytes do not pass through a stream: a worker's loop has no time
-   * for that.
+   * One end of a connection that this process makes. Its bytes do not pass through a stream, and envelopes come encoded:
+   * a worker's loop has no time for more.
    */
   static open(
     path: string,
-    onEnvelope: (envelope: Envelope) => void,
+    onEnvelope: (envelope: Uint8Array) => void,
     onClose: () => void,
   ): ControlChannel {
     const reader = new FrameReader(onEnvelope);

@@ -20,6 +20,7 @@ import type { Counters, DataPlane } from '../control/data-plane.js';
 import { deltaOf } from '../control/delta.js';
 import {
   encodeFrame,
+  envelopeIn,
   type AccessContent,
   type DeploymentAddresses,
   type Envelope,
@@ -190,7 +191,8 @@ export class Supervisor implements DataPlane {
   }
 
   trialBuild(snapshot: Snapshot): void {
-    this.#trial.build(snapshot, this.#framesOf(snapshot).delta);
+    const frame = this.#framesOf(snapshot).forBase(this.#active?.revision ?? 0);
+    this.#trial.build(snapshot, envelopeIn(frame));
   }
 
   async publish(snapshot: Snapshot, whenPrepared: () => void = () => undefined): Promise<void> {

@@ -2,12 +2,17 @@
  * The worker's end of control.sock. It outlives a supervisor: when the connection is lost, it is tried again ten
  * times a second for as long as the state directory is there.
  *
- * What comes is acted on one envelope per turn of the loop, a turn after it was decoded: requests wait for one of these
+ * What comes is acted on one envelope per turn of the loop, a turn after it was read: requests wait for one of these
  * steps, not for all.
  */
 import { statSync } from 'node:fs';
 import { ControlChannel, controlSocketPath } from '../control/control-socket.js';
-import type { Envelope, Hello } from '../control/messages.js';
+import {
+  decodeForWorker,
+  type Envelope,
+  type Hello,
+  type WorkerInput,
+} from '../control/messages.js';
 
 const RETRY_MS = 100;
 
@@ -15,7 +20,7 @@ export interface ControlLinkOptions {
   readonly stateDir: string;
   /** Said first on every connection. */
   readonly hello: () => Hello;
-  readonly onEnvelope: (envelope: Envelope) => void;
+  readonly onInput: (input: WorkerInput) => void;
   /** A connection is lost, or an attempt failed; another attempt follows. */
   readonly onLost: () => void;
   /** The state directory is gone or another one: no supervisor will ever come. Called once. */
@@ -27,8 +32,8 @@ export class ControlLink {
   readonly #path: string;
   readonly #directory: string;
   #channel: ControlChannel;
-  /** Decoded and not acted on. */
-  #inbox: Envelope[] = [];
+  /** Not acted on. */
+  #inbox: WorkerInput[] = [];
 
   constructor(options: ControlLinkOptions) {
     this.#options = options;
@@ -42,14 +47,19 @@ export class ControlLink {
     this.#channel.send(envelope);
   }
 
+  /** An encoded envelope. */
+  sendFrame(frame: Buffer): void {
+    this.#channel.sendFrame(frame);
+  }
+
   #connect(): ControlChannel {
-    const { hello, onEnvelope, onLost } = this.#options;
-    const receive = (envelope: Envelope): void => {
-      if (this.#inbox.push(envelope) === 1) setImmediate(this.#takeNext);
+    const { hello, onInput, onLost } = this.#options;
+    const receive = (envelope: Uint8Array): void => {
+      if (this.#inbox.push(decodeForWorker(envelope)) === 1) setImmediate(this.#takeNext);
     };
     const channel = ControlChannel.open(this.#path, receive, () => {
       // Of a supervisor that is gone; nothing of it must come behind what the next one says.
-      for (const envelope of this.#inbox.splice(0)) onEnvelope(envelope);
+      for (const input of this.#inbox.splice(0)) onInput(input);
       onLost();
       setTimeout(() => {
         this.#retry();
@@ -60,9 +70,9 @@ export class ControlLink {
   }
 
   readonly #takeNext = (): void => {
-    const envelope = this.#inbox.shift();
+    const input = this.#inbox.shift();
     if (this.#inbox.length > 0) setImmediate(this.#takeNext);
-    if (envelope !== undefined) this.#options.onEnvelope(envelope);
+    if (input !== undefined) this.#options.onInput(input);
   };
 
   #retry(): void {

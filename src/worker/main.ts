@@ -10,13 +10,7 @@
 import { messageOf } from '../core/errors.js';
 import { unixSocketPath } from '../control/control-socket.js';
 import { relaySocketPath } from '../control/relay-socket.js';
-import {
-  WorkerMode,
-  type DeploymentAddresses,
-  type Envelope,
-  type Setup,
-  type SnapshotDelta,
-} from '../control/messages.js';
+import { encodeFrame, WorkerMode, type Setup, type WorkerInput } from '../control/messages.js';
 import {
   COLUMNS_DESCRIPTOR,
   CONTROL_PAGE_DESCRIPTOR,
@@ -45,6 +39,9 @@ const FRONT_FIELDS_FACTOR = 3;
 const HOPELESS_DRAIN_MS = 30_000;
 /** Far below what one message can carry; a socket that was taken over twice is rare. */
 const DESCRIPTORS_PER_MESSAGE = 32;
+
+/** Made once: in the middle of a change every 10 µs count. */
+const PREPARED = encodeFrame({ prepared: { error: '' } });
 
 const launch = JSON.parse(process.env[WORKER_LAUNCH_VARIABLE] ?? '{}') as WorkerLaunch;
 const { slot } = launch;
@@ -95,7 +92,7 @@ const link = new ControlLink({
     blockId: block.id,
     activeRevision: block.activeRevision(),
   }),
-  onEnvelope,
+  onInput,
   onLost() {
     if (!accepting) exit(1, 'the supervisor is gone');
     if (!orphaned && !ending.begun) logger.warn('the supervisor is gone; serving on');
@@ -121,16 +118,19 @@ const desk: TokenDesk = new TokenDesk({
 door.desk = desk;
 door.supervisor = new SupervisorRelay(relaySocketPath(launch.stateDir));
 
-function onEnvelope(envelope: Envelope): void {
-  if (envelope.setup !== undefined) setUp(envelope.setup);
-  desk.onEnvelope(envelope);
-  if (envelope.prepare !== undefined) prepare(envelope.prepare.delta);
-  if (envelope.discard !== undefined) door.engine.discard(envelope.discard.revision);
-  if (envelope.commit !== undefined) commit(envelope.commit.revision);
-  if (envelope.addresses !== undefined) setAddresses(envelope.addresses);
-  if (envelope.drain !== undefined) ending.drain(envelope.drain.delayMs, envelope.drain.timeoutMs);
-  if (envelope.lendSockets !== undefined) lendSockets(envelope.lendSockets.socketPath);
-  if (envelope.handover !== undefined) handOver(envelope.handover.drainTimeoutMs);
+function onInput(input: WorkerInput): void {
+  if (input.prepare !== undefined) {
+    prepare(input.prepare);
+    return;
+  }
+  if (input.setup !== undefined) setUp(input.setup);
+  desk.onInput(input);
+  if (input.discard !== undefined) door.engine.discard(input.discard.revision);
+  if (input.commit !== undefined) commit(input.commit.revision);
+  if (input.addresses !== undefined) setAddresses(input.addresses);
+  if (input.drain !== undefined) ending.drain(input.drain.delayMs, input.drain.timeoutMs);
+  if (input.lendSockets !== undefined) lendSockets(input.lendSockets.socketPath);
+  if (input.handover !== undefined) handOver(input.handover.drainTimeoutMs);
 }
 
 function setUp(setup: Setup): void {
@@ -189,17 +189,16 @@ function openFront(setup: Setup): void {
   if (authRequired) desk.openLane();
 }
 
-function prepare(delta: SnapshotDelta): void {
-  let error = '';
+function prepare(envelope: Uint8Array): void {
+  let answer = PREPARED;
   try {
-    door.prepare(delta);
+    door.engine.prepare(envelope);
   } catch (thrown) {
-    error = messageOf(thrown);
+    answer = encodeFrame({ prepared: { error: messageOf(thrown) } });
   }
-  const { revision } = delta;
   // In the next turn, so that requests wait for one half only.
   setImmediate(() => {
-    link.send({ prepared: { revision, error } });
+    link.sendFrame(answer);
   });
 }
 
@@ -218,11 +217,11 @@ function accept(revision: number): void {
   logger.info({ revision }, 'accepting');
 }
 
-function setAddresses(update: DeploymentAddresses): void {
+function setAddresses(envelope: Uint8Array): void {
   try {
-    door.engine.setAddresses(update);
+    door.engine.setAddresses(envelope);
   } catch (error) {
-    logger.error({ deployment: update.deployment, error: messageOf(error) }, 'bad addresses');
+    logger.error({ error: messageOf(error) }, 'bad addresses');
   }
 }
 
