@@ -27,6 +27,7 @@ void EngineCore::shutdownLater() noexcept {
   if (owner != nullptr) owner->core_ = nullptr;
   owner = nullptr;
   // Answers under way are broken off without a word to anybody.
+  control.reset();
   acceptor.reset();
   front.reset();
   engine->cancelAll();
@@ -38,6 +39,7 @@ void EngineCore::shutdown() noexcept {
   closing = true;
   loop.undefer(this);
   if (owner != nullptr) owner->core_ = nullptr;
+  control.reset();
   acceptor.reset();
   front.reset();
   engine.reset();
@@ -69,7 +71,8 @@ Napi::Function EngineBinding::define(Napi::Env env) {
                      {InstanceMethod<&EngineBinding::prepare>("prepare"),
                       InstanceMethod<&EngineBinding::commit>("commit"),
                       InstanceMethod<&EngineBinding::discard>("discard"),
-                      InstanceMethod<&EngineBinding::setAddresses>("setAddresses"),
+                      InstanceMethod<&EngineBinding::openControl>("openControl"),
+                      InstanceMethod<&EngineBinding::sendControl>("sendControl"),
                       InstanceMethod<&EngineBinding::start>("start"),
                       InstanceMethod<&EngineBinding::pickedEntity>("pickedEntity"),
                       InstanceMethod<&EngineBinding::proceed>("proceed"),
@@ -174,20 +177,6 @@ Napi::Value EngineBinding::discard(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
   core_->engine->discard(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
   core_->engine->settle();
-  return info.Env().Undefined();
-}
-
-// setAddresses(envelope)
-Napi::Value EngineBinding::setAddresses(const Napi::CallbackInfo& info) {
-  if (!usable(info)) return {};
-  // Else the lists that wait with a revision that is active already would replace these, which are
-  // newer.
-  core_->engine->snapshot();
-  DeploymentUpdate update;
-  const std::string error = readAddresses(js::bytes(info[0]), update)
-                                ? core_->engine->updateAddresses(update)
-                                : "the message of the addresses is damaged";
-  if (!error.empty()) Napi::Error::New(info.Env(), error).ThrowAsJavaScriptException();
   return info.Env().Undefined();
 }
 

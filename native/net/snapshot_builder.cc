@@ -351,9 +351,14 @@ Revisions readRevisions(std::string_view delta) {
 
 }  // namespace
 
-bool readAddresses(std::string_view envelope, DeploymentUpdate& update) {
+std::string applyAddresses(Engine& engine, std::string_view envelope) {
+  DeploymentUpdate update;
   const std::string_view message = messageIn(envelope, envelope_field::kAddresses);
-  return !message.empty() && readUpdate(message, update);
+  if (message.empty() || !readUpdate(message, update)) return "the addresses are damaged";
+  // Else the lists that wait with a revision that is active already would replace these, which are
+  // newer.
+  engine.snapshot();
+  return engine.updateAddresses(update);
 }
 
 // Endpoints refer to deployments, so these are read first, wherever they stand.

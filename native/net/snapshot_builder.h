@@ -19,7 +19,8 @@ namespace pointsman {
 // make no split, a slot is out of range.
 PreparedSnapshot buildSnapshot(Engine& engine, std::string_view envelope, std::string& error);
 
-// `envelope`: one that holds DeploymentAddresses. False, with `update` in any state, for another.
-bool readAddresses(std::string_view envelope, DeploymentUpdate& update);
+// Changes the live addresses of a deployment. `envelope`: one that holds DeploymentAddresses. The
+// text of what cannot be used, or empty.
+std::string applyAddresses(Engine& engine, std::string_view envelope);
 
 }  // namespace pointsman

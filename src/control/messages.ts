@@ -217,12 +217,6 @@ export interface Envelope {
   wantedUser?: WantedUser;
 }
 
-/** What a worker gets. Its engine reads some messages itself: these are whole envelopes, not decoded. */
-export type WorkerInput = Omit<Envelope, 'prepare' | 'addresses'> & {
-  prepare?: Uint8Array;
-  addresses?: Uint8Array;
-};
-
 /** A frame larger than this ends the connection: a snapshot of 10,000 endpoints takes about 3 MiB. */
 export const FRAME_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -237,8 +231,6 @@ protobuf.configure();
 const root = protobuf.loadSync(findUp(import.meta.dirname, PROTO_FILE) ?? PROTO_FILE);
 const envelopeType = root.lookupType('pointsman.control.Envelope');
 const ENVELOPE_BODY = 'body';
-/** First bytes of the envelopes that an engine reads. */
-const ENGINE_KEYS = new Map((['prepare', 'addresses'] as const).map((key) => [tagOf(key), key]));
 
 /** One frame: uint32 little-endian length of the envelope, then the envelope. */
 export function encodeFrame(envelope: Envelope): Buffer {
@@ -250,6 +242,11 @@ export function encodeFrame(envelope: Envelope): Buffer {
   return frame;
 }
 
+/** The encoded envelope that a frame carries. */
+export function envelopeIn(frame: Buffer): Uint8Array {
+  return frame.subarray(PREFIX_BYTES);
+}
+
 /** What a part of a snapshot takes in a frame. */
 export function partBytes(
   type: 'EndpointRoutes' | 'DeploymentSpec' | 'DeploymentAddresses',
@@ -258,18 +255,13 @@ export function partBytes(
   return PART_PREFIX_BYTES + root.lookupType(`pointsman.control.${type}`).encode(part).pos;
 }
 
-/** The encoded envelope that a frame carries. */
-export function envelopeIn(frame: Buffer): Uint8Array {
-  return frame.subarray(PREFIX_BYTES);
-}
-
-/** Collects bytes of a stream and calls `onEnvelope`, encoded, for every whole frame; throws on a frame over the limit. */
+/** Collects bytes of a stream and calls `onEnvelope` for every whole frame; throws on a frame over the limit. */
 export class FrameReader {
-  readonly #onEnvelope: (envelope: Uint8Array) => void;
+  readonly #onEnvelope: (envelope: Envelope) => void;
   #parts: Buffer[] = [];
   #bytes = 0;
 
-  constructor(onEnvelope: (envelope: Uint8Array) => void) {
+  constructor(onEnvelope: (envelope: Envelope) => void) {
     this.#onEnvelope = onEnvelope;
   }
 
@@ -288,7 +280,7 @@ export class FrameReader {
       const end = PREFIX_BYTES + bodyBytes;
       this.#parts = whole.length > end ? [whole.subarray(end)] : [];
       this.#bytes -= end;
-      this.#onEnvelope(whole.subarray(PREFIX_BYTES, end));
+      this.#onEnvelope(decodeEnvelope(whole.subarray(PREFIX_BYTES, end)));
     }
   }
 
@@ -305,17 +297,4 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   const message = envelopeType.decode(bytes) as unknown as Record<string, unknown>;
   const key = message[ENVELOPE_BODY] as keyof Envelope | undefined;
   return key === undefined ? {} : { [key]: message[key] };
-}
-
-/** Bytes that an engine reads are not looked at: protobufjs would take longer than the engine. */
-export function decodeForWorker(envelope: Uint8Array): WorkerInput {
-  const key = ENGINE_KEYS.get(envelope[0] ?? 0);
-  // A decoded envelope has one key, and not one of those that differ.
-  return key === undefined ? (decodeEnvelope(envelope) as object) : { [key]: envelope };
-}
-
-/** Of a message in an envelope: one byte for the first 15 fields. */
-function tagOf(key: keyof Envelope): number {
-  const bytes = envelopeType.encode({ [key]: {} }).finish();
-  return bytes[0] ?? 0;
 }

@@ -145,10 +145,19 @@ export interface Engine {
   /** Drops a prepared revision; unknown ones are ignored. */
   discard(revision: number): void;
   /**
-   * Changes the live addresses of a deployment; throws on an address that is none. `envelope`: an encoded one that holds
-   * DeploymentAddresses.
+   * Connects to control.sock (native/net/control_link.h), in place of the connection before. Prepares, discards and
+   * addresses that come are acted on by the engine itself, everything else goes to `onEnvelope`, encoded, one per turn of
+   * the loop. `onFault`: addresses that cannot be used. `onLost` is called once, after what had come. False: nobody is
+   * there, and none of them is called. `path`: UTF-8, of at most 107 bytes.
    */
-  setAddresses(envelope: Uint8Array): void;
+  openControl(
+    path: string,
+    onEnvelope: (envelope: Buffer) => void,
+    onFault: (problem: string) => void,
+    onLost: () => void,
+  ): boolean;
+  /** A whole frame, copied; lost silently when the connection is. */
+  sendControl(frame: Uint8Array): void;
   /**
    * Dispatches one request under the active snapshot. `entity` empty: drawn by the endpoint's split.
    * Answers the exchange's id, or a StartRefusal. Writes the revision to `dispatched`. Copies all it is given. `fields`: as received, `name: value\r\n` each.

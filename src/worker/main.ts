@@ -10,7 +10,7 @@
 import { messageOf } from '../core/errors.js';
 import { unixSocketPath } from '../control/control-socket.js';
 import { relaySocketPath } from '../control/relay-socket.js';
-import { encodeFrame, WorkerMode, type Setup, type WorkerInput } from '../control/messages.js';
+import { WorkerMode, type Envelope, type Setup } from '../control/messages.js';
 import {
   COLUMNS_DESCRIPTOR,
   CONTROL_PAGE_DESCRIPTOR,
@@ -39,9 +39,6 @@ const FRONT_FIELDS_FACTOR = 3;
 const HOPELESS_DRAIN_MS = 30_000;
 /** Far below what one message can carry; a socket that was taken over twice is rare. */
 const DESCRIPTORS_PER_MESSAGE = 32;
-
-/** Made once: in the middle of a change every 10 µs count. */
-const PREPARED = encodeFrame({ prepared: { error: '' } });
 
 const launch = JSON.parse(process.env[WORKER_LAUNCH_VARIABLE] ?? '{}') as WorkerLaunch;
 const { slot } = launch;
@@ -85,6 +82,7 @@ setInterval(() => {
 }, BEAT_MS);
 
 const link = new ControlLink({
+  engine: door.engine,
   stateDir: launch.stateDir,
   hello: () => ({
     slot,
@@ -92,7 +90,10 @@ const link = new ControlLink({
     blockId: block.id,
     activeRevision: block.activeRevision(),
   }),
-  onInput,
+  onEnvelope,
+  onFault(problem) {
+    logger.error({ problem }, 'what the supervisor says cannot be used');
+  },
   onLost() {
     if (!accepting) exit(1, 'the supervisor is gone');
     if (!orphaned && !ending.begun) logger.warn('the supervisor is gone; serving on');
@@ -118,19 +119,13 @@ const desk: TokenDesk = new TokenDesk({
 door.desk = desk;
 door.supervisor = new SupervisorRelay(relaySocketPath(launch.stateDir));
 
-function onInput(input: WorkerInput): void {
-  if (input.prepare !== undefined) {
-    prepare(input.prepare);
-    return;
-  }
-  if (input.setup !== undefined) setUp(input.setup);
-  desk.onInput(input);
-  if (input.discard !== undefined) door.engine.discard(input.discard.revision);
-  if (input.commit !== undefined) commit(input.commit.revision);
-  if (input.addresses !== undefined) setAddresses(input.addresses);
-  if (input.drain !== undefined) ending.drain(input.drain.delayMs, input.drain.timeoutMs);
-  if (input.lendSockets !== undefined) lendSockets(input.lendSockets.socketPath);
-  if (input.handover !== undefined) handOver(input.handover.drainTimeoutMs);
+function onEnvelope(envelope: Envelope): void {
+  if (envelope.setup !== undefined) setUp(envelope.setup);
+  desk.onEnvelope(envelope);
+  if (envelope.commit !== undefined) commit(envelope.commit.revision);
+  if (envelope.drain !== undefined) ending.drain(envelope.drain.delayMs, envelope.drain.timeoutMs);
+  if (envelope.lendSockets !== undefined) lendSockets(envelope.lendSockets.socketPath);
+  if (envelope.handover !== undefined) handOver(envelope.handover.drainTimeoutMs);
 }
 
 function setUp(setup: Setup): void {
@@ -189,19 +184,6 @@ function openFront(setup: Setup): void {
   if (authRequired) desk.openLane();
 }
 
-function prepare(envelope: Uint8Array): void {
-  let answer = PREPARED;
-  try {
-    door.engine.prepare(envelope);
-  } catch (thrown) {
-    answer = encodeFrame({ prepared: { error: messageOf(thrown) } });
-  }
-  // In the next turn, so that requests wait for one half only.
-  setImmediate(() => {
-    link.sendFrame(answer);
-  });
-}
-
 /** The first revision is named by the shared memory: the door opens. Later ones need no word. */
 function commit(revision: number): void {
   door.engine.commit();
@@ -215,14 +197,6 @@ function accept(revision: number): void {
   door.notReady = '';
   for (const descriptor of listenDescriptors) door.engine.accept(descriptor, maxConnections);
   logger.info({ revision }, 'accepting');
-}
-
-function setAddresses(envelope: Uint8Array): void {
-  try {
-    door.engine.setAddresses(envelope);
-  } catch (error) {
-    logger.error({ error: messageOf(error) }, 'bad addresses');
-  }
 }
 
 /**

@@ -10,7 +10,7 @@ import { RememberingVerifier } from '../auth/remembering-verifier.js';
 import { TokenJudge, type Verdict } from '../auth/token-judge.js';
 import type { TrustSource, Verified } from '../auth/trust.js';
 import { VerifierPool } from '../auth/verifier-pool.js';
-import type { Envelope, Setup, WorkerInput } from '../control/messages.js';
+import type { Envelope, Setup } from '../control/messages.js';
 import { systemClock } from '../core/clock.js';
 import { messageOf } from '../core/errors.js';
 import type { Engine } from '../native/contract.js';
@@ -80,7 +80,7 @@ export class TokenDesk implements TrustSource {
     });
   }
 
-  onInput({ access, issuedToken, keysRefreshed }: WorkerInput): void {
+  onEnvelope({ access, issuedToken, keysRefreshed }: Envelope): void {
     if (access !== undefined) {
       const { version } = this.#book.trust;
       this.#book.apply(access);
