@@ -383,9 +383,10 @@ PreparedSnapshot buildSnapshot(Engine& engine, std::string_view envelope, std::s
   isWhole = forEach(delta, delta_field::kRemovedDeployments,
                     [&](std::string_view name) { table.deployments().remove(name); }) &&
             isWhole;
-  isWhole = forEach(delta, delta_field::kDeployments,
-                    [&](std::string_view message) { keep(setDeployment(engine, table, message)); }) &&
-            isWhole;
+  isWhole =
+      forEach(delta, delta_field::kDeployments,
+              [&](std::string_view message) { keep(setDeployment(engine, table, message)); }) &&
+      isWhole;
   isWhole = forEach(delta, delta_field::kEndpoints,
                     [&](std::string_view message) { keep(setEndpoint(engine, table, message)); }) &&
             isWhole;
