@@ -26,6 +26,7 @@ class WireReader {
     const uint64_t number = tag >> 3;
     if (number == 0 || number > kNumberMax) return fail();
     number_ = static_cast<uint32_t>(number);
+    isVarint_ = (tag & 7) == 0;
     switch (tag & 7) {
       case 0:
         value_ = readVarint();
@@ -43,6 +44,8 @@ class WireReader {
   }
 
   uint32_t number() const noexcept { return number_; }
+  // Tells a number of a list that is not packed from a packed list, which may be empty.
+  bool isVarint() const noexcept { return isVarint_; }
   // Of a field with a number, a truth value or a name of an enumeration; 0 for any other.
   uint64_t varint() const noexcept { return value_; }
   uint32_t uint32() const noexcept { return static_cast<uint32_t>(value_); }
@@ -91,6 +94,7 @@ class WireReader {
   uint64_t value_ = 0;
   std::string_view bytes_{};
   uint32_t number_ = 0;
+  bool isVarint_ = false;
   bool failed_ = false;
 };
 

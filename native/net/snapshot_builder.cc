@@ -220,9 +220,10 @@ bool readEntity(Engine& engine, std::string_view message, EntityInput& input) {
   return !reader.failed();
 }
 
-// Numbers stand packed or one by one, as the format leaves it to the writer.
+// Numbers stand packed or one by one, as the format leaves it to the writer; a packed list may be
+// empty.
 bool readReaders(const WireReader& field, std::vector<uint32_t>& readers) {
-  if (field.bytes().empty()) {
+  if (field.isVarint()) {
     readers.push_back(field.uint32());
     return true;
   }
@@ -388,9 +389,10 @@ PreparedSnapshot buildSnapshot(Engine& engine, std::string_view envelope, std::s
   isWhole = forEach(delta, delta_field::kRemovedDeployments,
                     [&](std::string_view name) { table.deployments().remove(name); }) &&
             isWhole;
-  isWhole = forEach(delta, delta_field::kDeployments,
-                    [&](std::string_view message) { keep(setDeployment(engine, table, message)); }) &&
-            isWhole;
+  isWhole =
+      forEach(delta, delta_field::kDeployments,
+              [&](std::string_view message) { keep(setDeployment(engine, table, message)); }) &&
+      isWhole;
   isWhole = forEach(delta, delta_field::kEndpoints,
                     [&](std::string_view message) { keep(setEndpoint(engine, table, message)); }) &&
             isWhole;
