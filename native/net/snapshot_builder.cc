@@ -7,17 +7,13 @@
 
 #include "core/alias_table.h"
 #include "core/wire_reader.h"
+#include "net/envelope_field.h"
 
 namespace pointsman {
 
 namespace {
 
 // Numbers of fields, same in proto/control.proto.
-namespace envelope_field {
-constexpr uint32_t kPrepare = 3;
-constexpr uint32_t kAddresses = 7;
-}  // namespace envelope_field
-
 namespace prepare_field {
 constexpr uint32_t kDelta = 1;
 }
@@ -352,10 +348,14 @@ Revisions readRevisions(std::string_view delta) {
 
 }  // namespace
 
+bool readAddresses(std::string_view envelope, DeploymentUpdate& update) {
+  const std::string_view message = messageIn(envelope, envelope_field::kAddresses);
+  return !message.empty() && readUpdate(message, update);
+}
+
 std::string applyAddresses(Engine& engine, std::string_view envelope) {
   DeploymentUpdate update;
-  const std::string_view message = messageIn(envelope, envelope_field::kAddresses);
-  if (message.empty() || !readUpdate(message, update)) return "the addresses are damaged";
+  if (!readAddresses(envelope, update)) return "the addresses are damaged";
   // Else the lists that wait with a revision that is active already would replace these, which are
   // newer.
   engine.snapshot();

@@ -2,8 +2,8 @@
 //
 // Runs at configuration time, on the loop: in a worker, whose requests wait for it, and in the
 // supervisor for the trial build. So the bytes are read where they are, once, into what the table
-// keeps. The supervisor made them; were they damaged all the same, nothing is read outside of them
-// and nothing is built.
+// keeps. The supervisor made them, so they are not validated again; were they damaged all the same,
+// nothing is read outside of them.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,10 @@ namespace pointsman {
 // make no split, a slot is out of range.
 PreparedSnapshot buildSnapshot(Engine& engine, std::string_view envelope, std::string& error);
 
-// Changes the live addresses of a deployment. `envelope`: one that holds DeploymentAddresses. The
-// text of what cannot be used, or empty.
+// `envelope`: one that holds DeploymentAddresses. False, with `update` in any state, for another.
+bool readAddresses(std::string_view envelope, DeploymentUpdate& update);
+
+// Changes the live addresses of a deployment. The text of what cannot be used, or empty.
 std::string applyAddresses(Engine& engine, std::string_view envelope);
 
 }  // namespace pointsman

@@ -164,6 +164,23 @@ void actsOnChangesItself() {
   CHECK_EQUAL(kit.host.losses, 0);
 }
 
+// The supervisor hears that it was not built, and the worker goes on.
+void answersDamagedChanges() {
+  const std::string good = prepare(1, 0, "one").substr(4);
+  for (size_t cut = 1; cut < good.size(); cut++) {
+    Kit kit;
+    kit.say(frame(good.substr(0, cut)) + frame("\x5a\x7f") + prepare(2, 0, "two"));
+    kit.relay.loop.settle();
+    const std::string said = kit.heard();
+    CHECK(said.find("does not follow its base") != std::string::npos ||
+          said.find("damaged") != std::string::npos);
+    CHECK(said.ends_with(kPrepared));
+    CHECK(!kit.has(1) && kit.has(2));
+    CHECK(kit.host.envelopes.empty());
+    CHECK_EQUAL(kit.host.losses, 0);
+  }
+}
+
 // An error longer than a length of one byte can say.
 void answersWithALongError() {
   Kit kit;
@@ -203,6 +220,35 @@ void actsOnAddresses() {
   CHECK_EQUAL(kit.host.faults[1], "the addresses are damaged");
   CHECK_EQUAL(set->entries().size(), 1U);
   CHECK_EQUAL(kit.heard(), "");
+}
+
+// The list that came with a revision which no dispatch has followed yet is the older one.
+void newerAddressesStay() {
+  Kit kit;
+  const auto address = [](uint32_t port) {
+    return bytes(2, bytes(1, "127.0.0.1") + number(2, port) + number(5, 1) + number(6, 1));
+  };
+  const std::string deployment = bytes(5, bytes(1, "d"));
+  const auto prepareWith = [&](uint64_t revision, const std::string& addresses) {
+    const std::string update = bytes(7, bytes(1, "d") + addresses);
+    return frame(bytes(
+        3, bytes(1, number(1, revision) + number(2, revision - 1) + deployment + update)));
+  };
+  const Ref<AddressSet> set = kit.relay.engine->addressSet("d", Protocol::kMlflow);
+  kit.say(prepareWith(1, address(9)));
+  kit.relay.loop.settle();
+  CHECK(set->entries().empty());
+  kit.relay.control.activeRevision.store(1);
+  kit.relay.engine->settle();
+  CHECK_EQUAL(set->entries().size(), 1U);
+  kit.say(prepareWith(2, address(9) + address(10)));
+  kit.relay.loop.settle();
+  kit.relay.control.activeRevision.store(2);
+  kit.say(frame(bytes(7, bytes(1, "d") + address(9) + address(10) + address(11))));
+  kit.relay.loop.settle();
+  kit.relay.engine->settle();
+  CHECK_EQUAL(kit.relay.engine->snapshot()->revision(), 2U);
+  CHECK_EQUAL(set->entries().size(), 3U);
 }
 
 void givesOthersToTheHostOnePerTurn() {
@@ -444,8 +490,10 @@ void opensByPath() {
 
 int main() {
   actsOnChangesItself();
+  answersDamagedChanges();
   answersWithALongError();
   actsOnAddresses();
+  newerAddressesStay();
   givesOthersToTheHostOnePerTurn();
   readsFramesInAnyPieces();
   readsLargeFrames();

@@ -3,14 +3,8 @@
  * was prepared takes over.
  */
 import t, { type Test } from 'tap';
-import {
-  encodeFrame,
-  envelopeIn,
-  type DeploymentAddresses,
-  type SnapshotDelta,
-} from '../../../src/control/messages.js';
+import { encodeFrame, envelopeIn, type SnapshotDelta } from '../../../src/control/messages.js';
 import { loadAddon, READ_BUFFER_BYTES } from '../../../src/native/addon.js';
-import { EventFlag, FailureCode } from '../../../src/native/contract.js';
 import type { Engine, OnEvent } from '../../../src/native/contract.js';
 import { WORKER_NUMBERS, type SharedBlock } from '../../../src/native/shared-block.js';
 
@@ -106,10 +100,6 @@ function encoded(delta: SnapshotDelta): Uint8Array {
   return envelopeIn(encodeFrame({ prepare: { delta } }));
 }
 
-function encodedAddresses(addresses: DeploymentAddresses): Uint8Array {
-  return envelopeIn(encodeFrame({ addresses }));
-}
-
 /** Seeded, so that a failure can be seen again. */
 function randomOf(seed: number): Random {
   let state = seed;
@@ -185,13 +175,7 @@ t.test('what is no delta at all', (t) => {
     t.throws(() => {
       engine.prepare(wrong as Uint8Array);
     }, /does not follow its base/);
-    t.throws(() => {
-      engine.setAddresses(wrong as Uint8Array);
-    }, /message of the addresses is damaged/);
   }
-  t.throws(() => {
-    engine.setAddresses(encoded(deltaOf(1, 0)));
-  }, /message of the addresses is damaged/);
   t.end();
 });
 
@@ -252,27 +236,3 @@ t.test('a worker that dispatches nothing follows at its next beat', (t) => {
   t.equal(revisionOf(block), 2, 'or before it prepares the one after');
   t.end();
 });
-
-t.test(
-  'addresses that come after a revision are not replaced by those of the revision',
-  async (t) => {
-    let resolve: (failure: readonly number[]) => void = () => undefined;
-    const failed = new Promise<readonly number[]>((done) => (resolve = done));
-    const { engine, block } = setUp(t, (_id, flags, status) => {
-      resolve([flags & EventFlag.FAILED, status]);
-    });
-    engine.prepare(encoded(deltaOf(1, 0)));
-    block.setActiveRevision(1);
-    engine.commit();
-    engine.prepare(encoded(deltaOf(2, 1)));
-    block.setActiveRevision(2);
-    // No dispatch and no beat in between: the list of revision 2 has not been taken over yet.
-    const [list] = deltaOf(2, 1).addresses;
-    if (list === undefined) throw new Error('no addresses');
-    const [address] = list.addresses;
-    if (address === undefined) throw new Error('no address');
-    engine.setAddresses(encodedAddresses({ ...list, addresses: [{ ...address, ready: false }] }));
-    engine.start('one', '', 'POST', '', '', '', '', 0, new ArrayBuffer(0), true, null, false, '');
-    t.same(await failed, [EventFlag.FAILED, FailureCode.NO_READY_ADDRESS]);
-  },
-);

@@ -1,11 +1,6 @@
 /** What workers are sent and what the shared memory says, in their order, on a real block. */
 import t from 'tap';
-import {
-  decodeEnvelope,
-  FrameReader,
-  type Access,
-  type AccessContent,
-} from '../../../src/control/messages.js';
+import { FrameReader, type Access, type AccessContent } from '../../../src/control/messages.js';
 import { loadAddon } from '../../../src/native/addon.js';
 import { AccessChannel } from '../../../src/supervisor/access-channel.js';
 
@@ -50,7 +45,7 @@ t.test('a change is sent before the words that announce it are raised', (t) => {
     let before: [number, number] = [0, 0];
     channel.change(CHANGE, takesAway, (frame) => {
       before = words();
-      new FrameReader((envelope) => (access = decodeEnvelope(envelope).access)).push(frame);
+      new FrameReader((envelope) => (access = envelope.access)).push(frame);
     });
     return { access, before };
   };
