@@ -49,8 +49,8 @@ void EngineBinding::callControl(const Napi::FunctionReference& function,
                                 napi_value argument) noexcept {
   napi_value receiver = nullptr;
   napi_get_global(Env(), &receiver);
-  finishCall(napi_make_callback(Env(), asyncContext_, receiver, function.Value(), 1, &argument,
-                                nullptr));
+  finishCall(
+      napi_make_callback(Env(), asyncContext_, receiver, function.Value(), 1, &argument, nullptr));
 }
 
 }  // namespace pointsman

@@ -52,8 +52,7 @@ std::string frame(const std::string& envelope) {
 std::string prepare(uint64_t revision, uint64_t base, const std::string& endpoint) {
   const std::string entity = bytes(1, "model") + number(2, 1'000'000);
   const std::string routes = bytes(1, endpoint) + bytes(2, "id") + bytes(4, entity);
-  return frame(
-      bytes(3, bytes(1, number(1, revision) + number(2, base) + bytes(3, routes))));
+  return frame(bytes(3, bytes(1, number(1, revision) + number(2, base) + bytes(3, routes))));
 }
 
 std::string discard(uint64_t revision) {
@@ -205,8 +204,7 @@ void actsOnAddresses() {
   const auto addresses = [&](const std::string& host, uint32_t slot) {
     const std::string address = bytes(1, host) + number(2, replica.port()) + bytes(3, "a") +
                                 number(5, 1) + number(6, 1) + number(7, slot);
-    return frame(
-        bytes(7, bytes(1, kit.relay.spec->name) + bytes(2, address)));
+    return frame(bytes(7, bytes(1, kit.relay.spec->name) + bytes(2, address)));
   };
   // The kit's own set is not the engine's; this one is.
   const Ref<AddressSet> set = kit.relay.engine->addressSet(kit.relay.spec->name, Protocol::kRaw);
@@ -231,8 +229,8 @@ void newerAddressesStay() {
   const std::string deployment = bytes(5, bytes(1, "d"));
   const auto prepareWith = [&](uint64_t revision, const std::string& addresses) {
     const std::string update = bytes(7, bytes(1, "d") + addresses);
-    return frame(bytes(
-        3, bytes(1, number(1, revision) + number(2, revision - 1) + deployment + update)));
+    return frame(
+        bytes(3, bytes(1, number(1, revision) + number(2, revision - 1) + deployment + update)));
   };
   const Ref<AddressSet> set = kit.relay.engine->addressSet("d", Protocol::kMlflow);
   kit.say(prepareWith(1, address(9)));
