@@ -27,6 +27,7 @@ void EngineCore::shutdownLater() noexcept {
   if (owner != nullptr) owner->core_ = nullptr;
   owner = nullptr;
   // Answers under way are broken off without a word to anybody.
+  control.reset();
   acceptor.reset();
   front.reset();
   engine->cancelAll();
@@ -38,6 +39,7 @@ void EngineCore::shutdown() noexcept {
   closing = true;
   loop.undefer(this);
   if (owner != nullptr) owner->core_ = nullptr;
+  control.reset();
   acceptor.reset();
   front.reset();
   engine.reset();
@@ -69,8 +71,10 @@ Napi::Function EngineBinding::define(Napi::Env env) {
                      {InstanceMethod<&EngineBinding::prepare>("prepare"),
                       InstanceMethod<&EngineBinding::commit>("commit"),
                       InstanceMethod<&EngineBinding::discard>("discard"),
-                      InstanceMethod<&EngineBinding::setAddresses>("setAddresses"),
+                      InstanceMethod<&EngineBinding::openControl>("openControl"),
+                      InstanceMethod<&EngineBinding::sendControl>("sendControl"),
                       InstanceMethod<&EngineBinding::start>("start"),
+                      InstanceMethod<&EngineBinding::pickedEntity>("pickedEntity"),
                       InstanceMethod<&EngineBinding::proceed>("proceed"),
                       InstanceMethod<&EngineBinding::sendBody>("sendBody"),
                       InstanceMethod<&EngineBinding::pause>("pause"),
@@ -112,7 +116,7 @@ EngineBinding::EngineBinding(const Napi::CallbackInfo& info)
   auto readBuffer = info[1].As<Napi::Uint8Array>();
   auto dispatched = info[2].As<Napi::Float64Array>();
   std::vector<int> wakeFds = js::integers(info[5].As<Napi::Array>());
-  if (readBuffer.ByteLength() != kReadBufferBytes || dispatched.ElementLength() != 2 ||
+  if (readBuffer.ByteLength() != kReadBufferBytes || dispatched.ElementLength() != 1 ||
       slot >= shared->workers() || (!wakeFds.empty() && wakeFds.size() != shared->workers())) {
     Napi::RangeError::New(env, "Engine got a buffer of the wrong size or no column")
         .ThrowAsJavaScriptException();
@@ -150,17 +154,11 @@ Exchange* EngineBinding::exchangeOf(const Napi::CallbackInfo& info) const {
   return core_->engine->exchange(info[0].As<Napi::Number>().Uint32Value());
 }
 
+// prepare(envelope)
 Napi::Value EngineBinding::prepare(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
   std::string error;
-  if (!info[0].IsObject()) {
-    Napi::TypeError::New(info.Env(), "prepare needs a delta").ThrowAsJavaScriptException();
-    return {};
-  }
-  PreparedSnapshot built = buildSnapshot(*core_->engine, info[0].As<Napi::Object>(), error);
-  // Something that is not of its type has thrown already; what could be read then is not the
-  // revision.
-  if (info.Env().IsExceptionPending()) return {};
+  PreparedSnapshot built = buildSnapshot(*core_->engine, js::bytes(info[0]), error);
   if (error.empty()) {
     core_->engine->prepare(std::move(built));
   } else {
@@ -179,17 +177,6 @@ Napi::Value EngineBinding::discard(const Napi::CallbackInfo& info) {
   if (!usable(info)) return {};
   core_->engine->discard(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
   core_->engine->settle();
-  return info.Env().Undefined();
-}
-
-Napi::Value EngineBinding::setAddresses(const Napi::CallbackInfo& info) {
-  if (!usable(info)) return {};
-  // Else the lists that wait with a revision that is active already would replace these, which are
-  // newer.
-  core_->engine->snapshot();
-  const std::string error =
-      core_->engine->updateAddresses(readAddresses(info[0].As<Napi::Object>()));
-  if (!error.empty()) Napi::Error::New(info.Env(), error).ThrowAsJavaScriptException();
   return info.Env().Undefined();
 }
 

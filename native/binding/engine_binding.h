@@ -14,9 +14,10 @@
 #include <string>
 
 #include "binding/shared_block.h"
-#include "binding/snapshot_builder.h"
 #include "front/front.h"
+#include "net/control_link.h"
 #include "net/engine.h"
+#include "net/snapshot_builder.h"
 #include "net/uv_loop.h"
 #include "uws/acceptor.h"
 #include "uws/attachment.h"
@@ -58,6 +59,7 @@ struct EngineCore final : private Deferred, public ConnectionSink {
   std::optional<UwsConnector> connector;
   std::optional<Front> front;
   std::optional<Acceptor> acceptor;
+  std::optional<ControlLink> control;
   // Borrowed; null once the JS object is gone or closed.
   EngineBinding* owner = nullptr;
   napi_async_cleanup_hook_handle cleanup = nullptr;
@@ -69,7 +71,8 @@ struct EngineCore final : private Deferred, public ConnectionSink {
 
 class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
                             private Door,
-                            private FrontHost {
+                            private FrontHost,
+                            private ControlLinkHost {
  public:
   static Napi::Function define(Napi::Env env);
   explicit EngineBinding(const Napi::CallbackInfo& info);
@@ -85,6 +88,10 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
                       std::string_view verified) noexcept override;
   void onTokenLaneLost() noexcept override;
   void onClientClosed() noexcept override;
+  void onEnvelope(std::string_view envelope) noexcept override;
+  void onControlFault(const std::string& problem) noexcept override;
+  void onControlLost() noexcept override;
+  void callControl(const Napi::FunctionReference& function, napi_value argument) noexcept;
   void finishCall(napi_status done) noexcept;
   void callJs(uint32_t id, uint32_t flags, int status, double contentLength,
               std::string_view fields, std::string_view body) noexcept;
@@ -92,8 +99,10 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   Napi::Value prepare(const Napi::CallbackInfo& info);
   Napi::Value commit(const Napi::CallbackInfo& info);
   Napi::Value discard(const Napi::CallbackInfo& info);
-  Napi::Value setAddresses(const Napi::CallbackInfo& info);
+  Napi::Value openControl(const Napi::CallbackInfo& info);
+  Napi::Value sendControl(const Napi::CallbackInfo& info);
   Napi::Value start(const Napi::CallbackInfo& info);
+  Napi::Value pickedEntity(const Napi::CallbackInfo& info);
   Napi::Value proceed(const Napi::CallbackInfo& info);
   Napi::Value sendBody(const Napi::CallbackInfo& info);
   Napi::Value pause(const Napi::CallbackInfo& info);
@@ -126,6 +135,9 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   Napi::FunctionReference onEvent_;
   Napi::FunctionReference onUnknownToken_;
   Napi::FunctionReference onTokenLaneLost_;
+  Napi::FunctionReference onEnvelope_;
+  Napi::FunctionReference onControlFault_;
+  Napi::FunctionReference onControlLost_;
   Napi::AsyncContext asyncContext_;
   // Pin the memory that native code writes into.
   Napi::Reference<Napi::Uint8Array> readBuffer_;
@@ -134,6 +146,8 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   // Reused by every start.
   std::string endpoint_, entity_, method_, query_, fields_, client_, requestId_;
   std::string authorization_, hostId_;
+  // Of the last start that picked one.
+  std::string pickedEntity_;
 };
 
 }  // namespace pointsman

@@ -73,7 +73,7 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
   // The moment of dispatch: what is read here holds for the request to its end.
   const Engine::Dispatch dispatched = engine.dispatch(endpoint_, entity_, false, caller);
   dispatchedData_[0] = static_cast<double>(dispatched.revision);
-  if (dispatched.target != nullptr) dispatchedData_[1] = dispatched.target->statsSlot;
+  if (dispatched.target != nullptr) pickedEntity_ = dispatched.target->name;
   if (dispatched.refusal != Engine::Dispatch::Refusal::kNone) {
     return Napi::Number::New(env, numberOf(dispatched.refusal));
   }
@@ -104,6 +104,11 @@ Napi::Value EngineBinding::start(const Napi::CallbackInfo& info) {
     exchange->setClaim(*token, *dispatched.endpoint);
   }
   return Napi::Number::New(env, exchange->id());
+}
+
+// pickedEntity()
+Napi::Value EngineBinding::pickedEntity(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), pickedEntity_);
 }
 
 // proceed(id, endpoint, authorization, byRoute, hostId)

@@ -30,8 +30,11 @@ const REMEMBERED_MAX = 1024;
 const REMEMBERED_TTL_MS = 1_000;
 const REMEMBERED_CHARS_MAX = 4_096;
 
-/** Tokens with a key that nobody has heard of which are passed on in each window, to have it looked for; one more is undecided. */
-const UNKNOWN_KEYS_MAX = 64;
+/**
+ * Tokens with a key that nobody has heard of which are passed on in each window, to have it looked for; one more is undecided. One
+ * look finds the keys of all.
+ */
+const UNKNOWN_KEYS_MAX = 16;
 const WINDOW_MS = 1_000;
 
 export interface TokenLaneOptions {

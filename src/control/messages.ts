@@ -190,8 +190,8 @@ export interface Envelope {
   /** The worker can prepare revisions. */
   setupDone?: Record<string, never>;
   prepare?: { delta: SnapshotDelta };
-  /** `error` empty: ready to commit. */
-  prepared?: { revision: number; error: string };
+  /** Answers come in the order of the prepares. `error` empty: ready to commit. */
+  prepared?: { error: string };
   commit?: { revision: number };
   committed?: { revision: number };
   addresses?: DeploymentAddresses;
@@ -242,6 +242,11 @@ export function encodeFrame(envelope: Envelope): Buffer {
   return frame;
 }
 
+/** The encoded envelope that a frame carries. */
+export function envelopeIn(frame: Buffer): Uint8Array {
+  return frame.subarray(PREFIX_BYTES);
+}
+
 /** What a part of a snapshot takes in a frame. */
 export function partBytes(
   type: 'EndpointRoutes' | 'DeploymentSpec' | 'DeploymentAddresses',
@@ -288,7 +293,7 @@ export class FrameReader {
 }
 
 /** Fields that were not sent have their defaults from the message's prototype: read them, do not spread them. */
-function decodeEnvelope(bytes: Uint8Array): Envelope {
+export function decodeEnvelope(bytes: Uint8Array): Envelope {
   const message = envelopeType.decode(bytes) as unknown as Record<string, unknown>;
   const key = message[ENVELOPE_BODY] as keyof Envelope | undefined;
   return key === undefined ? {} : { [key]: message[key] };

@@ -4,7 +4,6 @@
  * Everything runs on the thread of the environment that loaded the addon. Strings cross as latin1 unless a
  * line says otherwise. The C++ side re-checks only what memory safety needs: validation is JS's.
  */
-import type { DeploymentAddresses, SnapshotDelta } from '../control/messages.js';
 import type { SharedBlock, SharedBlockAddon } from './shared-block.js';
 
 /** Bits of `flags` in an event; same in native/binding/engine_binding.cc. */
@@ -52,7 +51,7 @@ export const StartRefusal = {
   NO_SNAPSHOT: -1,
   NO_ENDPOINT: -2,
   NO_ENTITY: -3,
-  /** Nothing serves the picked entity; it is named in `dispatched`. */
+  /** Nothing serves the picked entity; `pickedEntity` names it. */
   NO_DEPLOYMENT: -4,
   /** The deployment relays POST only. */
   METHOD_NOT_ALLOWED: -5,
@@ -62,7 +61,7 @@ export const StartRefusal = {
   FORBIDDEN: -7,
   /** By this URL the endpoint takes only tokens that name it. */
   ROUTE_TOKEN: -8,
-  /** The worker has no memory for one more; the picked entity is named in `dispatched`. */
+  /** The worker has no memory for one more; `pickedEntity` names the one picked. */
   OUT_OF_MEMORY: -9,
   /** After `startNothing`. */
   TAKEN_OVER: -10,
@@ -137,19 +136,31 @@ export const ANY_SOCKET = -1;
 export interface Engine {
   /**
    * Builds the revision aside, from the active or a prepared one. It takes over by itself at the first dispatch after
-   * the shared block names it. Throws an Error that says what cannot be built, or that the base is unknown.
+   * the shared block names it. `envelope`: an encoded Envelope that holds a Prepare (proto/control.proto), read where it
+   * is. Throws an Error that says what cannot be built, or that the base is unknown.
    */
-  prepare(delta: SnapshotDelta): void;
+  prepare(envelope: Uint8Array): void;
   /** Lets the shared block's revision take over without waiting for a dispatch or a beat, and frees what is older. */
   commit(): void;
   /** Drops a prepared revision; unknown ones are ignored. */
   discard(revision: number): void;
-  /** Changes the live addresses of a deployment; throws on an address that is none. */
-  setAddresses(update: DeploymentAddresses): void;
+  /**
+   * Connects to control.sock (native/net/control_link.h), in place of the connection before. Prepares, discards and
+   * addresses that come are acted on by the engine itself, everything else goes to `onEnvelope`, encoded, one per turn of
+   * the loop. `onFault`: addresses that cannot be used. `onLost` is called once, after what had come. False: nobody is
+   * there, and none of them is called. `path`: UTF-8, of at most 107 bytes.
+   */
+  openControl(
+    path: string,
+    onEnvelope: (envelope: Buffer) => void,
+    onFault: (problem: string) => void,
+    onLost: () => void,
+  ): boolean;
+  /** A whole frame, copied; lost silently when the connection is. */
+  sendControl(frame: Uint8Array): void;
   /**
    * Dispatches one request under the active snapshot. `entity` empty: drawn by the endpoint's split.
-   * Answers the exchange's id, or a StartRefusal. Writes [revision, stats slot of the picked
-   * entity] to `dispatched`. Copies all it is given. `fields`: as received, `name: value\r\n` each.
+   * Answers the exchange's id, or a StartRefusal. Writes the revision to `dispatched`. Copies all it is given. `fields`: as received, `name: value\r\n` each.
    * `contentLength` -1: unknown, relayed chunked. `authorization`: looked up among the remembered tokens; null: the
    * caller may query everything. `byRoute`: by the URL of route-optimized endpoints. `hostId`: endpoint id that the
    * host names, or ''.
@@ -169,6 +180,8 @@ export interface Engine {
     byRoute: boolean,
     hostId: string,
   ): number;
+  /** Name (UTF-8) of the entity that the last `start` picked; only what picked one changes it. */
+  pickedEntity(): string;
   /**
    * After DOUBT: judges the request's claim again and lets it go on. Answers 0 or a StartRefusal; after one it keeps its
    * place still. The strings as in `start`.
@@ -250,7 +263,7 @@ export interface Addon extends SharedBlockAddon {
     readonly latencyBucketsMs: readonly number[];
   };
   /**
-   * `readBuffer`: of constants.readBufferBytes; `dispatched`: two numbers. Both are written by native code. It counts in
+   * `readBuffer`: of constants.readBufferBytes; `dispatched`: one number. Both are written by native code. It counts in
    * the block's column `slot`, which must be nobody else's. `wakeDescriptors`: one per column, by which the engines of
    * the columns wake each other; they stay the caller's. Empty: there is no other. Throws an Error when its own cannot
    * be watched: requests that wait for a limit would not hear of places.

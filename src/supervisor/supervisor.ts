@@ -20,6 +20,7 @@ import type { Counters, DataPlane } from '../control/data-plane.js';
 import { deltaOf } from '../control/delta.js';
 import {
   encodeFrame,
+  envelopeIn,
   type AccessContent,
   type DeploymentAddresses,
   type Envelope,
@@ -56,9 +57,9 @@ const START_TIMEOUT_MS = 30_000;
 /**
  * Every thread of the supervisor runs with less priority than the workers, so that one that wakes up while a change is
  * being made runs at once instead of after a millisecond or two (native/binding/scheduling.h). On a core that workers
- * keep busy it is left a quarter against one, which a change of 1 to 3 ms can live with.
+ * keep busy it is left a tenth against one: a change of 1 to 3 ms takes some 20 then.
  */
-const NICE_ADDED = 5;
+const NICE_ADDED = 10;
 const TIME_SLICE_US = 20_000;
 
 export class Supervisor implements DataPlane {
@@ -190,7 +191,8 @@ export class Supervisor implements DataPlane {
   }
 
   trialBuild(snapshot: Snapshot): void {
-    this.#trial.build(snapshot, this.#framesOf(snapshot).delta);
+    const frame = this.#framesOf(snapshot).forBase(this.#active?.revision ?? 0);
+    this.#trial.build(snapshot, envelopeIn(frame));
   }
 
   async publish(snapshot: Snapshot, whenPrepared: () => void = () => undefined): Promise<void> {

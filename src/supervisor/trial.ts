@@ -2,7 +2,7 @@
  * Builds every revision once in the supervisor, with the code of the workers, before it is stored. It follows
  * the active revision like a worker, so that a trial costs what a change costs. Carries no traffic.
  */
-import type { Snapshot, SnapshotDelta } from '../control/messages.js';
+import type { Snapshot } from '../control/messages.js';
 import { messageOf, PointsmanError } from '../core/errors.js';
 import { READ_BUFFER_BYTES } from '../native/addon.js';
 import type { Addon, Engine } from '../native/contract.js';
@@ -25,7 +25,7 @@ export class TrialEngine {
     this.#engine = new addon.Engine(
       () => undefined,
       new Uint8Array(READ_BUFFER_BYTES),
-      new Float64Array(2),
+      new Float64Array(1),
       block,
       0,
       [],
@@ -33,15 +33,15 @@ export class TrialEngine {
   }
 
   /**
-   * @param delta makes the snapshot of the one that was followed last.
+   * @param envelope an encoded prepare that makes the snapshot of the one that was followed last.
    * @throws PointsmanError INVALID_PARAMETER_VALUE that says what cannot be built.
    */
-  build(snapshot: Snapshot, delta: SnapshotDelta): void {
+  build(snapshot: Snapshot, envelope: Uint8Array): void {
     if (this.#prepared === snapshot) return;
     this.discard();
     this.#sizes.check(snapshot, this.#followed);
     try {
-      this.#engine.prepare(delta);
+      this.#engine.prepare(envelope);
     } catch (error) {
       throw new PointsmanError('INVALID_PARAMETER_VALUE', messageOf(error), { cause: error });
     }

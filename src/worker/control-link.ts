@@ -2,20 +2,25 @@
  * The worker's end of control.sock. It outlives a supervisor: when the connection is lost, it is tried again ten
  * times a second for as long as the state directory is there.
  *
- * What comes is acted on one envelope per turn of the loop, a turn after it was decoded: requests wait for one of these
- * steps, not for all.
+ * The connection itself is the engine's, which acts on changes as they come (native/net/control_link.h). The rest is
+ * decoded and told here, one envelope per turn of the loop: requests wait for one, not for all.
  */
 import { statSync } from 'node:fs';
-import { ControlChannel, controlSocketPath } from '../control/control-socket.js';
-import type { Envelope, Hello } from '../control/messages.js';
+import { controlSocketPath } from '../control/control-socket.js';
+import { decodeEnvelope, encodeFrame, type Envelope, type Hello } from '../control/messages.js';
+import type { Engine } from '../native/contract.js';
 
 const RETRY_MS = 100;
 
 export interface ControlLinkOptions {
+  readonly engine: Pick<Engine, 'openControl' | 'sendControl'>;
   readonly stateDir: string;
   /** Said first on every connection. */
   readonly hello: () => Hello;
+  /** Of those that the engine does not act on. */
   readonly onEnvelope: (envelope: Envelope) => void;
+  /** The engine cannot act on what came. */
+  readonly onFault: (problem: string) => void;
   /** A connection is lost, or an attempt failed; another attempt follows. */
   readonly onLost: () => void;
   /** The state directory is gone or another one: no supervisor will ever come. Called once. */
@@ -26,47 +31,41 @@ export class ControlLink {
   readonly #options: ControlLinkOptions;
   readonly #path: string;
   readonly #directory: string;
-  #channel: ControlChannel;
-  /** Decoded and not acted on. */
-  #inbox: Envelope[] = [];
 
   constructor(options: ControlLinkOptions) {
     this.#options = options;
     this.#path = controlSocketPath(options.stateDir);
     this.#directory = identityOf(options.stateDir);
-    this.#channel = this.#connect();
+    this.#connect();
   }
 
   /** Lost silently when nobody is there. */
   send(envelope: Envelope): void {
-    this.#channel.send(envelope);
+    this.#options.engine.sendControl(encodeFrame(envelope));
   }
 
-  #connect(): ControlChannel {
-    const { hello, onEnvelope, onLost } = this.#options;
-    const receive = (envelope: Envelope): void => {
-      if (this.#inbox.push(envelope) === 1) setImmediate(this.#takeNext);
+  #connect(): void {
+    const { engine, hello, onEnvelope, onFault } = this.#options;
+    const receive = (envelope: Buffer): void => {
+      onEnvelope(decodeEnvelope(envelope));
     };
-    const channel = ControlChannel.open(this.#path, receive, () => {
-      // Of a supervisor that is gone; nothing of it must come behind what the next one says.
-      for (const envelope of this.#inbox.splice(0)) onEnvelope(envelope);
-      onLost();
-      setTimeout(() => {
-        this.#retry();
-      }, RETRY_MS);
-    });
-    channel.send({ hello: hello() });
-    return channel;
+    if (engine.openControl(this.#path, receive, onFault, this.#onLost)) {
+      this.send({ hello: hello() });
+    } else {
+      // Told later, as the loss of a connection is.
+      setImmediate(this.#onLost);
+    }
   }
 
-  readonly #takeNext = (): void => {
-    const envelope = this.#inbox.shift();
-    if (this.#inbox.length > 0) setImmediate(this.#takeNext);
-    if (envelope !== undefined) this.#options.onEnvelope(envelope);
+  readonly #onLost = (): void => {
+    this.#options.onLost();
+    setTimeout(() => {
+      this.#retry();
+    }, RETRY_MS);
   };
 
   #retry(): void {
-    if (identityOf(this.#options.stateDir) === this.#directory) this.#channel = this.#connect();
+    if (identityOf(this.#options.stateDir) === this.#directory) this.#connect();
     else this.#options.onHopeless();
   }
 }

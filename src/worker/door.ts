@@ -10,7 +10,6 @@
 import { randomUUID } from 'node:crypto';
 import { OAuthError } from '../auth/oauth-error.js';
 import { errorCodeNumbers, PointsmanError, type ErrorCode } from '../core/errors.js';
-import type { SnapshotDelta } from '../control/messages.js';
 import { READ_BUFFER_BYTES } from '../native/addon.js';
 import type { Addon, Engine } from '../native/contract.js';
 import type { SharedBlock } from '../native/shared-block.js';
@@ -50,12 +49,10 @@ export class Door {
   readonly engine: Engine;
   /** Where the engine puts what replicas send. */
   readonly readBuffer = new Uint8Array(READ_BUFFER_BYTES);
-  /** [revision, stats slot of the entity] of the last start. */
-  readonly dispatched = new Float64Array(2);
+  /** The revision of the last start. */
+  readonly dispatched = new Float64Array(1);
   readonly #settings: () => DoorSettings;
   readonly #relays: (Relay | null)[] = [];
-  /** Names of entities by stats slot. A slot gets another name only when no request of the old one is left. */
-  readonly #entityNames: string[] = [];
   /** Judges tokens that the engine does not know; set before the first request. */
   desk: Pick<TokenDesk, 'check'> | null = null;
   /** For calls that only the supervisor can answer; set before the first request. */
@@ -85,22 +82,6 @@ export class Door {
       slot,
       wakeDescriptors,
     );
-  }
-
-  /** @throws Error that says what cannot be built. */
-  prepare(delta: SnapshotDelta): void {
-    this.engine.prepare(delta);
-    for (const { entities } of delta.endpoints) {
-      for (const { statsSlot, name } of entities) {
-        while (this.#entityNames.length <= statsSlot) this.#entityNames.push('');
-        this.#entityNames[statsSlot] = name;
-      }
-    }
-  }
-
-  /** Name of the entity that a stats slot belongs to. */
-  entityName(statsSlot: number): string {
-    return this.#entityNames[statsSlot] ?? '';
   }
 
   countRefusal(code: ErrorCode): void {

@@ -10,13 +10,7 @@
 import { messageOf } from '../core/errors.js';
 import { unixSocketPath } from '../control/control-socket.js';
 import { relaySocketPath } from '../control/relay-socket.js';
-import {
-  WorkerMode,
-  type DeploymentAddresses,
-  type Envelope,
-  type Setup,
-  type SnapshotDelta,
-} from '../control/messages.js';
+import { WorkerMode, type Envelope, type Setup } from '../control/messages.js';
 import {
   COLUMNS_DESCRIPTOR,
   CONTROL_PAGE_DESCRIPTOR,
@@ -88,6 +82,7 @@ setInterval(() => {
 }, BEAT_MS);
 
 const link = new ControlLink({
+  engine: door.engine,
   stateDir: launch.stateDir,
   hello: () => ({
     slot,
@@ -96,6 +91,9 @@ const link = new ControlLink({
     activeRevision: block.activeRevision(),
   }),
   onEnvelope,
+  onFault(problem) {
+    logger.error({ problem }, 'what the supervisor says cannot be used');
+  },
   onLost() {
     if (!accepting) exit(1, 'the supervisor is gone');
     if (!orphaned && !ending.begun) logger.warn('the supervisor is gone; serving on');
@@ -124,10 +122,7 @@ door.supervisor = new SupervisorRelay(relaySocketPath(launch.stateDir));
 function onEnvelope(envelope: Envelope): void {
   if (envelope.setup !== undefined) setUp(envelope.setup);
   desk.onEnvelope(envelope);
-  if (envelope.prepare !== undefined) prepare(envelope.prepare.delta);
-  if (envelope.discard !== undefined) door.engine.discard(envelope.discard.revision);
   if (envelope.commit !== undefined) commit(envelope.commit.revision);
-  if (envelope.addresses !== undefined) setAddresses(envelope.addresses);
   if (envelope.drain !== undefined) ending.drain(envelope.drain.delayMs, envelope.drain.timeoutMs);
   if (envelope.lendSockets !== undefined) lendSockets(envelope.lendSockets.socketPath);
   if (envelope.handover !== undefined) handOver(envelope.handover.drainTimeoutMs);
@@ -189,20 +184,6 @@ function openFront(setup: Setup): void {
   if (authRequired) desk.openLane();
 }
 
-function prepare(delta: SnapshotDelta): void {
-  let error = '';
-  try {
-    door.prepare(delta);
-  } catch (thrown) {
-    error = messageOf(thrown);
-  }
-  const { revision } = delta;
-  // In the next turn, so that requests wait for one half only.
-  setImmediate(() => {
-    link.send({ prepared: { revision, error } });
-  });
-}
-
 /** The first revision is named by the shared memory: the door opens. Later ones need no word. */
 function commit(revision: number): void {
   door.engine.commit();
@@ -216,14 +197,6 @@ function accept(revision: number): void {
   door.notReady = '';
   for (const descriptor of listenDescriptors) door.engine.accept(descriptor, maxConnections);
   logger.info({ revision }, 'accepting');
-}
-
-function setAddresses(update: DeploymentAddresses): void {
-  try {
-    door.engine.setAddresses(update);
-  } catch (error) {
-    logger.error({ deployment: update.deployment, error: messageOf(error) }, 'bad addresses');
-  }
 }
 
 /**

@@ -174,9 +174,7 @@ export class Relay {
     }
     this.#ids.revision = dispatched[0] ?? 0;
     const isPicked = id === StartRefusal.NO_DEPLOYMENT || id === StartRefusal.OUT_OF_MEMORY;
-    if (id >= 0 || isPicked) {
-      this.#ids.servedModel = this.#door.entityName(dispatched[1] ?? 0);
-    }
+    if (id >= 0 || isPicked) this.#ids.servedModel = engine.pickedEntity();
     if (id < 0) {
       this.#failLater(this.#refusalError(id));
       return;

@@ -13,7 +13,7 @@ const ADMIN = 'an.admin.token-that-looks-signed';
 const REFUSED = 0;
 const PASSED = 1;
 const UNDECIDED = 2;
-const UNKNOWN_KEYS_MAX = 64;
+const UNKNOWN_KEYS_MAX = 16;
 
 interface Answer {
   readonly connection: number;

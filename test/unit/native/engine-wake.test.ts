@@ -12,7 +12,7 @@ t.test('a wake descriptor that cannot be watched is refused', (t) => {
     new addon.Engine(
       () => undefined,
       new Uint8Array(READ_BUFFER_BYTES),
-      new Float64Array(2),
+      new Float64Array(1),
       block,
       0,
       [wake],

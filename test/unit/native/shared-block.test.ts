@@ -16,7 +16,7 @@ t.test('retiring a column makes nothing resident that nobody has touched', (t) =
     const engine = new addon.Engine(
       () => undefined,
       new Uint8Array(READ_BUFFER_BYTES),
-      new Float64Array(2),
+      new Float64Array(1),
       block,
       0,
       [],

@@ -95,14 +95,14 @@ t.test('an answer that comes too late is not taken for that of the next prepare'
   const { slot, worker, told } = await startTalk(t);
   t.same(await slot.prepare(7, frameOf(7), 1), { kind: 'late' });
   const second = slot.prepare(8, frameOf(8), 60_000);
-  worker.send({ prepared: { revision: 7, error: '' } });
+  worker.send({ prepared: { error: '' } });
   let settled = false;
   void second.then(() => (settled = true));
   const third = slot.prepare(9, frameOf(9), 60_000);
-  worker.send({ prepared: { revision: 8, error: 'no such base' } });
+  worker.send({ prepared: { error: 'no such base' } });
   t.same(await second, { kind: 'refused', error: 'no such base' });
   t.ok(settled);
-  worker.send({ prepared: { revision: 9, error: '' } });
+  worker.send({ prepared: { error: '' } });
   t.same(await third, { kind: 'ready' });
   slot.commit(8);
   t.equal(slot.base, 0, 'only what is prepared can be followed');
@@ -111,7 +111,7 @@ t.test('an answer that comes too late is not taken for that of the next prepare'
   worker.send({ committed: { revision: 9 } });
   while (slot.state !== 'SERVING') await new Promise((resolve) => setImmediate(resolve));
   const fourth = slot.prepare(10, frameOf(10), 60_000);
-  worker.send({ prepared: { revision: 10, error: '' } });
+  worker.send({ prepared: { error: '' } });
   t.same(await fourth, { kind: 'ready' });
   slot.commit(10);
   t.equal(slot.base, 10);

@@ -1,18 +1,43 @@
-/** The worker's end of control.sock: order, turns of the loop, and what is left when a supervisor goes. */
+/** The worker's end of control.sock with a real engine: order, turns of the loop, and what is left when a supervisor goes. */
 import { createServer, type Socket } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import { encodeFrame, type Envelope } from '../../../src/control/messages.js';
+import { encodeFrame, FrameReader, type Envelope } from '../../../src/control/messages.js';
+import { loadAddon, READ_BUFFER_BYTES } from '../../../src/native/addon.js';
+import type { Engine } from '../../../src/native/contract.js';
 import { ControlLink } from '../../../src/worker/control-link.js';
 
 interface Ends {
   readonly supervisor: Socket;
   /** What the link said it got, and 'lost'. */
   readonly seen: (Envelope | 'lost')[];
-  /** Resolves when as many are there. */
+  /** What the worker said. */
+  readonly said: Envelope[];
+  readonly faults: string[];
+  /** Resolves when as many are seen. */
   readonly count: (wanted: number) => Promise<void>;
+}
+
+function engineOf(t: Test): Engine {
+  const addon = loadAddon();
+  const { block, controlDescriptor, columnsDescriptor } = addon.createSharedBlock(1);
+  addon.closeDescriptor(controlDescriptor);
+  addon.closeDescriptor(columnsDescriptor);
+  const engine = new addon.Engine(
+    () => undefined,
+    new Uint8Array(READ_BUFFER_BYTES),
+    new Float64Array(1),
+    block,
+    0,
+    [],
+  );
+  t.teardown(() => {
+    engine.close();
+    block.close();
+  });
+  return engine;
 }
 
 async function connected(t: Test, onSeen: () => void = () => undefined): Promise<Ends> {
@@ -25,6 +50,8 @@ async function connected(t: Test, onSeen: () => void = () => undefined): Promise
     server.listen(path.join(stateDir, 'control.sock'));
   });
   const seen: (Envelope | 'lost')[] = [];
+  const faults: string[] = [];
+  const engine = engineOf(t);
   let wanted = Infinity;
   let onCount: () => void = () => undefined;
   const note = (what: Envelope | 'lost'): void => {
@@ -34,9 +61,11 @@ async function connected(t: Test, onSeen: () => void = () => undefined): Promise
   };
   const hopeless = new Promise<void>((resolve) => {
     const link = new ControlLink({
+      engine,
       stateDir,
       hello: () => ({ slot: 0, pid: process.pid, blockId: 1, activeRevision: 0 }),
       onEnvelope: note,
+      onFault: (problem) => faults.push(problem),
       onLost: () => {
         if (!seen.includes('lost')) note('lost');
       },
@@ -46,7 +75,11 @@ async function connected(t: Test, onSeen: () => void = () => undefined): Promise
   });
   const supervisor = await accepted;
   supervisor.on('error', () => undefined);
-  supervisor.resume();
+  const said: Envelope[] = [];
+  const reader = new FrameReader((envelope) => said.push(envelope));
+  supervisor.on('data', (chunk: Buffer) => {
+    reader.push(chunk);
+  });
   // The link tries until its directory is gone.
   t.teardown(async () => {
     rmSync(stateDir, { recursive: true });
@@ -59,15 +92,22 @@ async function connected(t: Test, onSeen: () => void = () => undefined): Promise
       onCount = resolve;
       if (seen.length >= number) resolve();
     });
-  return { supervisor, seen, count };
+  return { supervisor, seen, said, faults, count };
 }
 
-function discards(revisions: readonly number[]): Buffer {
-  return Buffer.concat(revisions.map((revision) => encodeFrame({ discard: { revision } })));
+function commits(revisions: readonly number[]): Buffer {
+  return Buffer.concat(revisions.map((revision) => encodeFrame({ commit: { revision } })));
 }
 
 function revisionsOf(seen: readonly (Envelope | 'lost')[]): unknown[] {
-  return seen.map((one) => (one === 'lost' ? one : (one.discard?.revision ?? 0)));
+  return seen.map((one) => (one === 'lost' ? one : (one.commit?.revision ?? 0)));
+}
+
+function prepareOf(revision: number, baseRevision: number, removedEndpoints: string[]): Buffer {
+  const empty = { endpoints: [], deployments: [], removedDeployments: [], addresses: [] };
+  return encodeFrame({
+    prepare: { delta: { revision, baseRevision, removedEndpoints, ...empty } },
+  });
 }
 
 t.test(
@@ -81,32 +121,45 @@ t.test(
     };
     const { supervisor, seen, count } = await connected(t, () => turns.push(turn));
     nextTurn();
-    supervisor.write(discards([1, 2, 3, 4]));
+    supervisor.write(commits([1, 2, 3, 4]));
     await count(4);
     t.same(revisionsOf(seen), [1, 2, 3, 4]);
     t.equal(new Set(turns).size, 4, 'none in the turn of another');
   },
 );
 
-t.test('an envelope larger than what is read at once comes whole', async (t) => {
-  const { supervisor, seen, count } = await connected(t);
-  const removedEndpoints = Array.from(
-    { length: 20_000 },
-    (_, index) => `endpoint-${String(index)}`,
+t.test("changes are the engine's, however large; the rest comes behind them", async (t) => {
+  const { supervisor, seen, said, faults, count } = await connected(t);
+  const names = Array.from({ length: 20_000 }, (_, index) => `endpoint-${String(index)}`);
+  const addresses = { deployment: 'd', addresses: [] };
+  supervisor.write(
+    Buffer.concat([
+      prepareOf(1, 0, names),
+      prepareOf(3, 2, []),
+      encodeFrame({ discard: { revision: 1 } }),
+      prepareOf(2, 1, []),
+      encodeFrame({ addresses }),
+      commits([9]),
+    ]),
   );
-  const empty = { endpoints: [], deployments: [], removedDeployments: [], addresses: [] };
-  const delta = { revision: 2, baseRevision: 1, removedEndpoints, ...empty };
-  supervisor.write(Buffer.concat([encodeFrame({ prepare: { delta } }), discards([9])]));
-  await count(2);
-  const [first, second] = seen;
-  if (first === undefined || first === 'lost') throw new Error('nothing came');
-  t.same(first.prepare?.delta.removedEndpoints, removedEndpoints);
-  t.same(revisionsOf([second ?? 'lost']), [9]);
+  await count(1);
+  t.same(revisionsOf(seen), [9]);
+  while (said.length < 4) await new Promise(setImmediate);
+  t.same(said[0]?.hello?.pid, process.pid, 'hello comes first');
+  t.same(
+    said.slice(1).map((one) => one.prepared?.error),
+    [
+      '',
+      'revision 2, which the change starts from, is unknown',
+      'revision 1, which the change starts from, is unknown',
+    ],
+  );
+  t.same(faults, []);
 });
 
 t.test('what a supervisor said before it went is acted on before its loss is told', async (t) => {
   const { supervisor, seen, count } = await connected(t);
-  supervisor.end(discards([1, 2, 3, 4, 5, 6]));
+  supervisor.end(commits([1, 2, 3, 4, 5, 6]));
   await count(7);
   t.same(revisionsOf(seen), [1, 2, 3, 4, 5, 6, 'lost']);
 });

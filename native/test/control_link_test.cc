@@ -1,0 +1,504 @@
+// The worker's end of control.sock: what is acted on, in which order, in which turn of the loop,
+// and what is left when the connection is lost.
+#include "net/control_link.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "test/check.h"
+#include "test/net/faults.h"
+#include "test/net/relay.h"
+
+namespace {
+
+using namespace pointsman;        // NOLINT: the code under test
+using namespace pointsman::test;  // NOLINT: its kit
+
+constexpr const char* kSocketPath = "control_link_test.sock";
+constexpr uint32_t kDiscard = 11;
+constexpr uint32_t kDrain = 8;  // the host's
+
+std::string varint(uint64_t value) {
+  std::string out;
+  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
+  return out + static_cast<char>(value);
+}
+
+std::string number(uint32_t field, uint64_t value) {
+  return varint(field << 3) + varint(value);
+}
+
+std::string bytes(uint32_t field, const std::string& value) {
+  return varint(field << 3 | 2) + varint(value.size()) + value;
+}
+
+std::string frame(const std::string& envelope) {
+  std::string prefix;
+  for (uint32_t index = 0; index < 4; index++) {
+    prefix += static_cast<char>(envelope.size() >> (8 * index));
+  }
+  return prefix + envelope;
+}
+
+// An endpoint of one entity that nothing serves.
+std::string prepare(uint64_t revision, uint64_t base, const std::string& endpoint) {
+  const std::string entity = bytes(1, "model") + number(2, 1'000'000);
+  const std::string routes = bytes(1, endpoint) + bytes(2, "id") + bytes(4, entity);
+  return frame(bytes(3, bytes(1, number(1, revision) + number(2, base) + bytes(3, routes))));
+}
+
+std::string discard(uint64_t revision) {
+  return frame(bytes(kDiscard, number(1, revision)));
+}
+
+// `tag` tells one from another.
+std::string drain(uint32_t tag) {
+  return frame(bytes(kDrain, number(1, tag)));
+}
+
+std::string drainEnvelope(uint32_t tag) {
+  return drain(tag).substr(4);
+}
+
+const std::string kPrepared = frame(bytes(4, ""));
+
+struct Host final : ControlLinkHost {
+  void onEnvelope(std::string_view envelope) noexcept override {
+    envelopes.emplace_back(envelope);
+    turns.push_back(turn());
+    if (onNext) onNext();
+  }
+  void onControlFault(const std::string& problem) noexcept override { faults.push_back(problem); }
+  void onControlLost() noexcept override {
+    losses++;
+    if (onLoss) onLoss();
+  }
+
+  std::function<uint64_t()> turn{};
+  std::function<void()> onNext{};
+  std::function<void()> onLoss{};
+  std::vector<std::string> envelopes{};
+  std::vector<uint64_t> turns{};
+  std::vector<std::string> faults{};
+  int losses = 0;
+};
+
+struct Kit {
+  Kit() : link(std::make_unique<ControlLink>(*relay.engine, host)) {
+    host.turn = [this] { return relay.loop.turnNumber(); };
+    connect();
+  }
+  Kit(const Kit&) = delete;
+  Kit& operator=(const Kit&) = delete;
+  ~Kit() {
+    link.reset();
+    closeEnd();
+    CHECK_EQUAL(relay.loop.deferredCount(), 0U);
+  }
+
+  void connect() {
+    closeEnd();
+    std::array<int, 2> ends{};
+    CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+    CHECK(link->adopt(ends[0]));
+    fd = ends[1];
+  }
+
+  void closeEnd() {
+    if (fd >= 0) ::close(fd);
+    fd = -1;
+  }
+
+  void say(const std::string& text) {
+    CHECK_EQUAL(::send(fd, text.data(), text.size(), MSG_NOSIGNAL),
+                static_cast<ssize_t>(text.size()));
+  }
+
+  // What the link has said since it was asked last.
+  std::string heard() {
+    std::string all;
+    std::array<char, 65536> part{};
+    for (;;) {
+      const ssize_t got = ::recv(fd, part.data(), part.size(), 0);
+      if (got <= 0) return all;
+      all.append(part.data(), static_cast<size_t>(got));
+    }
+  }
+
+  bool has(uint64_t revision) { return static_cast<bool>(relay.engine->tableOf(revision)); }
+
+  Relay relay;
+  Host host;
+  std::unique_ptr<ControlLink> link;
+  int fd = -1;
+};
+
+void actsOnChangesItself() {
+  Kit kit;
+  kit.say(prepare(7, 0, "one"));
+  kit.relay.loop.settle();
+  CHECK(kit.has(7));
+  CHECK_EQUAL(kit.heard(), kPrepared);
+  // A base that nobody has.
+  kit.say(prepare(9, 8, "two"));
+  kit.relay.loop.settle();
+  CHECK(!kit.has(9));
+  const std::string answer = kit.heard();
+  CHECK(answer.find("revision 8, which the change starts from, is unknown") != std::string::npos);
+  CHECK_EQUAL(answer, frame(bytes(4, bytes(2, answer.substr(answer.find("revision"))))));
+  kit.say(prepare(8, 7, "two") + discard(8) + prepare(8, 7, "three"));
+  kit.relay.loop.settle();
+  CHECK_EQUAL(kit.heard(), kPrepared + kPrepared);
+  CHECK(kit.relay.engine->tableOf(8)->find("three") != nullptr);
+  CHECK(kit.relay.engine->tableOf(8)->find("two") == nullptr);
+  CHECK(kit.host.envelopes.empty());
+  CHECK_EQUAL(kit.host.losses, 0);
+}
+
+// The supervisor hears that it was not built, and the worker goes on.
+void answersDamagedChanges() {
+  const std::string good = prepare(1, 0, "one").substr(4);
+  for (size_t cut = 1; cut < good.size(); cut++) {
+    Kit kit;
+    kit.say(frame(good.substr(0, cut)) + frame("\x5a\x7f") + prepare(2, 0, "two"));
+    kit.relay.loop.settle();
+    const std::string said = kit.heard();
+    CHECK(said.find("does not follow its base") != std::string::npos ||
+          said.find("damaged") != std::string::npos);
+    CHECK(said.ends_with(kPrepared));
+    CHECK(!kit.has(1) && kit.has(2));
+    CHECK(kit.host.envelopes.empty());
+    CHECK_EQUAL(kit.host.losses, 0);
+  }
+}
+
+// An error longer than a length of one byte can say.
+void answersWithALongError() {
+  Kit kit;
+  const std::string name(70'000, 'n');
+  kit.say(frame(bytes(3, bytes(1, number(1, 1) + bytes(3, bytes(1, name))))));
+  kit.relay.loop.settle();
+  std::string answer;
+  CHECK(kit.relay.loop.runUntil([&] {
+    answer += kit.heard();
+    return answer.size() > name.size();
+  }));
+  const std::string error = "endpoint " + name + ": its shares make no split";
+  CHECK(answer == frame(bytes(4, bytes(2, error))));
+}
+
+void actsOnAddresses() {
+  Kit kit;
+  FakeReplica replica(kit.relay.loop);
+  replica.play(okForever());
+  kit.relay.setTargets({targetOf(replica)});
+  CHECK_EQUAL(kit.relay.fetch().status, 200);
+  const auto addresses = [&](const std::string& host, uint32_t slot) {
+    const std::string address = bytes(1, host) + number(2, replica.port()) + bytes(3, "a") +
+                                number(5, 1) + number(6, 1) + number(7, slot);
+    return frame(bytes(7, bytes(1, kit.relay.spec->name) + bytes(2, address)));
+  };
+  // The kit's own set is not the engine's; this one is.
+  const Ref<AddressSet> set = kit.relay.engine->addressSet(kit.relay.spec->name, Protocol::kRaw);
+  kit.say(addresses("127.0.0.1", 1));
+  kit.relay.loop.settle();
+  CHECK_EQUAL(set->entries().size(), 1U);
+  kit.say(addresses("127.0.0.1", kAddressSlotsMax) + frame(bytes(7, "\x0a\x7f")));
+  kit.relay.loop.settle();
+  CHECK_EQUAL(kit.host.faults.size(), 2U);
+  CHECK_EQUAL(kit.host.faults[0], "127.0.0.1 has no slot for its counters");
+  CHECK_EQUAL(kit.host.faults[1], "the addresses are damaged");
+  CHECK_EQUAL(set->entries().size(), 1U);
+  CHECK_EQUAL(kit.heard(), "");
+}
+
+// The list that came with a revision which no dispatch has followed yet is the older one.
+void newerAddressesStay() {
+  Kit kit;
+  const auto address = [](uint32_t port) {
+    return bytes(2, bytes(1, "127.0.0.1") + number(2, port) + number(5, 1) + number(6, 1));
+  };
+  const std::string deployment = bytes(5, bytes(1, "d"));
+  const auto prepareWith = [&](uint64_t revision, const std::string& addresses) {
+    const std::string update = bytes(7, bytes(1, "d") + addresses);
+    return frame(
+        bytes(3, bytes(1, number(1, revision) + number(2, revision - 1) + deployment + update)));
+  };
+  const Ref<AddressSet> set = kit.relay.engine->addressSet("d", Protocol::kMlflow);
+  kit.say(prepareWith(1, address(9)));
+  kit.relay.loop.settle();
+  CHECK(set->entries().empty());
+  kit.relay.control.activeRevision.store(1);
+  kit.relay.engine->settle();
+  CHECK_EQUAL(set->entries().size(), 1U);
+  kit.say(prepareWith(2, address(9) + address(10)));
+  kit.relay.loop.settle();
+  kit.relay.control.activeRevision.store(2);
+  kit.say(frame(bytes(7, bytes(1, "d") + address(9) + address(10) + address(11))));
+  kit.relay.loop.settle();
+  kit.relay.engine->settle();
+  CHECK_EQUAL(kit.relay.engine->snapshot()->revision(), 2U);
+  CHECK_EQUAL(set->entries().size(), 3U);
+}
+
+void givesOthersToTheHostOnePerTurn() {
+  Kit kit;
+  kit.say(drain(1) + drain(2) + prepare(1, 0, "one") + drain(3) + discard(1));
+  CHECK(kit.relay.loop.turn());
+  CHECK_EQUAL(kit.host.envelopes.size(), 1U);
+  CHECK(kit.relay.loop.turn());
+  CHECK_EQUAL(kit.host.envelopes.size(), 2U);
+  // Behind what came before, and not earlier.
+  CHECK(!kit.has(1));
+  CHECK(kit.relay.loop.turn());
+  CHECK(kit.has(1));
+  kit.relay.loop.settle();
+  CHECK(!kit.has(1));
+  CHECK_EQUAL(kit.host.envelopes.size(), 3U);
+  for (uint32_t tag = 1; tag <= 3; tag++) {
+    CHECK_EQUAL(kit.host.envelopes[tag - 1], drainEnvelope(tag));
+  }
+  for (size_t index = 1; index < 3; index++) {
+    CHECK(kit.host.turns[index] > kit.host.turns[index - 1]);
+  }
+}
+
+void readsFramesInAnyPieces() {
+  const std::string all = drain(1) + prepare(1, 0, "one") + prepare(2, 1, "two") + drain(2);
+  for (size_t first = 0; first <= all.size(); first++) {
+    Kit kit;
+    kit.say(all.substr(0, first));
+    kit.relay.loop.settle();
+    kit.say(all.substr(first));
+    kit.relay.loop.settle();
+    CHECK(kit.has(1) && kit.has(2));
+    CHECK_EQUAL(kit.host.envelopes.size(), 2U);
+    CHECK_EQUAL(kit.heard(), kPrepared + kPrepared);
+  }
+  Kit kit;
+  for (const char byte : all) {
+    kit.say(std::string(1, byte));
+    kit.relay.loop.settle();
+  }
+  CHECK(kit.has(1) && kit.has(2));
+  CHECK_EQUAL(kit.host.envelopes.size(), 2U);
+  kit.say(frame("") + drain(3));
+  kit.relay.loop.settle();
+  CHECK_EQUAL(kit.host.envelopes.size(), 4U);
+  CHECK_EQUAL(kit.host.envelopes[2], "");
+}
+
+// A snapshot of 10,000 endpoints comes in some two hundred reads.
+void readsLargeFrames() {
+  Kit kit;
+  std::string delta = number(1, 1);
+  for (uint32_t index = 0; index < 10'000; index++) {
+    const std::string entity = bytes(1, "model") + number(2, 1'000'000);
+    delta += bytes(3, bytes(1, "endpoint-" + std::to_string(index)) +
+                          bytes(2, std::string(32, 'a')) + bytes(4, entity) +
+                          bytes(4, bytes(1, "other")) + bytes(5, varint(1) + varint(2)));
+  }
+  const std::string all = frame(bytes(3, bytes(1, delta))) + drain(1);
+  size_t said = 0;
+  CHECK(kit.relay.loop.runUntil([&] {
+    const ssize_t more = ::send(kit.fd, all.data() + said, all.size() - said, MSG_NOSIGNAL);
+    if (more > 0) said += static_cast<size_t>(more);
+    return !kit.host.envelopes.empty();
+  }));
+  CHECK(kit.has(1));
+  CHECK(kit.relay.engine->tableOf(1)->find("endpoint-9999") != nullptr);
+  CHECK_EQUAL(kit.heard(), kPrepared);
+}
+
+void tellsOfTheLossBehindWhatCame() {
+  {
+    Kit kit;
+    kit.say(drain(1) + drain(2) + prepare(1, 0, "one") + drain(3));
+    kit.closeEnd();
+    kit.host.onNext = [&] { CHECK_EQUAL(kit.host.losses, 0); };
+    kit.relay.loop.settle();
+    CHECK_EQUAL(kit.host.envelopes.size(), 3U);
+    CHECK_EQUAL(kit.host.losses, 1);
+    CHECK(!kit.link->isOpen());
+    // As nobody is there.
+    kit.link->send(kPrepared);
+    // And the next one starts anew, whatever was left of the last.
+    kit.connect();
+    kit.say(prepare(2, 0, "two"));
+    kit.relay.loop.settle();
+    CHECK_EQUAL(kit.heard(), kPrepared);
+    CHECK_EQUAL(kit.host.losses, 1);
+  }
+  {
+    // In the middle of a frame.
+    Kit kit;
+    kit.say(drain(1) + drain(2).substr(0, 5));
+    kit.closeEnd();
+    kit.relay.loop.settle();
+    CHECK_EQUAL(kit.host.envelopes.size(), 1U);
+    CHECK_EQUAL(kit.host.losses, 1);
+  }
+  {
+    Kit kit;
+    kit.say(drain(1) + "\x01" + std::string(2, '\0') + "\x04" + drain(2));
+    kit.relay.loop.settle();
+    CHECK_EQUAL(kit.host.envelopes.size(), 1U);
+    CHECK_EQUAL(kit.host.losses, 1);
+  }
+}
+
+void hostMayCloseReplaceOrDestroyIt() {
+  {
+    Kit kit;
+    kit.say(drain(1) + drain(2));
+    kit.host.onNext = [&] { kit.link->close(); };
+    kit.relay.loop.settle();
+    CHECK_EQUAL(kit.host.envelopes.size(), 1U);
+    CHECK_EQUAL(kit.host.losses, 0);
+  }
+  {
+    Kit kit;
+    kit.say(drain(1) + drain(2));
+    kit.host.onNext = [&] {
+      kit.host.onNext = {};
+      kit.connect();
+      kit.say(drain(3));
+    };
+    kit.relay.loop.settle();
+    CHECK_EQUAL(kit.host.envelopes.size(), 2U);
+    CHECK_EQUAL(kit.host.envelopes[1], drainEnvelope(3));
+    CHECK_EQUAL(kit.host.losses, 0);
+  }
+  {
+    Kit kit;
+    kit.say(drain(1) + drain(2));
+    kit.host.onNext = [&] { kit.link.reset(); };
+    kit.relay.loop.settle();
+    CHECK_EQUAL(kit.host.envelopes.size(), 1U);
+  }
+  {
+    Kit kit;
+    kit.closeEnd();
+    kit.host.onLoss = [&] { kit.link.reset(); };
+    kit.relay.loop.settle();
+    CHECK_EQUAL(kit.host.losses, 1);
+  }
+  {
+    // The host says something in the middle, as a worker does.
+    Kit kit;
+    kit.say(drain(1));
+    kit.host.onNext = [&] { kit.link->send(drain(9)); };
+    kit.relay.loop.settle();
+    CHECK_EQUAL(kit.heard(), drain(9));
+  }
+}
+
+void waitsForASupervisorThatDoesNotRead() {
+  Kit kit;
+  const std::string large = frame(std::string(100'000, 'x'));
+  std::string all;
+  while (all.size() + large.size() < ControlLink::kUnsentBytesMax) {
+    kit.link->send(large);
+    all += large;
+  }
+  std::string heard;
+  CHECK(kit.relay.loop.runUntil([&] {
+    heard += kit.heard();
+    return heard.size() >= all.size();
+  }));
+  CHECK(heard == all);
+  CHECK_EQUAL(kit.host.losses, 0);
+  // For ever it does not.
+  for (size_t sent = 0; sent < 3 * ControlLink::kUnsentBytesMax; sent += large.size()) {
+    kit.link->send(large);
+  }
+  CHECK_EQUAL(kit.host.losses, 0);
+  kit.relay.loop.settle();
+  CHECK_EQUAL(kit.host.losses, 1);
+}
+
+void survivesFaults() {
+  for (const char* call : {"recv", "sendmsg", "allocation", "watch"}) {
+    for (const int error : {EAGAIN, EINTR, ECONNRESET, ENOMEM}) {
+      for (uint32_t nth = 1; nth <= 4; nth++) {
+        Kit kit;
+        setFault(call, nth, error);
+        kit.say(prepare(1, 0, "one") + drain(1) + prepare(2, 1, "two"));
+        kit.relay.loop.settle();
+        clearFaults();
+        const bool isPassing = error == EAGAIN || error == EINTR;
+        if (isPassing && kit.host.losses == 0) {
+          // Of an edge that was told already; the next bytes make another.
+          kit.say(drain(2));
+          kit.relay.loop.settle();
+          CHECK(kit.has(1) && kit.has(2));
+          CHECK_EQUAL(kit.host.envelopes.size(), 2U);
+        }
+        CHECK(kit.host.losses <= (isPassing ? 0 : 1));
+      }
+    }
+  }
+  Kit kit;
+  std::array<int, 2> ends{};
+  CHECK_EQUAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
+  setFault("watch", 1, ENOMEM);
+  CHECK(!kit.link->adopt(ends[0]));
+  clearFaults();
+  CHECK(!kit.link->isOpen());
+  CHECK_EQUAL(fcntl(ends[0], F_GETFD), -1);
+  ::close(ends[1]);
+}
+
+void opensByPath() {
+  Kit kit;
+  ::unlink(kSocketPath);
+  CHECK(!kit.link->open(kSocketPath));
+  CHECK(!kit.link->isOpen());
+  CHECK(!kit.link->open(std::string(108, 'x')));
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::string(kSocketPath).copy(address.sun_path, sizeof address.sun_path - 1);
+  // NOLINTNEXTLINE: the API's own idiom
+  CHECK_EQUAL(::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  CHECK(!kit.link->open(kSocketPath));
+  CHECK_EQUAL(::listen(listener, 1), 0);
+  CHECK(kit.link->open(kSocketPath));
+  kit.link->send(drain(1));
+  kit.closeEnd();
+  kit.fd = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  CHECK_EQUAL(kit.heard(), drain(1));
+  kit.say(prepare(1, 0, "one"));
+  kit.relay.loop.settle();
+  CHECK_EQUAL(kit.heard(), kPrepared);
+  CHECK_EQUAL(kit.host.losses, 0);
+  ::close(listener);
+  ::unlink(kSocketPath);
+}
+
+}  // namespace
+
+int main() {
+  actsOnChangesItself();
+  answersDamagedChanges();
+  answersWithALongError();
+  actsOnAddresses();
+  newerAddressesStay();
+  givesOthersToTheHostOnePerTurn();
+  readsFramesInAnyPieces();
+  readsLargeFrames();
+  tellsOfTheLossBehindWhatCame();
+  hostMayCloseReplaceOrDestroyIt();
+  waitsForASupervisorThatDoesNotRead();
+  survivesFaults();
+  opensByPath();
+  return finishChecks();
+}
