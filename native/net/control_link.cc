@@ -98,34 +98,41 @@ bool ControlLink::adopt(int fd) noexcept {
     return false;
   }
   fd_ = fd;
-  isEnded_ = isBroken_ = false;
+  isEnded_ = isBroken_ = isMute_ = false;
   return true;
 }
 
 void ControlLink::send(std::string_view frame) noexcept {
-  if (!isOpen() || isBroken_) return;
-  const bool isLast = unsent_.empty();
-  const bool fits = unsent_.size() + frame.size() <= kUnsentBytesMax;
-  if (!fits || unsent_.append(frame).failed() || (isLast && !flush())) {
+  if (!isOpen() || isBroken_ || isMute_) return;
+  const bool isFirst = unsent_.empty();
+  if (unsent_.size() + frame.size() > kUnsentBytesMax || unsent_.append(frame).failed()) {
     // Told by the next event: who sends may be in the middle of something.
     isBroken_ = true;
     engine_.loop().readAgain(watch_);
+  } else if (isFirst) {
+    flush();
   }
 }
 
-// False: the connection is broken.
-bool ControlLink::flush() noexcept {
-  if (unsent_.empty()) return true;
+void ControlLink::flush() noexcept {
+  if (unsent_.empty() || isMute_) return;
   const ssize_t sent = sys::send(fd_, unsent_.data(), unsent_.size());
-  if (sent < 0 && !sys::isWouldBlock(errno)) return false;
+  // Reading finds out why, behind what came before.
+  if (sent < 0 && !sys::isWouldBlock(errno)) {
+    isMute_ = true;
+    unsent_.clear();
+    engine_.loop().readAgain(watch_);
+  }
   if (sent > 0) unsent_.eraseFront(static_cast<size_t>(sent));
   if (unsent_.empty()) unsent_.clear();
   engine_.loop().change(watch_, unsent_.empty() ? kReadable : kReadable | kWritable);
-  return true;
 }
 
 void ControlLink::onIo(uint32_t events) noexcept {
-  if ((events & kWritable) != 0 && !flush()) isBroken_ = true;
+  if ((events & kWritable) != 0) flush();
+  // What is here comes first: more is read when nothing whole is left, so that it waits with the
+  // supervisor and does not pile up here.
+  if (!takeFrames()) return;
   if ((events & kReadable) != 0 && !isEnded_ && !isBroken_ && !read()) isEnded_ = true;
   if (!takeFrames()) return;
   if (isEnded_ || isBroken_) lose();
@@ -145,50 +152,54 @@ bool ControlLink::read() noexcept {
 
 // False: the rest is for the next turn, or the link is gone.
 bool ControlLink::takeFrames() noexcept {
-  size_t at = 0;
-  bool goesOn = true;
-  while (goesOn && received_.size() - at >= kPrefixBytes) {
-    const size_t length = readLength(received_.data() + at);
+  while (received_.size() >= kPrefixBytes) {
+    const size_t length = readLength(received_.data());
     if (length > kFrameBytesMax) {
       isBroken_ = true;
       break;
     }
-    if (received_.size() - at - kPrefixBytes < length) break;
-    const std::string_view envelope(received_.data() + at + kPrefixBytes, length);
-    at += kPrefixBytes + length;
-    if (act(envelope)) continue;
-    goesOn = false;
+    if (received_.size() - kPrefixBytes < length) break;
+    if (isHeld()) return false;
     bool isGone = false;
     isGone_ = &isGone;
-    host_.onEnvelope(envelope);
+    act({received_.data() + kPrefixBytes, length});
     if (isGone) return false;
     isGone_ = nullptr;
-    engine_.loop().readAgain(watch_);
+    received_.eraseFront(kPrefixBytes + length);
   }
-  if (at > 0) received_.eraseFront(at);
   // Not kept: the first frame of all may be a thousand times larger than any other.
   if (received_.empty()) received_.release();
-  return goesOn;
+  return true;
 }
 
-// False: it is the host's.
-bool ControlLink::act(std::string_view envelope) noexcept {
+// One envelope was acted on in this turn.
+bool ControlLink::isHeld() noexcept {
+  const uint64_t turn = engine_.loop().turnNumber();
+  if (actedTurn_ == turn) {
+    engine_.loop().readAgain(watch_);
+    return true;
+  }
+  actedTurn_ = turn;
+  return false;
+}
+
+void ControlLink::act(std::string_view envelope) noexcept {
   // What a damaged one was to be is still known by its number.
   WireReader reader(envelope);
   (void)reader.next();
   switch (reader.number()) {
     case envelope_field::kPrepare:
       prepare(envelope);
-      return true;
+      break;
     case envelope_field::kAddresses:
       setAddresses(envelope);
-      return true;
+      break;
     case envelope_field::kDiscard:
       engine_.discard(revisionOf(reader.bytes()));
       engine_.settle();
-      return true;
+      break;
     default:
-      return false;
+      host_.onEnvelope(envelope);
   }
 }
 

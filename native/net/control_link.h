@@ -5,9 +5,9 @@
 //
 // One frame: uint32 little-endian length, then an Envelope of proto/control.proto. Prepares are
 // answered; addresses and discards are not; any other envelope is the host's. Envelopes are acted
-// on in the order in which they came, and after one of the host's, which may take its time, the
-// rest waits for the next turn of the loop. Thread: the loop's. Owns its descriptor; borrows engine
-// and host.
+// on in the order in which they came, one in each turn of the loop, and are left with the
+// supervisor until then: requests wait for one, not for all. Thread: the loop's. Owns its
+// descriptor; borrows engine and host.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ namespace pointsman {
 
 class ControlLinkHost {
  public:
-  // Borrowed for the call, which may close or destroy the link.
+  // All three may close or destroy the link. The envelope is borrowed for the call.
   virtual void onEnvelope(std::string_view envelope) noexcept = 0;
   // Something that was to be acted on here and cannot be, for the log.
   virtual void onControlFault(const std::string& problem) noexcept = 0;
@@ -56,10 +56,11 @@ class ControlLink final : private IoWatcher {
 
  private:
   void onIo(uint32_t events) noexcept override;
-  bool flush() noexcept;
+  void flush() noexcept;
   bool read() noexcept;
   bool takeFrames() noexcept;
-  bool act(std::string_view envelope) noexcept;
+  bool isHeld() noexcept;
+  void act(std::string_view envelope) noexcept;
   void prepare(std::string_view envelope) noexcept;
   void setAddresses(std::string_view envelope) noexcept;
   void lose() noexcept;
@@ -72,6 +73,10 @@ class ControlLink final : private IoWatcher {
   bool isEnded_ = false;
   // It cannot be gone on with.
   bool isBroken_ = false;
+  // Nothing more can be said; what has come is acted on all the same.
+  bool isMute_ = false;
+  // The turn of the last envelope.
+  uint64_t actedTurn_ = 0;
   ByteBuffer unsent_;
   ByteBuffer received_;
   // Of the call of the host that may close or destroy the link; else nullptr.

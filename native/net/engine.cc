@@ -152,10 +152,10 @@ Ref<AddressSet> Engine::addressSet(const std::string& deployment, Protocol proto
 }
 
 std::string Engine::updateAddresses(const DeploymentUpdate& update) {
-  for (const auto& [key, set] : addressSets_) {
-    if (key.first != update.deployment) continue;
-    std::string error = set->update(*this, update.addresses);
-    if (!error.empty()) return error;
+  auto entry = addressSets_.lower_bound({update.deployment, Protocol{}});
+  for (; entry != addressSets_.end() && entry->first.first == update.deployment; ++entry) {
+    std::string error = entry->second->update(*this, update.addresses);
+    if (!error.empty()) return "deployment " + update.deployment + ": " + error;
   }
   return {};
 }

@@ -214,7 +214,8 @@ void actsOnAddresses() {
   kit.say(addresses("127.0.0.1", kAddressSlotsMax) + frame(bytes(7, "\x0a\x7f")));
   kit.relay.loop.settle();
   CHECK_EQUAL(kit.host.faults.size(), 2U);
-  CHECK_EQUAL(kit.host.faults[0], "127.0.0.1 has no slot for its counters");
+  CHECK_EQUAL(kit.host.faults[0],
+              "deployment " + kit.relay.spec->name + ": 127.0.0.1 has no slot for its counters");
   CHECK_EQUAL(kit.host.faults[1], "the addresses are damaged");
   CHECK_EQUAL(set->entries().size(), 1U);
   CHECK_EQUAL(kit.heard(), "");
@@ -260,6 +261,7 @@ void givesOthersToTheHostOnePerTurn() {
   CHECK(!kit.has(1));
   CHECK(kit.relay.loop.turn());
   CHECK(kit.has(1));
+  CHECK_EQUAL(kit.host.envelopes.size(), 2U);
   kit.relay.loop.settle();
   CHECK(!kit.has(1));
   CHECK_EQUAL(kit.host.envelopes.size(), 3U);
@@ -352,6 +354,47 @@ void tellsOfTheLossBehindWhatCame() {
     kit.relay.loop.settle();
     CHECK_EQUAL(kit.host.envelopes.size(), 1U);
     CHECK_EQUAL(kit.host.losses, 1);
+  }
+}
+
+// One turn each; what comes faster fills the socket, not this process.
+void leavesWhatItCannotTakeYet() {
+  constexpr size_t kTurns = 400;
+  Kit kit;
+  const std::string small = frame(bytes(kDrain, std::string(50, 'x')));
+  size_t said = 0;
+  const auto fill = [&] {
+    for (;;) {
+      const size_t at = said % small.size();
+      const ssize_t more = ::send(kit.fd, small.data() + at, small.size() - at, MSG_NOSIGNAL);
+      if (more <= 0) return;
+      said += static_cast<size_t>(more);
+    }
+  };
+  fill();
+  const size_t socketHolds = said;
+  for (size_t turn = 0; turn < kTurns; turn++) {
+    CHECK(kit.relay.loop.turn());
+    fill();
+  }
+  const size_t heard = kit.host.envelopes.size() * small.size();
+  constexpr size_t kReadAtOnce = size_t{16} * 1024;
+  CHECK(said - heard <= socketHolds + 2 * kReadAtOnce);
+  CHECK_EQUAL(kit.host.envelopes.size(), kTurns);
+  // And nothing is lost.
+  const size_t whole = said / small.size();
+  CHECK(kit.relay.loop.runUntil([&] { return kit.host.envelopes.size() == whole; }));
+}
+
+// Addresses of many deployments that share a host name come together: requests are served between.
+void actsOnOneChangePerTurn() {
+  Kit kit;
+  const std::string update = frame(bytes(7, bytes(1, "d") + bytes(2, bytes(1, "no address"))));
+  const Ref<AddressSet> set = kit.relay.engine->addressSet("d", Protocol::kMlflow);
+  kit.say(update + update + update);
+  for (size_t turn = 1; turn <= 3; turn++) {
+    CHECK(kit.relay.loop.turn());
+    CHECK_EQUAL(kit.host.faults.size(), turn);
   }
 }
 
@@ -496,6 +539,8 @@ int main() {
   readsFramesInAnyPieces();
   readsLargeFrames();
   tellsOfTheLossBehindWhatCame();
+  leavesWhatItCannotTakeYet();
+  actsOnOneChangePerTurn();
   hostMayCloseReplaceOrDestroyIt();
   waitsForASupervisorThatDoesNotRead();
   survivesFaults();

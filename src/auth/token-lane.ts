@@ -31,8 +31,8 @@ const REMEMBERED_TTL_MS = 1_000;
 const REMEMBERED_CHARS_MAX = 4_096;
 
 /**
- * Tokens with a key that nobody has heard of which are passed on in each window, to have it looked for; one more is undecided. One
- * look finds the keys of all.
+ * Tokens of an issuer with a key that nobody has heard of which are passed on in each window, to have it looked for; one more is
+ * undecided. One look finds all keys of the issuer.
  */
 const UNKNOWN_KEYS_MAX = 16;
 const WINDOW_MS = 1_000;
@@ -50,8 +50,8 @@ export class TokenLane {
   readonly #answers = new ExpiringMap<string, VerifyAnswer>(REMEMBERED_MAX, REMEMBERED_TTL_MS);
   #answersOf = -1;
   #windowSinceMs = 0;
-  /** Passed on in this window. One token may come many times. */
-  readonly #ofUnknownKeys = new Set<string>();
+  /** Passed on in this window, by issuer. One token may come many times. */
+  readonly #ofUnknownKeys = new Map<string, Set<string>>();
   #received: Buffer = Buffer.alloc(0);
 
   constructor(options: TokenLaneOptions) {
@@ -125,7 +125,7 @@ export class TokenLane {
       if (verifier.version !== trustVersion) return PASSED;
       const answer = this.#verify(token);
       if (answer.ok) return answer;
-      if (answer.reason === 'unknown key') return this.#mayLook(token) ? PASSED : UNDECIDED;
+      if (answer.reason === 'unknown key') return this.#mayLook(token, answer.issuer) ? PASSED : UNDECIDED;
     } else if (looksLikeAccessToken(token)) {
       return PASSED;
     }
@@ -147,15 +147,17 @@ export class TokenLane {
     return answer;
   }
 
-  #mayLook(token: string): boolean {
+  #mayLook(token: string, issuer: string): boolean {
     const now = this.#options.nowMs();
     // Also when the clock was set back.
     if (Math.abs(now - this.#windowSinceMs) >= WINDOW_MS) {
       this.#windowSinceMs = now;
       this.#ofUnknownKeys.clear();
     }
-    if (this.#ofUnknownKeys.size < UNKNOWN_KEYS_MAX) this.#ofUnknownKeys.add(token);
-    return this.#ofUnknownKeys.has(token);
+    const tokens = this.#ofUnknownKeys.get(issuer) ?? new Set<string>();
+    this.#ofUnknownKeys.set(issuer, tokens);
+    if (tokens.size < UNKNOWN_KEYS_MAX) tokens.add(token);
+    return tokens.has(token);
   }
 }
 

@@ -191,8 +191,8 @@ export class Supervisor implements DataPlane {
   }
 
   trialBuild(snapshot: Snapshot): void {
-    const frame = this.#framesOf(snapshot).forBase(this.#active?.revision ?? 0);
-    this.#trial.build(snapshot, envelopeIn(frame));
+    const frames = this.#framesOf(snapshot);
+    this.#trial.build(snapshot, () => envelopeIn(frames.forBase(this.#active?.revision ?? 0)));
   }
 
   async publish(snapshot: Snapshot, whenPrepared: () => void = () => undefined): Promise<void> {

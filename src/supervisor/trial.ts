@@ -33,15 +33,15 @@ export class TrialEngine {
   }
 
   /**
-   * @param envelope an encoded prepare that makes the snapshot of the one that was followed last.
+   * @param envelope encodes a prepare that makes the snapshot of the one that was followed last.
    * @throws PointsmanError INVALID_PARAMETER_VALUE that says what cannot be built.
    */
-  build(snapshot: Snapshot, envelope: Uint8Array): void {
+  build(snapshot: Snapshot, envelope: () => Uint8Array): void {
     if (this.#prepared === snapshot) return;
     this.discard();
     this.#sizes.check(snapshot, this.#followed);
     try {
-      this.#engine.prepare(envelope);
+      this.#engine.prepare(envelope());
     } catch (error) {
       throw new PointsmanError('INVALID_PARAMETER_VALUE', messageOf(error), { cause: error });
     }

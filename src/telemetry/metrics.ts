@@ -31,16 +31,23 @@ export interface Metrics {
   render(): Promise<string>;
 }
 
-/** The default of 10 wakes an idle supervisor a hundred times a second, and workers share its core. */
-const EVENT_LOOP_SAMPLE_MS = 1_000;
+/**
+ * What the library samples of the event loop: by default it wakes an idle supervisor a hundred times a second for them,
+ * and workers share its core; sampled seldom they are wrong. nodejs_eventloop_lag_seconds is measured at each scrape.
+ */
+const SAMPLED_LAGS = ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99'];
+/** The longest that there is. */
+const NEVER_MS = 2 ** 31 - 1;
 const LATENCY_BOUNDS_S = LATENCY_BUCKETS_MS.map((bound) => bound / 1000);
 
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({
     register: registry,
-    eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS,
+    eventLoopMonitoringPrecision: NEVER_MS,
   });
+  for (const name of SAMPLED_LAGS)
+    registry.removeSingleMetric(`nodejs_eventloop_lag_${name}_seconds`);
   return {
     contentType: registry.contentType,
     async render(): Promise<string> {
