@@ -125,7 +125,8 @@ export class TokenLane {
       if (verifier.version !== trustVersion) return PASSED;
       const answer = this.#verify(token);
       if (answer.ok) return answer;
-      if (answer.reason === 'unknown key') return this.#mayLook(token, answer.issuer) ? PASSED : UNDECIDED;
+      if (answer.reason === 'unknown key')
+        return this.#mayLook(token, answer.issuer) ? PASSED : UNDECIDED;
     } else if (looksLikeAccessToken(token)) {
       return PASSED;
     }

@@ -213,6 +213,9 @@ t.test('the text is a valid exposition', async (t) => {
     for (const { name } of Object.values(METRICS)) t.ok(names.includes(name), `${kind} of ${name}`);
   }
   t.ok([...series].some((name) => name.startsWith('process_cpu_seconds_total')));
+  // Sampled ones would hold what was never sampled.
+  const lags = [...series].filter((name) => name.startsWith('nodejs_eventloop_lag_'));
+  t.same(lags, ['nodejs_eventloop_lag_seconds']);
 });
 
 t.test('docs/metrics.md lists exactly these series', (t) => {
