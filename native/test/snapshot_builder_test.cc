@@ -140,8 +140,8 @@ void refusesAddressesThatAreNone() {
   };
   const Fields host = {wireBytes(1, "127.0.0.1")};
   CHECK_EQUAL(answerTo(host + Fields{wireNumber(7, kAddressSlotsMax)}),
-              "127.0.0.1 has no slot for its counters");
-  CHECK_EQUAL(answerTo({wireBytes(1, "localhost")}), "localhost is no address");
+              "deployment raw: 127.0.0.1 has no slot for its counters");
+  CHECK_EQUAL(answerTo({wireBytes(1, "localhost")}), "deployment raw: localhost is no address");
   CHECK_EQUAL(set->entries().size(), 2U);
   CHECK_EQUAL(answerTo(host + Fields{wireNumber(7, 9)}), "");
   CHECK_EQUAL(set->entries().size(), 1U);
