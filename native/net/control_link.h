@@ -1,7 +1,7 @@
 // A worker's end of control.sock: what is for the engine is acted on here, past the loop's JS.
 //
 // Requests wait while a change is being applied. By way of JS that took 130 to 400 us each time,
-// most of it in code that runs ten times a second at most and is cold; here it is some 40.
+// most of it in code that runs ten times a second at most and is cold; here it is some 20.
 //
 // One frame: uint32 little-endian length, then an Envelope of proto/control.proto. Prepares are
 // answered; addresses and discards are not; any other envelope is the host's. Envelopes are acted

@@ -16,6 +16,7 @@
 #include "test/check.h"
 #include "test/net/faults.h"
 #include "test/net/relay.h"
+#include "test/wire_kit.h"
 
 namespace {
 
@@ -25,20 +26,6 @@ using namespace pointsman::test;  // NOLINT: its kit
 constexpr const char* kSocketPath = "control_link_test.sock";
 constexpr uint32_t kDiscard = 11;
 constexpr uint32_t kDrain = 8;  // the host's
-
-std::string varint(uint64_t value) {
-  std::string out;
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  return out + static_cast<char>(value);
-}
-
-std::string number(uint32_t field, uint64_t value) {
-  return varint(field << 3) + varint(value);
-}
-
-std::string bytes(uint32_t field, const std::string& value) {
-  return varint(field << 3 | 2) + varint(value.size()) + value;
-}
 
 std::string frame(const std::string& envelope) {
   std::string prefix;
@@ -50,25 +37,26 @@ std::string frame(const std::string& envelope) {
 
 // An endpoint of one entity that nothing serves.
 std::string prepare(uint64_t revision, uint64_t base, const std::string& endpoint) {
-  const std::string entity = bytes(1, "model") + number(2, 1'000'000);
-  const std::string routes = bytes(1, endpoint) + bytes(2, "id") + bytes(4, entity);
-  return frame(bytes(3, bytes(1, number(1, revision) + number(2, base) + bytes(3, routes))));
+  const std::string entity = wireBytes(1, "model") + wireNumber(2, 1'000'000);
+  const std::string routes = wireBytes(1, endpoint) + wireBytes(2, "id") + wireBytes(4, entity);
+  return frame(wireBytes(
+      3, wireBytes(1, wireNumber(1, revision) + wireNumber(2, base) + wireBytes(3, routes))));
 }
 
 std::string discard(uint64_t revision) {
-  return frame(bytes(kDiscard, number(1, revision)));
+  return frame(wireBytes(kDiscard, wireNumber(1, revision)));
 }
 
 // `tag` tells one from another.
 std::string drain(uint32_t tag) {
-  return frame(bytes(kDrain, number(1, tag)));
+  return frame(wireBytes(kDrain, wireNumber(1, tag)));
 }
 
 std::string drainEnvelope(uint32_t tag) {
   return drain(tag).substr(4);
 }
 
-const std::string kPrepared = frame(bytes(4, ""));
+const std::string kPrepared = frame(wireBytes(4, ""));
 
 struct Host final : ControlLinkHost {
   void onEnvelope(std::string_view envelope) noexcept override {
@@ -153,7 +141,7 @@ void actsOnChangesItself() {
   CHECK(!kit.has(9));
   const std::string answer = kit.heard();
   CHECK(answer.find("revision 8, which the change starts from, is unknown") != std::string::npos);
-  CHECK_EQUAL(answer, frame(bytes(4, bytes(2, answer.substr(answer.find("revision"))))));
+  CHECK_EQUAL(answer, frame(wireBytes(4, wireBytes(2, answer.substr(answer.find("revision"))))));
   kit.say(prepare(8, 7, "two") + discard(8) + prepare(8, 7, "three"));
   kit.relay.loop.settle();
   CHECK_EQUAL(kit.heard(), kPrepared + kPrepared);
@@ -184,7 +172,7 @@ void answersDamagedChanges() {
 void answersWithALongError() {
   Kit kit;
   const std::string name(70'000, 'n');
-  kit.say(frame(bytes(3, bytes(1, number(1, 1) + bytes(3, bytes(1, name))))));
+  kit.say(frame(wireBytes(3, wireBytes(1, wireNumber(1, 1) + wireBytes(3, wireBytes(1, name))))));
   kit.relay.loop.settle();
   std::string answer;
   CHECK(kit.relay.loop.runUntil([&] {
@@ -192,7 +180,7 @@ void answersWithALongError() {
     return answer.size() > name.size();
   }));
   const std::string error = "endpoint " + name + ": its shares make no split";
-  CHECK(answer == frame(bytes(4, bytes(2, error))));
+  CHECK(answer == frame(wireBytes(4, wireBytes(2, error))));
 }
 
 void actsOnAddresses() {
@@ -202,16 +190,17 @@ void actsOnAddresses() {
   kit.relay.setTargets({targetOf(replica)});
   CHECK_EQUAL(kit.relay.fetch().status, 200);
   const auto addresses = [&](const std::string& host, uint32_t slot) {
-    const std::string address = bytes(1, host) + number(2, replica.port()) + bytes(3, "a") +
-                                number(5, 1) + number(6, 1) + number(7, slot);
-    return frame(bytes(7, bytes(1, kit.relay.spec->name) + bytes(2, address)));
+    const std::string address = wireBytes(1, host) + wireNumber(2, replica.port()) +
+                                wireBytes(3, "a") + wireNumber(5, 1) + wireNumber(6, 1) +
+                                wireNumber(7, slot);
+    return frame(wireBytes(7, wireBytes(1, kit.relay.spec->name) + wireBytes(2, address)));
   };
   // The kit's own set is not the engine's; this one is.
   const Ref<AddressSet> set = kit.relay.engine->addressSet(kit.relay.spec->name, Protocol::kRaw);
   kit.say(addresses("127.0.0.1", 1));
   kit.relay.loop.settle();
   CHECK_EQUAL(set->entries().size(), 1U);
-  kit.say(addresses("127.0.0.1", kAddressSlotsMax) + frame(bytes(7, "\x0a\x7f")));
+  kit.say(addresses("127.0.0.1", kAddressSlotsMax) + frame(wireBytes(7, "\x0a\x7f")));
   kit.relay.loop.settle();
   CHECK_EQUAL(kit.host.faults.size(), 2U);
   CHECK_EQUAL(kit.host.faults[0],
@@ -225,13 +214,14 @@ void actsOnAddresses() {
 void newerAddressesStay() {
   Kit kit;
   const auto address = [](uint32_t port) {
-    return bytes(2, bytes(1, "127.0.0.1") + number(2, port) + number(5, 1) + number(6, 1));
+    return wireBytes(
+        2, wireBytes(1, "127.0.0.1") + wireNumber(2, port) + wireNumber(5, 1) + wireNumber(6, 1));
   };
-  const std::string deployment = bytes(5, bytes(1, "d"));
+  const std::string deployment = wireBytes(5, wireBytes(1, "d"));
   const auto prepareWith = [&](uint64_t revision, const std::string& addresses) {
-    const std::string update = bytes(7, bytes(1, "d") + addresses);
-    return frame(
-        bytes(3, bytes(1, number(1, revision) + number(2, revision - 1) + deployment + update)));
+    const std::string update = wireBytes(7, wireBytes(1, "d") + addresses);
+    return frame(wireBytes(3, wireBytes(1, wireNumber(1, revision) + wireNumber(2, revision - 1) +
+                                               deployment + update)));
   };
   const Ref<AddressSet> set = kit.relay.engine->addressSet("d", Protocol::kMlflow);
   kit.say(prepareWith(1, address(9)));
@@ -243,7 +233,7 @@ void newerAddressesStay() {
   kit.say(prepareWith(2, address(9) + address(10)));
   kit.relay.loop.settle();
   kit.relay.control.activeRevision.store(2);
-  kit.say(frame(bytes(7, bytes(1, "d") + address(9) + address(10) + address(11))));
+  kit.say(frame(wireBytes(7, wireBytes(1, "d") + address(9) + address(10) + address(11))));
   kit.relay.loop.settle();
   kit.relay.engine->settle();
   CHECK_EQUAL(kit.relay.engine->snapshot()->revision(), 2U);
@@ -301,14 +291,15 @@ void readsFramesInAnyPieces() {
 // A snapshot of 10,000 endpoints comes in some two hundred reads.
 void readsLargeFrames() {
   Kit kit;
-  std::string delta = number(1, 1);
+  std::string delta = wireNumber(1, 1);
   for (uint32_t index = 0; index < 10'000; index++) {
-    const std::string entity = bytes(1, "model") + number(2, 1'000'000);
-    delta += bytes(3, bytes(1, "endpoint-" + std::to_string(index)) +
-                          bytes(2, std::string(32, 'a')) + bytes(4, entity) +
-                          bytes(4, bytes(1, "other")) + bytes(5, varint(1) + varint(2)));
+    const std::string entity = wireBytes(1, "model") + wireNumber(2, 1'000'000);
+    delta += wireBytes(3, wireBytes(1, "endpoint-" + std::to_string(index)) +
+                              wireBytes(2, std::string(32, 'a')) + wireBytes(4, entity) +
+                              wireBytes(4, wireBytes(1, "other")) +
+                              wireBytes(5, wireVarint(1) + wireVarint(2)));
   }
-  const std::string all = frame(bytes(3, bytes(1, delta))) + drain(1);
+  const std::string all = frame(wireBytes(3, wireBytes(1, delta))) + drain(1);
   size_t said = 0;
   CHECK(kit.relay.loop.runUntil([&] {
     const ssize_t more = ::send(kit.fd, all.data() + said, all.size() - said, MSG_NOSIGNAL);
@@ -361,7 +352,7 @@ void tellsOfTheLossBehindWhatCame() {
 void leavesWhatItCannotTakeYet() {
   constexpr size_t kTurns = 400;
   Kit kit;
-  const std::string small = frame(bytes(kDrain, std::string(50, 'x')));
+  const std::string small = frame(wireBytes(kDrain, std::string(50, 'x')));
   size_t said = 0;
   const auto fill = [&] {
     for (;;) {
@@ -389,7 +380,8 @@ void leavesWhatItCannotTakeYet() {
 // Addresses of many deployments that share a host name come together: requests are served between.
 void actsOnOneChangePerTurn() {
   Kit kit;
-  const std::string update = frame(bytes(7, bytes(1, "d") + bytes(2, bytes(1, "no address"))));
+  const std::string update =
+      frame(wireBytes(7, wireBytes(1, "d") + wireBytes(2, wireBytes(1, "no address"))));
   const Ref<AddressSet> set = kit.relay.engine->addressSet("d", Protocol::kMlflow);
   kit.say(update + update + update);
   for (size_t turn = 1; turn <= 3; turn++) {
@@ -468,24 +460,29 @@ void waitsForASupervisorThatDoesNotRead() {
   CHECK_EQUAL(kit.host.losses, 1);
 }
 
+// A send that fails takes nothing from what has come; a read that fails is the end.
 void survivesFaults() {
-  for (const char* call : {"recv", "sendmsg", "allocation", "watch"}) {
-    for (const int error : {EAGAIN, EINTR, ECONNRESET, ENOMEM}) {
-      for (uint32_t nth = 1; nth <= 4; nth++) {
+  for (const char* call : {"recv", "sendmsg"}) {
+    for (const int error : {EAGAIN, EINTR, ECONNRESET, EPIPE}) {
+      for (uint32_t nth = 1; nth <= 2; nth++) {
         Kit kit;
         setFault(call, nth, error);
-        kit.say(prepare(1, 0, "one") + drain(1) + prepare(2, 1, "two"));
+        kit.say(prepare(1, 0, "one"));
         kit.relay.loop.settle();
+        if (kit.host.losses == 0) kit.say(prepare(2, 1, "two") + drain(1));
+        kit.relay.loop.settle();
+        CHECK(faultCalls() >= nth);
         clearFaults();
+        // Of an edge that was told already; the next bytes make another.
+        if (kit.host.losses == 0) kit.say(drain(2));
+        kit.relay.loop.settle();
         const bool isPassing = error == EAGAIN || error == EINTR;
-        if (isPassing && kit.host.losses == 0) {
-          // Of an edge that was told already; the next bytes make another.
-          kit.say(drain(2));
-          kit.relay.loop.settle();
-          CHECK(kit.has(1) && kit.has(2));
-          CHECK_EQUAL(kit.host.envelopes.size(), 2U);
-        }
-        CHECK(kit.host.losses <= (isPassing ? 0 : 1));
+        const bool isEnd = !isPassing && std::string_view(call) == "recv";
+        CHECK_EQUAL(kit.host.losses, isEnd ? 1 : 0);
+        if (isEnd) continue;
+        CHECK(kit.has(1) && kit.has(2));
+        CHECK_EQUAL(kit.host.envelopes.size(), 2U);
+        if (isPassing) CHECK_EQUAL(kit.heard(), kPrepared + kPrepared);
       }
     }
   }

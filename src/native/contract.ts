@@ -160,7 +160,8 @@ export interface Engine {
   sendControl(frame: Uint8Array): void;
   /**
    * Dispatches one request under the active snapshot. `entity` empty: drawn by the endpoint's split.
-   * Answers the exchange's id, or a StartRefusal. Writes the revision to `dispatched`. Copies all it is given. `fields`: as received, `name: value\r\n` each.
+   * Answers the exchange's id, or a StartRefusal. Writes the revision to `dispatched`. Copies all it is given.
+   * `fields`: as received, `name: value\r\n` each.
    * `contentLength` -1: unknown, relayed chunked. `authorization`: looked up among the remembered tokens; null: the
    * caller may query everything. `byRoute`: by the URL of route-optimized endpoints. `hostId`: endpoint id that the
    * host names, or ''.

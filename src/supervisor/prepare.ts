@@ -12,13 +12,13 @@ export class FrameCache {
   readonly base: Snapshot | null;
   readonly next: Snapshot;
   /** From `base`. */
-  readonly delta: SnapshotDelta;
+  readonly #delta: SnapshotDelta;
   readonly #frames = new Map<number, Buffer>();
 
   constructor(base: Snapshot | null, next: Snapshot) {
     this.base = base;
     this.next = next;
-    this.delta = deltaOf(base, next);
+    this.#delta = deltaOf(base, next);
   }
 
   forBase(revision: number): Buffer {
@@ -26,7 +26,7 @@ export class FrameCache {
     const key = follows ? revision : 0;
     const known = this.#frames.get(key);
     if (known !== undefined) return known;
-    const delta = follows || this.base === null ? this.delta : deltaOf(null, this.next);
+    const delta = follows || this.base === null ? this.#delta : deltaOf(null, this.next);
     const frame = encodeFrame({ prepare: { delta } });
     this.#frames.set(key, frame);
     return frame;
