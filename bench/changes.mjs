@@ -8,6 +8,7 @@
  * No JavaScript shares a core with what is timed: replica, load and caller are native, and this process does nothing
  * while they run.
  */
+import './quiet.mjs';
 import { parseArgs } from 'node:util';
 import { difference, quantities, readThreads } from './changes/threads.mjs';
 import { callAtPace, generate } from './load/load.mjs';

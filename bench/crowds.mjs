@@ -11,6 +11,7 @@
  * documented, or something is not given back.
  * When `late` (how late the generator was by itself) is near p99, the machine is too busy to say anything.
  */
+import './quiet.mjs';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { build, checkPlatform, install, runMain, SetupError } from '../tools/setup.mjs';

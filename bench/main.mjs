@@ -1,4 +1,5 @@
 /** `npm run bench`: see `--help` (options.mjs). */
+import './quiet.mjs';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';

@@ -6,6 +6,7 @@
  * Builds, compiles the tests and runs test/daemon/NAME.test.ts by itself; the number of trials (default 2,000) goes to
  * the test as POINTSMAN_TEST_TRIALS. Exit code 0 when the test passes.
  */
+import './quiet.mjs';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { build, checkPlatform, install, ROOT, run, runMain, SetupError } from '../tools/setup.mjs';
