@@ -93,6 +93,8 @@ Napi::Function EngineBinding::define(Napi::Env env) {
                       InstanceMethod<&EngineBinding::admit>("admit"),
                       InstanceMethod<&EngineBinding::reject>("reject"),
                       InstanceMethod<&EngineBinding::rememberToken>("rememberToken"),
+                      InstanceMethod<&EngineBinding::authorizationOf>("authorizationOf"),
+                      InstanceMethod<&EngineBinding::admitVerified>("admitVerified"),
                       InstanceMethod<&EngineBinding::drainFront>("drainFront"),
                       InstanceMethod<&EngineBinding::startNothing>("startNothing"),
                       InstanceMethod<&EngineBinding::busyConnections>("busyConnections"),
@@ -283,6 +285,30 @@ Napi::Value EngineBinding::rememberToken(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value EngineBinding::authorizationOf(const Napi::CallbackInfo& info) {
+  std::string_view value;
+  if (core_ != nullptr && core_->front) {
+    value = core_->front->authorizationOf(info[0].As<Napi::Number>().Uint32Value(),
+                                          info[1].As<Napi::Number>().Uint32Value());
+  }
+  napi_value text = nullptr;
+  napi_create_string_latin1(info.Env(), value.data(), value.size(), &text);
+  return {info.Env(), text};
+}
+
+// admitVerified(connection, generation, epoch, expiresAtMs, terms, verifiedJson, trustVersion)
+Napi::Value EngineBinding::admitVerified(const Napi::CallbackInfo& info) {
+  if (core_ == nullptr || !core_->front || !info[4].IsObject()) return info.Env().Undefined();
+  core_->front->admitVerified(
+      info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Number>().Uint32Value(),
+      {.grant = makeRef<TokenGrant>(readTerms(info[4].As<Napi::Object>())),
+       .epoch = static_cast<uint64_t>(info[2].As<Napi::Number>().Int64Value()),
+       .expiresAtMs = static_cast<uint64_t>(info[3].As<Napi::Number>().Int64Value())},
+      {.verified = info[5].As<Napi::String>().Utf8Value(),
+       .trustVersion = info[6].As<Napi::Number>().Uint32Value()});
+  return info.Env().Undefined();
+}
+
 Napi::Value EngineBinding::drainFront(const Napi::CallbackInfo& info) {
   if (core_ != nullptr && core_->front) core_->front->drain();
   return info.Env().Undefined();
@@ -332,20 +358,18 @@ Napi::Value EngineBinding::requestsInFlight(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), live);
 }
 
-// onUnknownToken(connection, generation, authorization, verifiedJson)
+// onUnknownToken(connection, generation, verifiedJson)
 void EngineBinding::onUnknownToken(uint32_t connection, uint32_t generation,
-                                   std::string_view authorization,
                                    std::string_view verified) noexcept {
   const Napi::Env env = Env();
   const Napi::HandleScope scope(env);
-  napi_value arguments[4] = {};
+  napi_value arguments[3] = {};
   napi_create_uint32(env, connection, &arguments[0]);
   napi_create_uint32(env, generation, &arguments[1]);
-  napi_create_string_latin1(env, authorization.data(), authorization.size(), &arguments[2]);
-  napi_create_string_utf8(env, verified.data(), verified.size(), &arguments[3]);
+  napi_create_string_utf8(env, verified.data(), verified.size(), &arguments[2]);
   napi_value receiver = nullptr;
   napi_get_global(env, &receiver);
-  finishCall(napi_make_callback(env, asyncContext_, receiver, onUnknownToken_.Value(), 4, arguments,
+  finishCall(napi_make_callback(env, asyncContext_, receiver, onUnknownToken_.Value(), 3, arguments,
                                 nullptr));
 }
 

@@ -84,7 +84,7 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   void onFailure(Exchange& exchange, Failure failure, bool headRelayed) noexcept override;
   void onRequestDrain(Exchange& exchange) noexcept override;
   void onClaimDoubtful(Exchange& exchange) noexcept override;
-  void onUnknownToken(uint32_t connection, uint32_t generation, std::string_view authorization,
+  void onUnknownToken(uint32_t connection, uint32_t generation,
                       std::string_view verified) noexcept override;
   void onTokenLaneLost() noexcept override;
   void onClientClosed() noexcept override;
@@ -121,6 +121,8 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   Napi::Value admit(const Napi::CallbackInfo& info);
   Napi::Value reject(const Napi::CallbackInfo& info);
   Napi::Value rememberToken(const Napi::CallbackInfo& info);
+  Napi::Value authorizationOf(const Napi::CallbackInfo& info);
+  Napi::Value admitVerified(const Napi::CallbackInfo& info);
   Napi::Value drainFront(const Napi::CallbackInfo& info);
   Napi::Value startNothing(const Napi::CallbackInfo& info);
   Napi::Value busyConnections(const Napi::CallbackInfo& info);

@@ -89,9 +89,10 @@ void Front::onDeferred() noexcept {
     const uint32_t index = connection.index();
     const uint32_t generation = connection.nextQuestion();
     const std::string_view authorization = connection.authorization();
+    const auto proof = tokens_.pastProof(authorization, trustVersion_);
     // What was good once costs the host no look at a signature, and no flood may stand before it.
-    if (!lane_ || !lane_->isOpen() || tokens_.wasGood(authorization)) {
-      host_.onUnknownToken(index, generation, authorization, {});
+    if (proof || !lane_ || !lane_->isOpen()) {
+      host_.onUnknownToken(index, generation, proof.value_or(std::string_view()));
     } else if (!lane_->ask(index, generation, authorization)) {
       connection.reject(Refusal::kNoVerdict);
     }
@@ -120,9 +121,8 @@ void Front::onTokenRefused(uint32_t connection, uint32_t generation) noexcept {
 
 void Front::onTokenPassed(uint32_t connection, uint32_t generation,
                           std::string_view verified) noexcept {
-  const ClientConnection* parked = parkedConnection(connection, generation);
-  if (parked == nullptr) return;
-  host_.onUnknownToken(connection, generation, parked->authorization(), verified);
+  if (parkedConnection(connection, generation) == nullptr) return;
+  host_.onUnknownToken(connection, generation, verified);
 }
 
 void Front::onTokenUndecided(uint32_t connection, uint32_t generation) noexcept {
@@ -144,6 +144,20 @@ void Front::askAgain() noexcept {
   for (const auto& connection : connections_) {
     if (connection->isParked()) park(*connection);
   }
+}
+
+std::string_view Front::authorizationOf(uint32_t connection, uint32_t generation) noexcept {
+  const ClientConnection* parked = parkedConnection(connection, generation);
+  return parked == nullptr ? std::string_view() : parked->authorization();
+}
+
+void Front::admitVerified(uint32_t connection, uint32_t generation, JudgedToken token,
+                          TokenProof proof) noexcept {
+  ClientConnection* parked = parkedConnection(connection, generation);
+  if (parked == nullptr) return;
+  tokens_.insert(parked->authorization(), token.epoch, token.expiresAtMs, std::move(token.grant),
+                 std::move(proof));
+  parked->admit();
 }
 
 void Front::admit(uint32_t connection, uint32_t generation) noexcept {

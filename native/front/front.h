@@ -60,10 +60,10 @@ struct FrontSettings {
 // Who verifies tokens and hears of closed connections.
 class FrontHost {
  public:
-  // Answer with Front::admit or Front::reject, now or later. The front may be destroyed inside.
-  // `verified`: what the token says (JSON), as the lane's thread has found; empty: not known.
+  // The token of a waiting connection. Answer with one of Front::admit, admitVerified and reject,
+  // now or later. The front may be destroyed inside. `verified`: what the token says (JSON), as the
+  // keys of the present trust version have proved; empty: not known.
   virtual void onUnknownToken(uint32_t connection, uint32_t generation,
-                              std::string_view authorization,
                               std::string_view verified) noexcept = 0;
   // The front may be destroyed inside, or given another lane.
   virtual void onTokenLaneLost() noexcept = 0;
@@ -86,7 +86,13 @@ class Front final : private Deferred, private TokenLaneHost {
   bool open(int fd, const sockaddr_storage& peer) noexcept;
   // Connections are closed behind their next answer.
   void drain() noexcept { draining_ = true; }
+  // The Authorization value of a connection that waits for a verdict; empty: it waits no more.
+  std::string_view authorizationOf(uint32_t connection, uint32_t generation) noexcept;
+  // By what the cache knows.
   void admit(uint32_t connection, uint32_t generation) noexcept;
+  // By this verdict on its token, which the cache knows from now on.
+  void admitVerified(uint32_t connection, uint32_t generation, JudgedToken token,
+                     TokenProof proof) noexcept;
   void reject(uint32_t connection, uint32_t generation, Refusal refusal) noexcept;
   // Unknown tokens take this way from now on; it is in place of the one before. False: the
   // descriptor, which is taken over, cannot be watched.

@@ -67,22 +67,27 @@ const JudgedToken* TokenCache::find(std::string_view value, uint64_t epoch,
   return &entry.token;
 }
 
-bool TokenCache::wasGood(std::string_view value) noexcept {
-  return *slotOf(value, hashOf(value)) != kEmpty;
+std::optional<std::string_view> TokenCache::pastProof(std::string_view value,
+                                                      uint32_t trustVersion) noexcept {
+  const uint32_t slot = *slotOf(value, hashOf(value));
+  if (slot == kEmpty) return std::nullopt;
+  const TokenProof& proof = entries_[slot].proof;
+  return proof.trustVersion == trustVersion ? std::string_view(proof.verified) : std::string_view();
 }
 
 size_t TokenCache::bytesOf(const Entry& entry) noexcept {
-  return entry.value.size() + (entry.token.grant ? entry.token.grant->bytes() : 0);
+  const size_t granted = entry.token.grant ? entry.token.grant->bytes() : 0;
+  return entry.value.size() + entry.proof.verified.size() + granted;
 }
 
 void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expiresAtMs,
-                        Ref<TokenGrant> grant) {
-  const size_t added = value.size() + (grant ? grant->bytes() : 0);
+                        Ref<TokenGrant> grant, TokenProof proof) {
+  const size_t added = value.size() + proof.verified.size() + (grant ? grant->bytes() : 0);
   if (added > kBytesMax) return;
   const uint64_t hash = hashOf(value);
   uint32_t known = *slotOf(value, hash);
   if (known == kEmpty) {
-    while (live_ > 0 && (live_ >= kEntriesMax || bytes_ + added > kBytesMax)) evictOne();
+    if (live_ >= kEntriesMax) evictOne();
     if ((live_ + 1) * 2 > table_.size()) grow();
     if (freeEntries_.empty()) {
       entries_.emplace_back();
@@ -102,8 +107,10 @@ void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expires
   Entry& entry = entries_[known];
   bytes_ -= bytesOf(entry);
   entry.token = {.grant = std::move(grant), .epoch = epoch, .expiresAtMs = expiresAtMs};
-  bytes_ += added;
+  if (!proof.verified.empty()) entry.proof = std::move(proof);
+  bytes_ += bytesOf(entry);
   entry.wasUsed = true;
+  while (bytes_ > kBytesMax) evictOne();
 }
 
 void TokenCache::evictOne() noexcept {

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,13 @@
 #include "net/token_grant.h"
 
 namespace pointsman {
+
+// What a token says, in the host's own words, as the keys of a trust version have proved it: with
+// it a new verdict needs no second look at the signature.
+struct TokenProof {
+  std::string verified{};
+  uint32_t trustVersion = 0;
+};
 
 class TokenCache {
  public:
@@ -30,10 +38,13 @@ class TokenCache {
   // HOT. What the value opens when it is known, of this epoch and not expired; else nullptr. Good
   // until the next call that is not const.
   const JudgedToken* find(std::string_view value, uint64_t epoch, WallClock nowMs) noexcept;
-  // It was good once, whatever `find` says of it now: nobody can make such a value up.
-  bool wasGood(std::string_view value) noexcept;
-  // `expiresAtMs` 0: never by itself.
-  void insert(std::string_view value, uint64_t epoch, uint64_t expiresAtMs, Ref<TokenGrant> grant);
+  // Nothing: it was never good. Else, whatever `find` says of it now, what the keys of
+  // `trustVersion` have proved that it says, empty if they have not; nobody can make such a value
+  // up. Good until the next call that is not const.
+  std::optional<std::string_view> pastProof(std::string_view value, uint32_t trustVersion) noexcept;
+  // `expiresAtMs` 0: never by itself. Without a proof the one before is kept.
+  void insert(std::string_view value, uint64_t epoch, uint64_t expiresAtMs, Ref<TokenGrant> grant,
+              TokenProof proof = {});
   size_t entries() const noexcept { return live_; }
   size_t bytes() const noexcept { return bytes_; }
 
@@ -42,6 +53,7 @@ class TokenCache {
     std::string value;
     uint64_t hash = 0;
     JudgedToken token{};
+    TokenProof proof{};
     bool wasUsed = false;
     bool isLive = false;
   };

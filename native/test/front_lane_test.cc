@@ -170,6 +170,48 @@ void testPassedOnWithWhatItSays() {
   lane.kit.checkQuiet();
 }
 
+// What the lane's thread proved of a token is handed out again with every change of who may call,
+// and as long as the keys are those.
+void testProofIsKept() {
+  LaneKit lane;
+  Front& front = *lane.kit.front;
+  const auto admit = [&](std::string_view verified) {
+    CHECK(lane.kit.loop.runUntil([&] { return !lane.kit.waiting.empty(); }));
+    const auto [connection, generation, isGood, said] = lane.kit.waiting.back();
+    lane.kit.waiting.clear();
+    CHECK_EQUAL(said, verified);
+    CHECK_EQUAL(front.authorizationOf(connection, generation), kGoodToken);
+    front.admitVerified(connection, generation,
+                        {.grant = makeRef<TokenGrant>(TokenTerms{.everything = true}),
+                         .epoch = lane.kit.control.authEpoch.load()},
+                        {.verified = "{proved}", .trustVersion = kTrust});
+    // It waits no more: nobody else can decide, or see what it sent.
+    front.reject(connection, generation, Refusal::kTokenInvalid);
+    front.admitVerified(connection, generation, {}, {});
+    CHECK_EQUAL(front.authorizationOf(connection, generation), "");
+  };
+  const auto client = lane.kit.client();
+  client->send(ask(kGoodToken));
+  lane.answer(answerTo(lane.awaitQuestions(1)[0], kPassed, "{first}"));
+  admit("{first}");
+  client->readAnswers(1);
+  client->send(ask(kGoodToken));
+  client->readAnswers(2);
+  CHECK_EQUAL(lane.kit.tokensAsked, 1U);
+  lane.kit.control.authEpoch.store(1);
+  client->send(ask(kGoodToken));
+  admit("{proved}");
+  client->readAnswers(3);
+  lane.kit.control.authEpoch.store(2);
+  front.setTrustVersion(kTrust + 1);
+  client->send(ask(kGoodToken));
+  admit("");
+  client->readAnswers(4);
+  CHECK(client->received.find("HTTP/1.1 401") == std::string::npos);
+  CHECK(lane.questions().empty());
+  lane.kit.checkQuiet();
+}
+
 // Whatever it says, it was found with keys that are not the present ones.
 void testOtherTrustProvesNothing() {
   for (const uint32_t verdict : {kRefused, kPassed}) {
@@ -419,6 +461,7 @@ int main() {
   testUndecided();
   testWhatWasGoodTakesNoLane();
   testPassedOnWithWhatItSays();
+  testProofIsKept();
   testOtherTrustProvesNothing();
   testAnswersInPieces();
   testLostLane();

@@ -42,6 +42,35 @@ void testFind() {
   CHECK(!cache.find("Bearer b", 2, at<100>)->grant->opens("", "e", two));
 }
 
+// What the signature proved outlives the verdict, but not the keys.
+void testProof() {
+  TokenCache cache(1);
+  CHECK(!cache.pastProof("Bearer a", 3).has_value());
+  cache.insert("Bearer a", 1, 200, grantOf(1), {.verified = "{}", .trustVersion = 3});
+  cache.insert("Bearer b", 1, 0, grantOf(1));
+  CHECK(cache.pastProof("Bearer a", 3) == "{}");
+  CHECK(cache.find("Bearer a", 2, at<300>) == nullptr);
+  CHECK(cache.pastProof("Bearer a", 3) == "{}");
+  CHECK(cache.pastProof("Bearer a", 4) == "");
+  CHECK(cache.pastProof("Bearer b", 3) == "");
+  CHECK(!cache.pastProof("Bearer ", 3).has_value());
+  // Another verdict says nothing of the signature; another proof is in place of the one before.
+  const size_t bytes = cache.bytes();
+  cache.insert("Bearer a", 2, 300, grantOf(2));
+  CHECK(cache.pastProof("Bearer a", 3) == "{}");
+  CHECK_EQUAL(cache.bytes(), bytes);
+  cache.insert("Bearer a", 2, 300, grantOf(2), {.verified = "{1}", .trustVersion = 4});
+  CHECK(cache.pastProof("Bearer a", 4) == "{1}");
+  CHECK_EQUAL(cache.bytes(), bytes + 1);
+  // Proofs that come later count, too.
+  for (int i = 0; i < 100; i++) cache.insert("c" + std::to_string(i), 1, 0, {});
+  for (int i = 0; i < 100; i++) {
+    cache.insert("c" + std::to_string(i), 1, 0, {}, {.verified = std::string(1'000'000, 'v')});
+    CHECK(cache.bytes() <= TokenCache::kBytesMax);
+    CHECK(cache.find("c" + std::to_string(i), 1, at<0>) != nullptr);
+  }
+}
+
 void testClockIsForTokensThatEnd() {
   TokenCache cache(1);
   cache.insert("ends", 1, 200, grantOf(1));
@@ -114,6 +143,7 @@ void testNames() {
 int main() {
   testNames();
   testFind();
+  testProof();
   testClockIsForTokensThatEnd();
   testGrantOutlivesEntry();
   testBounds();

@@ -73,11 +73,16 @@ export class AccessBook {
     for (const wake of this.#waiting) wake();
   }
 
+  /** No change is on its way. */
+  get isCaughtUp(): boolean {
+    return this.#version >= this.#options.version();
+  }
+
   /** Resolves to false when the change that is on its way does not come in time. */
   async caughtUp(): Promise<boolean> {
-    const { clock, version } = this.#options;
+    const { clock } = this.#options;
     const deadlineMs = clock.nowMs() + CATCH_UP_MS;
-    while (this.#version < version()) {
+    while (!this.isCaughtUp) {
       const leftMs = deadlineMs - clock.nowMs();
       if (leftMs <= 0) return false;
       await this.#nextChange(leftMs);

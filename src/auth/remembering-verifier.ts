@@ -1,7 +1,8 @@
 /**
  * Verification that is done once per token: what a signature proved stays true until the token expires or the trusted
  * keys change, whatever becomes of principals and permissions. So a change of those, which empties the caches of
- * verdicts, costs no second look at a signature. Bounded; the token that was added first goes first.
+ * verdicts, costs no second look at a signature. Bounded; the token that was added first goes first. What the front's lane
+ * has verified is kept by the front (native/front/token_cache.h).
  */
 import type { Clock } from '../core/clock.js';
 import { OldestKeys } from '../core/oldest-keys.js';

@@ -67,6 +67,14 @@ export class TokenJudge {
     return (await this.#judgeUnsigned(authorization, token)) ?? BAD;
   }
 
+  /** The verdict on what the keys of the present trust have proved; null: it is not good, or that takes time. */
+  judgeVerified(verified: Verified): GoodToken | null {
+    const { book } = this.#options;
+    if (!book.isCaughtUp || mayBeMade(verified, book)) return null;
+    const verdict = this.#verified(verified);
+    return verdict.kind === 'good' ? verdict : null;
+  }
+
   async #judgeSigned(token: string): Promise<Verdict> {
     const { book, verifier } = this.#options;
     for (let look = 0; look < LOOKS_MAX; look += 1) {

@@ -122,13 +122,8 @@ export interface TokenTerms {
   readonly byName: boolean;
 }
 
-/** `verifiedJson`: what the token says, as the lane's thread has found by the present trust; empty: not known. */
-export type OnUnknownToken = (
-  connection: number,
-  generation: number,
-  authorization: string,
-  verifiedJson: string,
-) => void;
+/** `verifiedJson`: what the token says, as the keys of the present trust have proved; empty: not known. */
+export type OnUnknownToken = (connection: number, generation: number, verifiedJson: string) => void;
 
 /** For `steerConnections`. */
 export const ANY_SOCKET = -1;
@@ -220,7 +215,7 @@ export interface Engine {
   /**
    * Puts the front before accepted connections: request parser, native door, and uWebSockets.js behind connections of
    * its own. Call once, attached, before `accept`; without it accepted connections go to uWebSockets.js as they are.
-   * `onUnknownToken` is called from loop events; answer with `admit` or `reject`, now or later.
+   * `onUnknownToken` is called from loop events; answer with `admit`, `admitVerified` or `reject`, now or later.
    */
   openFront(settings: FrontSettings, onUnknownToken: OnUnknownToken): void;
   /**
@@ -233,8 +228,23 @@ export interface Engine {
   closeTokenLane(): void;
   /** Of the keys that verdicts of the lane must come from; uint32. */
   setTrustVersion(version: number): void;
-  /** The token of a waiting connection is good. Connections that wait no more are ignored. */
+  /** The Authorization value of a waiting connection; empty when it waits no more. */
+  authorizationOf(connection: number, generation: number): string;
+  /** The token of a waiting connection is good, and remembered. Connections that wait no more are ignored. */
   admit(connection: number, generation: number): void;
+  /**
+   * The same, and it is to be remembered as by `rememberToken`, with what the keys of `trustVersion` have proved that it
+   * says: `onUnknownToken` gets that again when this verdict holds no more.
+   */
+  admitVerified(
+    connection: number,
+    generation: number,
+    epoch: number,
+    expiresAtMs: number,
+    terms: TokenTerms,
+    verifiedJson: string,
+    trustVersion: number,
+  ): void;
   /** `refusal`: its number in the list that openFront got. */
   reject(connection: number, generation: number, refusal: number): void;
   /**

@@ -24,7 +24,7 @@ import { createLogger } from '../telemetry/logger.js';
 import { ControlLink } from './control-link.js';
 import { Door, type DoorSettings } from './door.js';
 import { Ending, type Load } from './ending.js';
-import { refusalNumber, refusalTexts } from './refusals.js';
+import { refusalTexts } from './refusals.js';
 import { SupervisorRelay } from './supervisor-relay.js';
 import { TokenDesk } from './token-desk.js';
 import { createApp } from './uws.js';
@@ -174,11 +174,8 @@ function openFront(setup: Setup): void {
       maxHeaderBytes,
       refusals,
     },
-    (connection, generation, authorization, verifiedJson) => {
-      void desk.check(authorization, verifiedJson).then((refusal) => {
-        if (refusal === null) door.engine.admit(connection, generation);
-        else door.engine.reject(connection, generation, refusalNumber(refusal));
-      });
+    (connection, generation, verifiedJson) => {
+      desk.decide(connection, generation, verifiedJson);
     },
   );
   if (authRequired) desk.openLane();

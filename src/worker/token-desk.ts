@@ -16,7 +16,7 @@ import { messageOf } from '../core/errors.js';
 import type { Engine } from '../native/contract.js';
 import type { SharedBlock } from '../native/shared-block.js';
 import { KeyRefreshes } from './key-refreshes.js';
-import type { Refusal } from './refusals.js';
+import { refusalNumber, type Refusal } from './refusals.js';
 import { WantedUsers } from './wanted-users.js';
 
 /** Between the loss of a lane and the next one; tokens take the way past it meanwhile. */
@@ -27,7 +27,14 @@ const VERIFIER_THREADS = 1;
 export interface TokenDeskOptions {
   readonly engine: Pick<
     Engine,
-    'rememberToken' | 'openTokenLane' | 'closeTokenLane' | 'setTrustVersion'
+    | 'rememberToken'
+    | 'authorizationOf'
+    | 'admit'
+    | 'admitVerified'
+    | 'reject'
+    | 'openTokenLane'
+    | 'closeTokenLane'
+    | 'setTrustVersion'
   >;
   readonly block: Pick<SharedBlock, 'accessVersion'>;
   readonly send: (envelope: Envelope) => void;
@@ -110,12 +117,38 @@ export class TokenDesk implements TrustSource {
   }
 
   /**
-   * Null: the token is good, and the engine knows what it opens. Never rejects. `verifiedJson`: what the lane's thread
-   * found that it says, by the present trust; empty: not known.
+   * Decides on the token of a connection of the engine's front, as `OnUnknownToken` names it. What is verified, and can be
+   * decided at once, never becomes a text of JavaScript: keeping and hashing those took as long as all the rest of it.
    */
-  async check(authorization: string, verifiedJson = ''): Promise<Refusal | null> {
-    const token = verifiedJson === '' ? null : tokenOf(authorization);
-    if (token !== null) this.#verifier.remember(token, JSON.parse(verifiedJson) as Verified);
+  decide(connection: number, generation: number, verifiedJson: string): void {
+    const { engine } = this.#options;
+    const verified = verifiedJson === '' ? null : (JSON.parse(verifiedJson) as Verified);
+    const good = verified === null ? null : (this.#judge?.judgeVerified(verified) ?? null);
+    if (good !== null) {
+      const { epoch, expiresAtMs, terms } = good;
+      const { version } = this.#book.trust;
+      engine.admitVerified(
+        connection,
+        generation,
+        epoch,
+        expiresAtMs,
+        terms,
+        verifiedJson,
+        version,
+      );
+      return;
+    }
+    const authorization = engine.authorizationOf(connection, generation);
+    const token = verified === null ? null : tokenOf(authorization);
+    if (verified !== null && token !== null) this.#verifier.remember(token, verified);
+    void this.check(authorization).then((refusal) => {
+      if (refusal === null) engine.admit(connection, generation);
+      else engine.reject(connection, generation, refusalNumber(refusal));
+    });
+  }
+
+  /** Null: the token is good, and the engine knows what it opens. Never rejects. */
+  async check(authorization: string): Promise<Refusal | null> {
     const verdict: Verdict = (await this.#judge?.judge(authorization)) ?? { kind: 'busy' };
     if (verdict.kind === 'busy') return 'noVerdict';
     if (verdict.kind === 'bad') return 'tokenInvalid';

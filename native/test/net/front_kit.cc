@@ -200,11 +200,12 @@ int FrontKit::connect() noexcept {
 }
 
 void FrontKit::onUnknownToken(uint32_t connection, uint32_t generation,
-                              std::string_view authorization, std::string_view verified) noexcept {
+                              std::string_view verified) noexcept {
   tokensAsked++;
   {
     const FaultsSuspended own;
-    waiting.push_back({connection, generation, authorization == kGoodToken, std::string(verified)});
+    const bool isGood = front->authorizationOf(connection, generation) == kGoodToken;
+    waiting.push_back({connection, generation, isGood, std::string(verified)});
   }
   if (verdict == Verdict::kAtOnce) judgeAll();
   if (verdict == Verdict::kEnd) front.reset();

@@ -102,7 +102,7 @@ class FrontKit final : private Connector, private FrontHost {
 
  private:
   int connect() noexcept override;
-  void onUnknownToken(uint32_t connection, uint32_t generation, std::string_view authorization,
+  void onUnknownToken(uint32_t connection, uint32_t generation,
                       std::string_view verified) noexcept override;
   void onTokenLaneLost() noexcept override;
   void onClientClosed() noexcept override { clientsClosed++; }
