@@ -1,6 +1,6 @@
 /** Claims are read by one strict rule, whichever of the two readers gets them. */
 import t from 'tap';
-import { CompactReader } from '../../../src/auth/compact-token.js';
+import { CompactReader, decodeBase64url } from '../../../src/auth/compact-token.js';
 
 const encode = (text: string): string => Buffer.from(text).toString('base64url');
 
@@ -46,5 +46,37 @@ t.test('what two readers would read differently is refused', (t) => {
   ]) {
     t.equal(claimsOf(text), null, text.slice(0, 40));
   }
+  t.end();
+});
+
+t.test('bytes have one spelling', (t) => {
+  const letters = [
+    ...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_',
+    '=',
+    '+',
+    '/',
+    ' ',
+  ];
+  const wrong: string[] = [];
+  const look = (text: string): void => {
+    const bytes = Buffer.from(text, 'base64url');
+    const expected = bytes.toString('base64url') === text ? bytes.toString('hex') : null;
+    if ((decodeBase64url(text)?.toString('hex') ?? null) !== expected) wrong.push(text);
+  };
+  look('');
+  for (const first of letters) {
+    for (const last of letters) {
+      for (const text of [last, first + last, `A${first}${last}`, `AB${first}${last}`]) {
+        for (const head of ['', 'QUJD', 'QUJDREVG']) look(head + text);
+      }
+    }
+  }
+  t.same(wrong, []);
+  const claims = encode('{"iss":"x"}');
+  const reads = (signature: string): boolean =>
+    new CompactReader().read(`${encode('{"alg":"ES256"}')}.${claims}.${signature}`) !== null;
+  t.ok(reads('QUI'));
+  for (const signature of ['QUJ', 'QUJDR', 'QV', 'QUI=', 'QUI '])
+    t.notOk(reads(signature), signature);
   t.end();
 });
