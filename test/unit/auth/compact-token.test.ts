@@ -50,13 +50,8 @@ t.test('what two readers would read differently is refused', (t) => {
 });
 
 t.test('bytes have one spelling', (t) => {
-  const letters = [
-    ...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_',
-    '=',
-    '+',
-    '/',
-    ' ',
-  ];
+  const letters =
+    'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/ '.match(/./g) ?? [];
   const wrong: string[] = [];
   const look = (text: string): void => {
     const bytes = Buffer.from(text, 'base64url');
