@@ -2,7 +2,7 @@
  * Code of a verifier thread: verifies batches of tokens, and those that come by a lane. A thread that has not seen the trust of the batch
  * answers null and is sent it with the next one, so that keys cross the boundary once per change and thread.
  */
-import os from 'node:os';
+import { lowerOwnPriority } from '../core/thread-priority.js';
 import { CredentialChecker, type TokenCredential } from './credentials.js';
 import { TokenLane } from './token-lane.js';
 import { TokenVerifier } from './token-verifier.js';
@@ -24,7 +24,6 @@ export type VerifyReply = readonly VerifyAnswer[] | null;
  * the core, the thread is left a tenth of it, some thousand tokens a second.
  */
 const NICE_ADDED = 10;
-const NICE_MAX = 19;
 
 const verifier = new TokenVerifier();
 let yields = false;
@@ -53,14 +52,8 @@ export function serveLane({ descriptor, localTokens }: LaneTask): void {
   }).serve(descriptor);
 }
 
-/** Once. Where a sandbox forbids it, tokens are verified all the same. */
 function yieldToLoop(): void {
   if (yields) return;
   yields = true;
-  try {
-    // Of this thread alone: on Linux a process id of 0 means the thread that asks.
-    os.setPriority(0, Math.min(os.getPriority(0) + NICE_ADDED, NICE_MAX));
-  } catch {
-    // As it was.
-  }
+  lowerOwnPriority(NICE_ADDED);
 }

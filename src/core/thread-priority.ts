@@ -1,0 +1,28 @@
+/**
+ * Priorities of single threads; native/binding/scheduling.h says why they matter. On Linux the process id that
+ * os.setPriority takes may be that of a thread.
+ */
+import { readdirSync } from 'node:fs';
+import os from 'node:os';
+
+const NICE_MAX = 19;
+
+/** The calling thread gives way to others of its process. Where a sandbox forbids it, it stays as it is. */
+export function lowerOwnPriority(niceAdded: number): void {
+  lowerPriority(0, niceAdded);
+}
+
+/** All threads of the process that there are, but for the calling one, which must be the main one. */
+export function lowerOtherPriorities(niceAdded: number): void {
+  for (const thread of readdirSync('/proc/self/task')) {
+    if (Number(thread) !== process.pid) lowerPriority(Number(thread), niceAdded);
+  }
+}
+
+function lowerPriority(thread: number, niceAdded: number): void {
+  try {
+    os.setPriority(thread, Math.min(os.getPriority(thread) + niceAdded, NICE_MAX));
+  } catch {
+    // Forbidden, or it has ended.
+  }
+}
