@@ -93,6 +93,7 @@ Napi::Function EngineBinding::define(Napi::Env env) {
                       InstanceMethod<&EngineBinding::admit>("admit"),
                       InstanceMethod<&EngineBinding::reject>("reject"),
                       InstanceMethod<&EngineBinding::rememberToken>("rememberToken"),
+                      InstanceMethod<&EngineBinding::proofOf>("proofOf"),
                       InstanceMethod<&EngineBinding::authorizationOf>("authorizationOf"),
                       InstanceMethod<&EngineBinding::admitVerified>("admitVerified"),
                       InstanceMethod<&EngineBinding::drainFront>("drainFront"),
@@ -274,15 +275,29 @@ Napi::Value EngineBinding::reject(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// rememberToken(authorization, epoch, expiresAtMs, terms)
+// rememberToken(authorization, epoch, expiresAtMs, terms, verifiedJson, trustVersion)
 Napi::Value EngineBinding::rememberToken(const Napi::CallbackInfo& info) {
   if (core_ == nullptr || !info[3].IsObject()) return info.Env().Undefined();
   std::string value;
   js::latin1(info.Env(), info[0], value);
   core_->tokens.insert(value, static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value()),
                        static_cast<uint64_t>(info[2].As<Napi::Number>().Int64Value()),
-                       makeRef<TokenGrant>(readTerms(info[3].As<Napi::Object>())));
+                       makeRef<TokenGrant>(readTerms(info[3].As<Napi::Object>())),
+                       readProof(info[4], info[5]));
   return info.Env().Undefined();
+}
+
+// proofOf(authorization, trustVersion)
+Napi::Value EngineBinding::proofOf(const Napi::CallbackInfo& info) {
+  std::string value;
+  std::string_view proof;
+  if (core_ != nullptr) {
+    js::latin1(info.Env(), info[0], value);
+    proof = core_->tokens.proofOf(value, info[1].As<Napi::Number>().Uint32Value());
+  }
+  napi_value text = nullptr;
+  napi_create_string_utf8(info.Env(), proof.data(), proof.size(), &text);
+  return {info.Env(), text};
 }
 
 Napi::Value EngineBinding::authorizationOf(const Napi::CallbackInfo& info) {
@@ -304,8 +319,7 @@ Napi::Value EngineBinding::admitVerified(const Napi::CallbackInfo& info) {
       {.grant = makeRef<TokenGrant>(readTerms(info[4].As<Napi::Object>())),
        .epoch = static_cast<uint64_t>(info[2].As<Napi::Number>().Int64Value()),
        .expiresAtMs = static_cast<uint64_t>(info[3].As<Napi::Number>().Int64Value())},
-      {.verified = info[5].As<Napi::String>().Utf8Value(),
-       .trustVersion = info[6].As<Napi::Number>().Uint32Value()});
+      readProof(info[5], info[6]));
   return info.Env().Undefined();
 }
 

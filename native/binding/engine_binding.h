@@ -121,6 +121,7 @@ class EngineBinding final : public Napi::ObjectWrap<EngineBinding>,
   Napi::Value admit(const Napi::CallbackInfo& info);
   Napi::Value reject(const Napi::CallbackInfo& info);
   Napi::Value rememberToken(const Napi::CallbackInfo& info);
+  Napi::Value proofOf(const Napi::CallbackInfo& info);
   Napi::Value authorizationOf(const Napi::CallbackInfo& info);
   Napi::Value admitVerified(const Napi::CallbackInfo& info);
   Napi::Value drainFront(const Napi::CallbackInfo& info);

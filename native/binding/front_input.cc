@@ -35,6 +35,12 @@ FrontSettings readFrontSettings(const Napi::Object& settings) {
           .refusals = readRefusals(js::array(settings, "refusals"))};
 }
 
+TokenProof readProof(const Napi::Value& verifiedJson, const Napi::Value& trustVersion) {
+  if (!verifiedJson.IsString()) return {};
+  return {.verified = verifiedJson.As<Napi::String>().Utf8Value(),
+          .trustVersion = trustVersion.As<Napi::Number>().Uint32Value()};
+}
+
 TokenTerms readTerms(const Napi::Object& input) {
   TokenTerms terms{.everything = js::boolean(input, "everything"),
                    .limited = js::boolean(input, "limited"),

@@ -12,5 +12,7 @@ namespace pointsman {
 FrontSettings readFrontSettings(const Napi::Object& settings);
 
 TokenTerms readTerms(const Napi::Object& input);
+// What is no string proves nothing.
+TokenProof readProof(const Napi::Value& verifiedJson, const Napi::Value& trustVersion);
 
 }  // namespace pointsman

@@ -89,10 +89,9 @@ void Front::onDeferred() noexcept {
     const uint32_t index = connection.index();
     const uint32_t generation = connection.nextQuestion();
     const std::string_view authorization = connection.authorization();
-    const auto proof = tokens_.pastProof(authorization, trustVersion_);
-    // What was good once costs the host no look at a signature, and no flood may stand before it.
-    if (proof || !lane_ || !lane_->isOpen()) {
-      host_.onUnknownToken(index, generation, proof.value_or(std::string_view()));
+    // No flood may stand before what was good once; mostly it costs no look at the signature.
+    if (!lane_ || !lane_->isOpen() || tokens_.wasGood(authorization)) {
+      host_.onUnknownToken(index, generation, tokens_.proofOf(authorization, trustVersion_));
     } else if (!lane_->ask(index, generation, authorization)) {
       connection.reject(Refusal::kNoVerdict);
     }

@@ -90,7 +90,8 @@ class Front final : private Deferred, private TokenLaneHost {
   std::string_view authorizationOf(uint32_t connection, uint32_t generation) noexcept;
   // By what the cache knows.
   void admit(uint32_t connection, uint32_t generation) noexcept;
-  // By this verdict on its token, which the cache knows from now on.
+  // By this verdict on its token, which the cache knows from now on; `proof` is what came with the
+  // question, and of the trust version that it came under.
   void admitVerified(uint32_t connection, uint32_t generation, JudgedToken token,
                      TokenProof proof) noexcept;
   void reject(uint32_t connection, uint32_t generation, Refusal refusal) noexcept;

@@ -7,7 +7,6 @@ namespace pointsman {
 
 namespace {
 
-constexpr uint32_t kEmpty = 0xffffffffU;
 constexpr size_t kTableSlotsMin = 64;
 __extension__ using Wide = unsigned __int128;
 
@@ -67,10 +66,9 @@ const JudgedToken* TokenCache::find(std::string_view value, uint64_t epoch,
   return &entry.token;
 }
 
-std::optional<std::string_view> TokenCache::pastProof(std::string_view value,
-                                                      uint32_t trustVersion) noexcept {
+std::string_view TokenCache::proofOf(std::string_view value, uint32_t trustVersion) noexcept {
   const uint32_t slot = *slotOf(value, hashOf(value));
-  if (slot == kEmpty) return std::nullopt;
+  if (slot == kEmpty) return {};
   const TokenProof& proof = entries_[slot].proof;
   return proof.trustVersion == trustVersion ? std::string_view(proof.verified) : std::string_view();
 }
@@ -87,7 +85,7 @@ void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expires
   const uint64_t hash = hashOf(value);
   uint32_t known = *slotOf(value, hash);
   if (known == kEmpty) {
-    if (live_ >= kEntriesMax) evictOne();
+    if (live_ >= kEntriesMax) evictOne(kEmpty);
     if ((live_ + 1) * 2 > table_.size()) grow();
     if (freeEntries_.empty()) {
       entries_.emplace_back();
@@ -107,17 +105,18 @@ void TokenCache::insert(std::string_view value, uint64_t epoch, uint64_t expires
   Entry& entry = entries_[known];
   bytes_ -= bytesOf(entry);
   entry.token = {.grant = std::move(grant), .epoch = epoch, .expiresAtMs = expiresAtMs};
-  if (!proof.verified.empty()) entry.proof = std::move(proof);
+  entry.proof = std::move(proof);
   bytes_ += bytesOf(entry);
   entry.wasUsed = true;
-  while (bytes_ > kBytesMax) evictOne();
+  while (bytes_ > kBytesMax) evictOne(known);
 }
 
-void TokenCache::evictOne() noexcept {
+// Another one than `kept`, which must not be the only one.
+void TokenCache::evictOne(uint32_t kept) noexcept {
   for (;;) {
     hand_ = hand_ + 1 < entries_.size() ? hand_ + 1 : 0;
     Entry& entry = entries_[hand_];
-    if (!entry.isLive) continue;
+    if (!entry.isLive || hand_ == kept) continue;
     if (!entry.wasUsed) break;
     entry.wasUsed = false;
   }

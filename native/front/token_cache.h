@@ -3,15 +3,15 @@
 // A hit costs one hash of the value, one comparison of all its bytes and three of words, and a look
 // at the clock if the token has an end; no allocation. An entry is good until the millisecond of
 // its expiry and as long as the auth epoch is the one that it was verified under: any change of
-// tokens, principals or permissions raises the epoch and so empties the caches of all workers at
-// once. Only good values are kept, so nobody fills the cache who has no token; it is bounded all
-// the same, by entries and by bytes, and drops those that were not used for longest (second
-// chance). Thread: the loop's.
+// tokens, principals or permissions raises the epoch, and with it no verdict of any worker's cache
+// holds any more. What the signature proved does, and is kept beside for the next one. Only good
+// values are kept, so nobody fills the cache who has no token; it is bounded all the same, by
+// entries and by bytes, and drops those that were not used for longest (second chance). Thread: the
+// loop's.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,17 +38,20 @@ class TokenCache {
   // HOT. What the value opens when it is known, of this epoch and not expired; else nullptr. Good
   // until the next call that is not const.
   const JudgedToken* find(std::string_view value, uint64_t epoch, WallClock nowMs) noexcept;
-  // Nothing: it was never good. Else, whatever `find` says of it now, what the keys of
-  // `trustVersion` have proved that it says, empty if they have not; nobody can make such a value
-  // up. Good until the next call that is not const.
-  std::optional<std::string_view> pastProof(std::string_view value, uint32_t trustVersion) noexcept;
-  // `expiresAtMs` 0: never by itself. Without a proof the one before is kept.
+  // It was good once, whatever `find` says of it now: nobody can make such a value up.
+  bool wasGood(std::string_view value) noexcept { return *slotOf(value, hashOf(value)) != kEmpty; }
+  // What the keys of `trustVersion` have proved that it says; empty: nothing that is known. Good
+  // until the next call that is not const.
+  std::string_view proofOf(std::string_view value, uint32_t trustVersion) noexcept;
+  // `expiresAtMs` 0: never by itself.
   void insert(std::string_view value, uint64_t epoch, uint64_t expiresAtMs, Ref<TokenGrant> grant,
               TokenProof proof = {});
   size_t entries() const noexcept { return live_; }
   size_t bytes() const noexcept { return bytes_; }
 
  private:
+  static constexpr uint32_t kEmpty = 0xffffffffU;
+
   struct Entry {
     std::string value;
     uint64_t hash = 0;
@@ -61,7 +64,7 @@ class TokenCache {
   uint64_t hashOf(std::string_view value) const noexcept;
   uint32_t* slotOf(std::string_view value, uint64_t hash) noexcept;
   static size_t bytesOf(const Entry& entry) noexcept;
-  void evictOne() noexcept;
+  void evictOne(uint32_t kept) noexcept;
   void unlink(uint32_t entry) noexcept;
   void grow();
 

@@ -45,30 +45,45 @@ void testFind() {
 // What the signature proved outlives the verdict, but not the keys.
 void testProof() {
   TokenCache cache(1);
-  CHECK(!cache.pastProof("Bearer a", 3).has_value());
+  CHECK(!cache.wasGood("Bearer a"));
+  CHECK_EQUAL(cache.proofOf("Bearer a", 0), "");
   cache.insert("Bearer a", 1, 200, grantOf(1), {.verified = "{}", .trustVersion = 3});
   cache.insert("Bearer b", 1, 0, grantOf(1));
-  CHECK(cache.pastProof("Bearer a", 3) == "{}");
+  CHECK_EQUAL(cache.proofOf("Bearer a", 3), "{}");
   CHECK(cache.find("Bearer a", 2, at<300>) == nullptr);
-  CHECK(cache.pastProof("Bearer a", 3) == "{}");
-  CHECK(cache.pastProof("Bearer a", 4) == "");
-  CHECK(cache.pastProof("Bearer b", 3) == "");
-  CHECK(!cache.pastProof("Bearer ", 3).has_value());
-  // Another verdict says nothing of the signature; another proof is in place of the one before.
+  CHECK(cache.wasGood("Bearer a"));
+  CHECK_EQUAL(cache.proofOf("Bearer a", 3), "{}");
+  CHECK_EQUAL(cache.proofOf("Bearer a", 4), "");
+  CHECK_EQUAL(cache.proofOf("Bearer b", 3), "");
+  CHECK(!cache.wasGood("Bearer "));
+  // With each verdict comes what it rests on.
   const size_t bytes = cache.bytes();
-  cache.insert("Bearer a", 2, 300, grantOf(2));
-  CHECK(cache.pastProof("Bearer a", 3) == "{}");
-  CHECK_EQUAL(cache.bytes(), bytes);
   cache.insert("Bearer a", 2, 300, grantOf(2), {.verified = "{1}", .trustVersion = 4});
-  CHECK(cache.pastProof("Bearer a", 4) == "{1}");
+  CHECK_EQUAL(cache.proofOf("Bearer a", 4), "{1}");
   CHECK_EQUAL(cache.bytes(), bytes + 1);
-  // Proofs that come later count, too.
-  for (int i = 0; i < 100; i++) cache.insert("c" + std::to_string(i), 1, 0, {});
-  for (int i = 0; i < 100; i++) {
-    cache.insert("c" + std::to_string(i), 1, 0, {}, {.verified = std::string(1'000'000, 'v')});
-    CHECK(cache.bytes() <= TokenCache::kBytesMax);
-    CHECK(cache.find("c" + std::to_string(i), 1, at<0>) != nullptr);
+  cache.insert("Bearer a", 2, 300, grantOf(2));
+  CHECK(cache.wasGood("Bearer a"));
+  CHECK_EQUAL(cache.proofOf("Bearer a", 4), "");
+  CHECK_EQUAL(cache.bytes(), bytes - 2);
+}
+
+// Entries that grow by their proofs drop others, and never the one that has just come.
+void testProofsCount() {
+  constexpr int kEntries = 80;
+  for (int first = 0; first < kEntries; first++) {
+    TokenCache cache(1);
+    for (int i = 0; i < kEntries; i++) cache.insert("c" + std::to_string(i), 1, 0, {});
+    for (int i = 0; i < kEntries; i++) {
+      const std::string value = "c" + std::to_string((first + i) % kEntries);
+      cache.insert(value, 1, 0, {}, {.verified = std::string(1'000'000, 'v')});
+      CHECK(cache.bytes() <= TokenCache::kBytesMax);
+      CHECK(cache.find(value, 1, at<0>) != nullptr);
+    }
   }
+  TokenCache cache(1);
+  cache.insert("a", 1, 0, {});
+  cache.insert("a", 1, 0, {}, {.verified = std::string(TokenCache::kBytesMax, 'v')});
+  CHECK_EQUAL(cache.proofOf("a", 0), "");
 }
 
 void testClockIsForTokensThatEnd() {
@@ -144,6 +159,7 @@ int main() {
   testNames();
   testFind();
   testProof();
+  testProofsCount();
   testClockIsForTokensThatEnd();
   testGrantOutlivesEntry();
   testBounds();

@@ -1,8 +1,9 @@
 /**
  * Verification that is done once per token: what a signature proved stays true until the token expires or the trusted
  * keys change, whatever becomes of principals and permissions. So a change of those, which empties the caches of
- * verdicts, costs no second look at a signature. Bounded; the token that was added first goes first. What the front's lane
- * has verified is kept by the front (native/front/token_cache.h).
+ * verdicts, costs no second look at a signature. Bounded; the token that was added first goes first. Beside it the
+ * engine's cache keeps what was proved of the tokens that it knows (native/front/token_cache.h): this is for those that have just
+ * been issued, and for those that wait for a verdict.
  */
 import type { Clock } from '../core/clock.js';
 import { OldestKeys } from '../core/oldest-keys.js';
@@ -41,7 +42,7 @@ export class RememberingVerifier {
 
   /** A token whose content is known to be true: verified, or made here. */
   remember(token: string, verified: Verified): void {
-    if (token.length > REMEMBERED_CHARS_MAX) return;
+    if (token.length > REMEMBERED_CHARS_MAX || this.#isOver(verified)) return;
     this.#followTrust();
     if (this.#good.size >= REMEMBERED_TOKENS_MAX) this.#oldest.removeOne();
     this.#good.set(token, verified);
@@ -51,9 +52,13 @@ export class RememberingVerifier {
     this.#followTrust();
     const known = this.#good.get(token);
     if (known === undefined) return null;
-    if (known.exp > this.#options.clock.nowMs() / 1000) return known;
+    if (!this.#isOver(known)) return known;
     this.#good.delete(token);
     return null;
+  }
+
+  #isOver({ exp }: Verified): boolean {
+    return exp <= this.#options.clock.nowMs() / 1000;
   }
 
   #followTrust(): void {

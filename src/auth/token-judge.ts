@@ -25,6 +25,9 @@ export interface GoodToken {
   readonly epoch: number;
   /** Unix time; 0: for ever. */
   readonly expiresAtMs: number;
+  /** What the keys of `trustVersion` have proved; null: no signature was looked at. */
+  readonly verified: Verified | null;
+  readonly trustVersion: number;
 }
 
 /** `busy`: nobody could look at it; the same may be good later. */
@@ -99,7 +102,7 @@ export class TokenJudge {
   #local(principal: string): Verdict {
     const id = principal === ADMIN_PRINCIPAL ? BUILTIN_IDS.admin : BUILTIN_IDS.query;
     const terms = { everything: true, limited: false, holders: [id], endpoints: [], byName: false };
-    return { kind: 'good', terms, epoch: this.#options.book.epoch, expiresAtMs: 0 };
+    return this.#verdictOf(terms, 0, null);
   }
 
   #accessToken(token: string): Verdict {
@@ -107,7 +110,7 @@ export class TokenJudge {
     const credential = this.#options.book.accessToken(hash);
     if (credential === null) return BAD;
     const caller = this.#options.book.activeCaller(credential.principal);
-    return caller === null ? BAD : this.#good(caller, UNSIGNED, credential.expiresAtMs);
+    return caller === null ? BAD : this.#good(caller, UNSIGNED, credential.expiresAtMs, null);
   }
 
   #verified(verified: Verified): Verdict {
@@ -123,15 +126,25 @@ export class TokenJudge {
     // RFC 7519, 4.1.4: good before that moment, which may lie within a second.
     const expMs = Math.floor(exp * 1_000);
     const endsAtMs = credential?.expiresAtMs ?? 0;
-    return this.#good(caller, verified, endsAtMs === 0 ? expMs : Math.min(expMs, endsAtMs));
+    const expiresAtMs = endsAtMs === 0 ? expMs : Math.min(expMs, endsAtMs);
+    return this.#good(caller, verified, expiresAtMs, verified);
   }
 
-  #good(caller: number, claims: CallerClaims, expiresAtMs: number): Verdict {
+  #good(
+    caller: number,
+    claims: CallerClaims,
+    expiresAtMs: number,
+    verified: Verified | null,
+  ): Verdict {
     const { book, clock } = this.#options;
     // As the cache has it: a verdict that it would not keep would be asked for again at once, and again.
     if (expiresAtMs !== 0 && expiresAtMs <= clock.nowMs()) return BAD;
-    const terms = book.termsOf(caller, claims);
-    return { kind: 'good', terms, epoch: book.epoch, expiresAtMs };
+    return this.#verdictOf(book.termsOf(caller, claims), expiresAtMs, verified);
+  }
+
+  #verdictOf(terms: TokenTerms, expiresAtMs: number, verified: Verified | null): GoodToken {
+    const { epoch, trust } = this.#options.book;
+    return { kind: 'good', terms, epoch, expiresAtMs, verified, trustVersion: trust.version };
   }
 
   async #makeUser(verified: Verified): Promise<void> {

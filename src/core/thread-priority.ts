@@ -7,15 +7,17 @@ import os from 'node:os';
 
 const NICE_MAX = 19;
 
-/** The calling thread gives way to others of its process. Where a sandbox forbids it, it stays as it is. */
+// Where a sandbox forbids it, all stays as it is.
+
+/** The calling thread gives way to others of its process. */
 export function lowerOwnPriority(niceAdded: number): void {
   lowerPriority(0, niceAdded);
 }
 
 /** All threads of the process that there are, but for the calling one, which must be the main one. */
 export function lowerOtherPriorities(niceAdded: number): void {
-  for (const thread of readdirSync('/proc/self/task')) {
-    if (Number(thread) !== process.pid) lowerPriority(Number(thread), niceAdded);
+  for (const thread of threads()) {
+    if (thread !== process.pid) lowerPriority(thread, niceAdded);
   }
 }
 
@@ -24,5 +26,13 @@ function lowerPriority(thread: number, niceAdded: number): void {
     os.setPriority(thread, Math.min(os.getPriority(thread) + niceAdded, NICE_MAX));
   } catch {
     // Forbidden, or it has ended.
+  }
+}
+
+function threads(): number[] {
+  try {
+    return readdirSync('/proc/self/task').map(Number);
+  } catch {
+    return [];
   }
 }

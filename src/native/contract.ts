@@ -233,8 +233,8 @@ export interface Engine {
   /** The token of a waiting connection is good, and remembered. Connections that wait no more are ignored. */
   admit(connection: number, generation: number): void;
   /**
-   * The same, and it is to be remembered as by `rememberToken`, with what the keys of `trustVersion` have proved that it
-   * says: `onUnknownToken` gets that again when this verdict holds no more.
+   * The same, and it is to be remembered as by `rememberToken`. `verifiedJson` is what `onUnknownToken` got, `trustVersion` the
+   * one of that moment.
    */
   admitVerified(
     connection: number,
@@ -249,9 +249,19 @@ export interface Engine {
   reject(connection: number, generation: number, refusal: number): void;
   /**
    * The Authorization value is good while the block's auth epoch is `epoch`, until `expiresAtMs` (Unix
-   * time; 0: for ever), and opens what `terms` says. Both doors look here; works without a front too.
+   * time; 0: for ever), and opens what `terms` says. Both doors look here; works without a front too. `verifiedJson`: what
+   * the keys of `trustVersion` have proved that the token says; empty: nothing.
    */
-  rememberToken(authorization: string, epoch: number, expiresAtMs: number, terms: TokenTerms): void;
+  rememberToken(
+    authorization: string,
+    epoch: number,
+    expiresAtMs: number,
+    terms: TokenTerms,
+    verifiedJson: string,
+    trustVersion: number,
+  ): void;
+  /** What was remembered as proved by the keys of `trustVersion`, whatever the verdict was and is; empty: nothing. */
+  proofOf(authorization: string, trustVersion: number): string;
   /** Connections of the front are closed behind their next answer. */
   drainFront(): void;
   /**

@@ -7,7 +7,7 @@
 import { AccessBook } from '../auth/access-book.js';
 import { CredentialChecker, tokenOf } from '../auth/credentials.js';
 import { RememberingVerifier } from '../auth/remembering-verifier.js';
-import { TokenJudge, type Verdict } from '../auth/token-judge.js';
+import { TokenJudge, type GoodToken, type Verdict } from '../auth/token-judge.js';
 import type { TrustSource, Verified } from '../auth/trust.js';
 import { VerifierPool } from '../auth/verifier-pool.js';
 import type { Envelope, Setup } from '../control/messages.js';
@@ -28,6 +28,7 @@ export interface TokenDeskOptions {
   readonly engine: Pick<
     Engine,
     | 'rememberToken'
+    | 'proofOf'
     | 'authorizationOf'
     | 'admit'
     | 'admitVerified'
@@ -48,7 +49,7 @@ export class TokenDesk implements TrustSource {
   readonly #refreshes: KeyRefreshes;
   readonly #wanted: WantedUsers;
   #pool: VerifierPool | null = null;
-  #judge: TokenJudge | null = null;
+  #tokens: TokenJudge | null = null;
   #localTokens: Setup['credentials'] = [];
   #isOpening = false;
 
@@ -77,7 +78,7 @@ export class TokenDesk implements TrustSource {
   setUp(setup: Setup): void {
     if (setup.authRequired) this.#poolOnce();
     this.#localTokens = setup.credentials;
-    this.#judge = new TokenJudge({
+    this.#tokens = new TokenJudge({
       localTokens: new CredentialChecker(setup.credentials),
       accessTokenKey: setup.accessTokenKey,
       book: this.#book,
@@ -122,11 +123,9 @@ export class TokenDesk implements TrustSource {
    */
   decide(connection: number, generation: number, verifiedJson: string): void {
     const { engine } = this.#options;
-    const verified = verifiedJson === '' ? null : (JSON.parse(verifiedJson) as Verified);
-    const good = verified === null ? null : (this.#judge?.judgeVerified(verified) ?? null);
+    const good = this.#judgeVerified(verifiedJson);
     if (good !== null) {
-      const { epoch, expiresAtMs, terms } = good;
-      const { version } = this.#book.trust;
+      const { epoch, expiresAtMs, terms, trustVersion } = good;
       engine.admitVerified(
         connection,
         generation,
@@ -134,14 +133,12 @@ export class TokenDesk implements TrustSource {
         expiresAtMs,
         terms,
         verifiedJson,
-        version,
+        trustVersion,
       );
       return;
     }
     const authorization = engine.authorizationOf(connection, generation);
-    const token = verified === null ? null : tokenOf(authorization);
-    if (verified !== null && token !== null) this.#verifier.remember(token, verified);
-    void this.check(authorization).then((refusal) => {
+    void this.#judge(authorization, verifiedJson).then((refusal) => {
       if (refusal === null) engine.admit(connection, generation);
       else engine.reject(connection, generation, refusalNumber(refusal));
     });
@@ -149,12 +146,41 @@ export class TokenDesk implements TrustSource {
 
   /** Null: the token is good, and the engine knows what it opens. Never rejects. */
   async check(authorization: string): Promise<Refusal | null> {
-    const verdict: Verdict = (await this.#judge?.judge(authorization)) ?? { kind: 'busy' };
+    const proof = this.#options.engine.proofOf(authorization, this.#book.trust.version);
+    const good = this.#judgeVerified(proof);
+    if (good === null) return this.#judge(authorization, proof);
+    this.#remember(authorization, good);
+    return null;
+  }
+
+  /** Null: it is not good, or that cannot be said at once. */
+  #judgeVerified(verifiedJson: string): GoodToken | null {
+    if (verifiedJson === '' || this.#tokens === null) return null;
+    return this.#tokens.judgeVerified(JSON.parse(verifiedJson) as Verified);
+  }
+
+  /** As `check`, with time to wait. `verifiedJson`: by the present trust; may be empty. */
+  async #judge(authorization: string, verifiedJson: string): Promise<Refusal | null> {
+    const token = verifiedJson === '' ? null : tokenOf(authorization);
+    if (token !== null) this.#verifier.remember(token, JSON.parse(verifiedJson) as Verified);
+    const verdict: Verdict = (await this.#tokens?.judge(authorization)) ?? { kind: 'busy' };
     if (verdict.kind === 'busy') return 'noVerdict';
     if (verdict.kind === 'bad') return 'tokenInvalid';
-    const { epoch, expiresAtMs, terms } = verdict;
-    this.#options.engine.rememberToken(authorization, epoch, expiresAtMs, terms);
+    this.#remember(authorization, verdict);
     return null;
+  }
+
+  #remember(authorization: string, good: GoodToken): void {
+    const { epoch, expiresAtMs, terms, verified, trustVersion } = good;
+    const verifiedJson = verified === null ? '' : JSON.stringify(verified);
+    this.#options.engine.rememberToken(
+      authorization,
+      epoch,
+      expiresAtMs,
+      terms,
+      verifiedJson,
+      trustVersion,
+    );
   }
 
   current(): ReturnType<TrustSource['current']> {

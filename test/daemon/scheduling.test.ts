@@ -56,8 +56,8 @@ t.test('the supervisor is nicer than its workers, respawned ones too', async (t)
   for (const { slot, pid } of before) {
     const [main, ...others] = nicesOf(pid);
     t.equal(main, own, `the loop of worker ${String(slot)} is as before`);
-    t.ok(others.includes(own + NICE_ADDED), 'what verifies tokens is not');
-    t.ok(others.filter((nice) => nice === 19).length > 3, 'what compiles is as nice as can be');
+    const nicer = others.filter((nice) => nice === own + NICE_ADDED);
+    t.ok(nicer.length > 4, 'what verifies tokens and what compiles is nicer');
   }
   const [first] = before;
   if (first === undefined) throw new Error('no worker');

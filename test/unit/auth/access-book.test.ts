@@ -30,7 +30,10 @@ class Pair {
   epoch = 1;
   version = 1;
 
+  readonly #t: Test;
+
   constructor(t: Test) {
+    this.#t = t;
     this.kit = createKit(t);
     const trust = { current: () => ({ version: 1, issuers: [] }), onChange: () => undefined };
     this.feed = new AccessFeed(this.kit.identities, trust, (update, takesAway) => {
@@ -71,8 +74,15 @@ class Pair {
     for (const update of this.pending.splice(0)) this.book.apply(update);
   }
 
+  /** What is verified already gets the same verdict at once, if it is good. */
   async bearer(token: string): Promise<Verdict> {
-    return this.judge.judge(`Bearer ${token}`);
+    const verdict = await this.judge.judge(`Bearer ${token}`);
+    const answer = this.answers.get(token);
+    if (answer?.ok) {
+      const atOnce = this.judge.judgeVerified(answer);
+      this.#t.same(atOnce, verdict.kind === 'good' ? verdict : null, 'and the same at once');
+    }
+    return verdict;
   }
 }
 
@@ -180,6 +190,24 @@ t.test('no verdict is made by data that is older than the epoch', async (t) => {
     kind: 'good',
     terms: { everything: true },
   });
+});
+
+t.test('nothing is decided at once that must wait', (t) => {
+  const pair = new Pair(t);
+  const { kit, judge } = pair;
+  const own = verifiedOf({ kind: 'own', principalId: kit.user('mia') });
+  t.equal(judge.judgeVerified(own), null, 'a change is on its way');
+  pair.deliver();
+  const verdict = { kind: 'good', epoch: pair.epoch, verified: own, trustVersion: 1 };
+  t.match(judge.judgeVerified(own), verdict);
+  kit.book.delete(own.principalId);
+  t.equal(judge.judgeVerified(own), null, 'another one');
+  pair.deliver();
+  t.equal(judge.judgeVerified(own), null, 'gone');
+  const stranger = verifiedOf({ principal: 'zoe', autoCreate: true });
+  t.equal(judge.judgeVerified(stranger), null, 'a user that may be made');
+  t.strictSame(pair.wanted, [], 'and is not, by this');
+  t.end();
 });
 
 t.test('only what may take a right away empties the caches of verdicts', (t) => {
