@@ -36,7 +36,7 @@ const TIME_SLICE_US = 100;
 /**
  * Of all threads beside the loop, which waits for none of them: those that compile JavaScript above all. In the first second
  * of a flood of bad tokens, when what judges them is compiled, cached tokens had a p99 of 1 ms with the loop's own priority and
- * have 0.2 to 0.6 with this. 19 (0.1 to 0.5) would leave too little of a busy core to those that read files for a new thread.
+ * have half of that with this. 19 (a fifth) would leave too little of a busy core to those that read files for a new thread.
  */
 const HELPERS_NICE_ADDED = 10;
 /** More than the front adds to a head that it hands to the JS door, which may hold every field three times over. */
