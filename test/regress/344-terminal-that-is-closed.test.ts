@@ -58,7 +58,12 @@ t.test('the terminal of a daemon is closed', { timeout: 60_000 }, async (t) => {
     ...['--data-plane-listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'],
     ...['--state-dir', stateDir, '--data-plane-drain-delay-ms', '0', '--data-plane-workers', '2'],
   ];
-  const command = ['exec env -u NODE_OPTIONS', process.execPath, projectFile('dist/main.js')];
+  const preload = process.env['POINTSMAN_TEST_PRELOAD'];
+  const command = [
+    'exec env -u NODE_OPTIONS',
+    ...(preload === undefined ? [] : [`LD_PRELOAD='${preload}'`]),
+    ...[process.execPath, projectFile('dist/main.js')],
+  ];
   const line = [...command, 'serve', ...flags].join(' ');
   // script(1) runs it on a terminal of its own, which ends with it.
   const terminal = spawn('script', ['-qec', line, '/dev/null'], { cwd: stateDir });
