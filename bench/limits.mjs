@@ -1,9 +1,9 @@
 /**
  * What a figure is held to. A limit: `metric`; `target`, whose figure it is; and either `max`, or `times` what `of` has:
- * another target, or `the better peer` of nginx and HAProxy. Medians count.
+ * another target, or `the better peer` of nginx and HAProxy. The median of the rounds counts, or that of their ratios.
  */
 import { formatValue, METRICS } from './metrics.mjs';
-import { referenceOf, summaryOf } from './results.mjs';
+import { ratioTo, referenceOf, summaryOf } from './results.mjs';
 
 export const BETTER_PEER = 'the better peer';
 
@@ -27,10 +27,10 @@ function judgeOne(entries, entry, { metric, max, times, of }) {
   }
   const reference =
     of === BETTER_PEER
-      ? referenceOf(entries, metric, better)?.value
-      : summaryOf(entries.find(({ target }) => target === of) ?? { metrics: {} }, metric)?.median;
-  if (reference === undefined || reference === 0) return null;
-  const value = figure / reference;
+      ? referenceOf(entries, metric, better)
+      : entries.find(({ target }) => target === of);
+  const value = reference == null ? null : ratioTo(reference, entry, metric);
+  if (value === null) return null;
   const met = better === 'higher' ? value >= times : value <= times;
   const bound = better === 'higher' ? 'at least' : 'at most';
   const text = `${label} ${bound} ${times} × that of ${of}: ${value.toFixed(2)}`;

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { METRICS } from './metrics.mjs';
 import { escapeText, plotBars } from './plot.mjs';
-import { groupByCase, referenceOf, summaryOf } from './results.mjs';
+import { groupByCase, ratioTo, referenceOf, summaryOf } from './results.mjs';
 import { describeResult, describeRun } from './tables.mjs';
 
 const STYLE = `
@@ -37,7 +37,8 @@ function renderReport(result) {
 <body>
 <h1>${escapeText(title)}</h1>
 <p>${describeRun(result).split('\n').map(escapeText).join('<br>')}</p>
-<p class="note">Bars are medians, dots are rounds. × is the ratio to the better of nginx and HAProxy, or to the first variant.
+<p class="note">Bars are medians, dots are rounds. × is the median over the rounds of
+the ratio to the better of nginx and HAProxy, or to the first variant.
 CPU is that of the proxy's process, which had a core to itself. A bar much longer than all others is cut off.</p>
 ${result.warnings.map((warning) => `<p class="note">Note: ${escapeText(warning)}.</p>`).join('\n')}
 ${result.failures.map(renderFailure).join('\n')}
@@ -75,12 +76,13 @@ function renderPlot(entries, metric) {
   const rows = entries.flatMap((entry) => {
     const summary = summaryOf(entry, metric);
     if (summary === null) return [];
-    const isHeld = reference !== null && reference.target !== entry.target && reference.value > 0;
+    const times =
+      reference === null || reference === entry ? null : ratioTo(reference, entry, metric);
     return {
       label: entry.target,
       median: summary.median,
       rounds: summary.rounds,
-      note: isHeld ? `×${(summary.median / reference.value).toFixed(2)}` : '',
+      note: times === null ? '' : `×${times.toFixed(2)}`,
       isOurs: !isOurs || entry.target === 'pointsman',
     };
   });

@@ -70,18 +70,33 @@ export function groupByCase(result) {
 }
 
 /**
- * What the entries of a case are held against, per metric: the better of nginx and HAProxy, or the first variant.
- * Null when there is nothing of the kind.
+ * Which of the entries of a case the others are held against, per metric: the better of nginx and HAProxy, or the first
+ * variant. Null when there is nothing of the kind.
  */
 export function referenceOf(entries, metric, better) {
   const peers = entries.filter(({ target }) => REFERENCES.includes(target));
   const isOfPeers = entries.some(({ target }) => target === 'pointsman');
-  const candidates = isOfPeers ? peers : entries.slice(0, 1);
-  const medians = candidates
-    .map((entry) => ({ target: entry.target, value: summaryOf(entry, metric)?.median }))
-    .filter(({ value }) => value !== undefined);
-  if (medians.length === 0) return null;
-  return medians.reduce((best, one) =>
-    (better === 'higher' ? one.value > best.value : one.value < best.value) ? one : best,
+  const candidates = (isOfPeers ? peers : entries.slice(0, 1)).filter(
+    (entry) => summaryOf(entry, metric) !== null,
   );
+  if (candidates.length === 0) return null;
+  const medianOf = (entry) => summaryOf(entry, metric).median;
+  return candidates.reduce((best, one) =>
+    (better === 'higher' ? medianOf(one) > medianOf(best) : medianOf(one) < medianOf(best))
+      ? one
+      : best,
+  );
+}
+
+/**
+ * How many times the figure of `reference` an entry has: the median of the ratios of the rounds, not the ratio of the
+ * medians, since a host that changes its speed between rounds gives two medians of different speeds. Null when there is
+ * no round with both figures.
+ */
+export function ratioTo(reference, entry, metric) {
+  const held = reference.metrics[metric]?.rounds ?? [];
+  const ratios = (entry.metrics[metric]?.rounds ?? [])
+    .map((value, round) => value / held[round])
+    .filter((ratio) => Number.isFinite(ratio));
+  return ratios.length === 0 ? null : median(ratios);
 }

@@ -1,7 +1,8 @@
 /**
  * Runs scenarios: starts their targets, measures in interleaved rounds, ends the targets.
  *
- * Rounds are interleaved (A B C, A B C, …) so that a machine that becomes slower in the middle makes all of them slower.
+ * Rounds are interleaved and each begins with the next target (A B C, B C A, …), so that a machine that becomes slower
+ * in the middle makes all of them slower, and none always comes behind the same other.
  * Every measurement is preceded by a warm-up whose answers are checked byte by byte.
  */
 import { BenchError } from './bench-error.mjs';
@@ -102,7 +103,7 @@ export class Runner {
     const alive = new Set(targets);
     for (let round = 1; round <= this.#roundsOf(scenario); round += 1) {
       const values = {};
-      for (const target of targets) {
+      for (const target of turned(targets, round - 1)) {
         this.#done += 1;
         if (!alive.has(target)) continue;
         try {
@@ -192,6 +193,12 @@ export class Runner {
         `  (${formatRest(restMs)} left)`,
     );
   }
+}
+
+/** The list, begun at its element `by`. */
+function turned(list, by) {
+  const first = by % list.length;
+  return [...list.slice(first), ...list.slice(0, first)];
 }
 
 /** From a list of values by metric to a list of values per metric. */

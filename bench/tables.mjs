@@ -1,7 +1,7 @@
 /** Results as tables: for a terminal, and in the form the README has them (Markdown as prettier writes it). */
 import { describeLimits } from './limits.mjs';
 import { formatValue, METRICS } from './metrics.mjs';
-import { groupByCase, referenceOf, summaryOf } from './results.mjs';
+import { groupByCase, ratioTo, referenceOf, summaryOf } from './results.mjs';
 
 /** `rows` of cells, the first row a heading; the first column is text, the others are numbers. */
 export function formatTable(rows) {
@@ -92,8 +92,9 @@ function cellOf(entries, entry, metric) {
       ? ` (${formatValue(metric, summary.min)}-${formatValue(metric, summary.max)})`
       : '';
   const reference = referenceOf(entries, metric, better);
-  const isHeld = reference !== null && reference.target !== entry.target && reference.value > 0;
-  const ratio = isHeld ? ` ×${(summary.median / reference.value).toFixed(2)}` : '';
+  const times =
+    reference === null || reference === entry ? null : ratioTo(reference, entry, metric);
+  const ratio = times === null ? '' : ` ×${times.toFixed(2)}`;
   return `${value}${spread}${ratio}`;
 }
 

@@ -79,7 +79,7 @@ t.test('an answer of another status fails the load', async (t) => {
   await t.rejects(load, { message: /2 with status 401/ });
 });
 
-t.test('limits are judged by medians, and what was not measured is not judged', (t) => {
+t.test('limits are judged by medians of rounds, and what was not measured is not judged', (t) => {
   const entryOf = (target: string, rounds: readonly number[]) => ({
     target,
     metrics: { cpu_us_per_request: { rounds } },
@@ -96,6 +96,10 @@ t.test('limits are judged by medians, and what was not measured is not judged', 
   t.same(judged([{ ...limit, times: 0.2, of: 'theirs' }]), [
     'MISSED: ours, CPU per request at most 0.2 × that of theirs: 0.24',
   ]);
+  // Of a host with two speeds: in two rounds 1:4, and the ratio of the medians is 5:8.
+  const atTwoSpeeds = [entryOf('theirs', [40, 100, 40]), entryOf('ours', [10, 25, 30])];
+  suite.judge(atTwoSpeeds, [{ ...limit, times: 0.25, of: 'theirs' }]);
+  t.match(atTwoSpeeds[1], { limits: [{ met: true, value: 0.25 }] });
   t.same(judged([{ ...limit, max: 9 }]), ['MISSED: ours, CPU per request at most 9 µs: 10.00 µs']);
   t.same(judged([{ ...limit, metric: 'p99_us', max: 1 }]), []);
   t.same(judged([{ ...limit, times: 1, of: 'nobody' }]), []);
