@@ -80,23 +80,21 @@ export function referenceOf(entries, metric, better) {
     (entry) => summaryOf(entry, metric) !== null,
   );
   if (candidates.length === 0) return null;
-  const medianOf = (entry) => summaryOf(entry, metric).median;
-  return candidates.reduce((best, one) =>
-    (better === 'higher' ? medianOf(one) > medianOf(best) : medianOf(one) < medianOf(best))
-      ? one
-      : best,
-  );
+  return candidates.reduce((best, one) => {
+    const times = ratioTo(best, one, metric) ?? 1;
+    return (better === 'higher' ? times > 1 : times < 1) ? one : best;
+  });
 }
 
 /**
  * How many times the figure of `reference` an entry has: the median of the ratios of the rounds, not the ratio of the
  * medians, since a host that changes its speed between rounds gives two medians of different speeds. Null when there is
- * no round with both figures.
+ * no round with both figures, and of something to the reference's.
  */
 export function ratioTo(reference, entry, metric) {
   const held = reference.metrics[metric]?.rounds ?? [];
   const ratios = (entry.metrics[metric]?.rounds ?? [])
     .map((value, round) => value / held[round])
-    .filter((ratio) => Number.isFinite(ratio));
+    .filter((ratio, round) => held[round] > 0 && Number.isFinite(ratio));
   return ratios.length === 0 ? null : median(ratios);
 }

@@ -1,8 +1,9 @@
 /**
  * Runs scenarios: starts their targets, measures in interleaved rounds, ends the targets.
  *
- * Rounds are interleaved and each begins with the next target (A B C, B C A, …), so that a machine that becomes slower
- * in the middle makes all of them slower, and none always comes behind the same other.
+ * Rounds are interleaved, each begins with the next target and every second one goes backwards (A B C, A C B, C A B, …),
+ * so that a machine that becomes slower in the middle makes all of them slower, and none always comes behind the same
+ * other.
  * Every measurement is preceded by a warm-up whose answers are checked byte by byte.
  */
 import { BenchError } from './bench-error.mjs';
@@ -103,7 +104,7 @@ export class Runner {
     const alive = new Set(targets);
     for (let round = 1; round <= this.#roundsOf(scenario); round += 1) {
       const values = {};
-      for (const target of turned(targets, round - 1)) {
+      for (const target of orderOf(targets, round)) {
         this.#done += 1;
         if (!alive.has(target)) continue;
         try {
@@ -195,10 +196,11 @@ export class Runner {
   }
 }
 
-/** The list, begun at its element `by`. */
-function turned(list, by) {
-  const first = by % list.length;
-  return [...list.slice(first), ...list.slice(0, first)];
+/** In which order the targets are measured in a round (1-based). */
+function orderOf(targets, round) {
+  const first = (round - 1) % targets.length;
+  const turned = [...targets.slice(first), ...targets.slice(0, first)];
+  return round % 2 === 1 ? turned : turned.reverse();
 }
 
 /** From a list of values by metric to a list of values per metric. */

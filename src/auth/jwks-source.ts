@@ -8,11 +8,12 @@ import type { Clock } from '../core/clock.js';
 import { messageOf } from '../core/errors.js';
 import type { Algorithm } from './algorithms.js';
 import { fetchKeySet, KEY_SET_BYTES_MAX } from './jwks-fetch.js';
-import { REFRESH_COOLDOWN_MS } from './trust.js';
 import { readKeySet, type TrustedKey } from './trusted-key.js';
 
 /** How long a key that the issuer has removed may still be taken, and a new one be unknown to nobody's asking. */
 export const REFRESH_INTERVAL_MS = 60_000;
+/** Least time between two reads on demand, also after a failure. */
+export const REFRESH_COOLDOWN_MS = 5_000;
 
 export type KeySetLocation = { readonly uri: string } | { readonly file: string };
 

@@ -11,7 +11,7 @@ import { ExpiringMap } from './expiring-map.js';
 import { looksCompact } from './compact-token.js';
 import { looksLikeAccessToken, tokenOf, type CredentialChecker } from './credentials.js';
 import type { TokenVerifier } from './token-verifier.js';
-import { REFRESH_COOLDOWN_MS, type Verified, type VerifyAnswer } from './trust.js';
+import type { Verified, VerifyAnswer } from './trust.js';
 
 /** Longer frames are none of the front's: a head is at most 16 KiB unless configured otherwise, and never this long. */
 const FRAME_BYTES_MAX = 16 * 1024 * 1024;
@@ -31,12 +31,11 @@ const REMEMBERED_TTL_MS = 1_000;
 const REMEMBERED_CHARS_MAX = 4_096;
 
 /**
- * Tokens of an issuer with a key that nobody has heard of which are passed on in each window, to have it looked for; one
- * more is undecided. One look finds all keys of the issuer, and before the cooldown is over no other look is made, so
- * passing on more would make the loop work for nothing.
+ * Tokens of an issuer with a key that nobody has heard of which are passed on in each window, to have it looked for; one more is
+ * undecided. One look finds all keys of the issuer.
  */
 const UNKNOWN_KEYS_MAX = 16;
-const WINDOW_MS = REFRESH_COOLDOWN_MS;
+const WINDOW_MS = 1_000;
 
 export interface TokenLaneOptions {
   readonly verifier: Pick<TokenVerifier, 'verify' | 'version'>;

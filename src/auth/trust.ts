@@ -2,9 +2,6 @@
 import type { AuthorizationDetail } from './authorization-details.js';
 import type { TrustedKey } from './trusted-key.js';
 
-/** Least time between two looks for an issuer's new keys because of tokens, also after one that failed. */
-export const REFRESH_COOLDOWN_MS = 5_000;
-
 export interface TrustedIssuer {
   /** Compared with `iss` letter by letter. Tokens of an issuer verify with its own keys only. */
   readonly issuer: string;

@@ -7,9 +7,9 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
-import { REFRESH_INTERVAL_MS } from '../../src/auth/jwks-source.js';
+import { REFRESH_COOLDOWN_MS, REFRESH_INTERVAL_MS } from '../../src/auth/jwks-source.js';
 import { TrustKeeper } from '../../src/auth/trust-keeper.js';
-import { REFRESH_COOLDOWN_MS, type VerifyAnswer } from '../../src/auth/trust.js';
+import type { VerifyAnswer } from '../../src/auth/trust.js';
 import { VerifierPool } from '../../src/auth/verifier-pool.js';
 import {
   AUDIENCE,

@@ -8,10 +8,10 @@ import t, { type Test } from 'tap';
 import { fetchKeySet, KEY_SET_BYTES_MAX } from '../../../src/auth/jwks-fetch.js';
 import {
   JwksSource,
+  REFRESH_COOLDOWN_MS,
   REFRESH_INTERVAL_MS,
   type KeySetLocation,
 } from '../../../src/auth/jwks-source.js';
-import { REFRESH_COOLDOWN_MS } from '../../../src/auth/trust.js';
 import { TrustKeeper, type TrustKeeperOptions } from '../../../src/auth/trust-keeper.js';
 import { AUDIENCE, createKey, ISSUER, publishedJwk, TestClock, type TestKey } from './token-kit.js';
 

@@ -4,7 +4,7 @@ import t from 'tap';
 import { CredentialChecker } from '../../../src/auth/credentials.js';
 import { TokenLane } from '../../../src/auth/token-lane.js';
 import { TokenVerifier } from '../../../src/auth/token-verifier.js';
-import { REFRESH_COOLDOWN_MS, type Verified } from '../../../src/auth/trust.js';
+import type { Verified } from '../../../src/auth/trust.js';
 import { createIssuer, createKey, createTrust, goodClaims, NOW_S, signToken } from './token-kit.js';
 
 const key = createKey('ES256');
@@ -148,10 +148,8 @@ await t.test('looks for keys are bounded', async (t) => {
     Array(1_000).fill(PASSED),
     'one that is looked for already, however often it comes',
   );
-  kit.nowMs += REFRESH_COOLDOWN_MS - 1;
-  t.equal(kit.ask(last).verdict, UNDECIDED, 'while no other look would be made');
-  kit.nowMs += 1;
-  t.equal(kit.ask(last).verdict, PASSED, 'when one would be');
+  kit.nowMs += 1_000;
+  t.equal(kit.ask(last).verdict, PASSED, 'in the next window');
   kit.nowMs -= 3_600_000;
   t.equal(kit.ask(first).verdict, PASSED, 'after the clock was set back');
 });
