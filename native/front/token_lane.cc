@@ -118,7 +118,7 @@ void TokenLane::takeAnswers() noexcept {
     const bool isOfTrust = answer.trustVersion == trustVersion_;
     if (isOfTrust && answer.verdict == kRefused) {
       host_.onTokenRefused(answer.connection, answer.generation);
-    } else if (answer.verdict == kUndecided) {
+    } else if (isOfTrust && answer.verdict == kUndecided) {
       host_.onTokenUndecided(answer.connection, answer.generation);
     } else {
       host_.onTokenPassed(answer.connection, answer.generation,

@@ -6,10 +6,12 @@
 //
 //   uint32 bytes that follow, uint32 connection, uint32 generation, uint32 trust version, then
 //   asked:    the Authorization value
-//   answered: uint32 verdict (0: refused; 1: passed on), and what a good token says, or nothing
+//   answered: uint32 verdict (0: refused; 1: passed on; 2: undecided), and what a good token says,
+//             or nothing
 //
 // The thread refuses what no key, no identity and no look at an issuer could make good. All else is
-// passed on, with what a good signature proved, to the loop's JS, which knows the rest. A verdict
+// passed on, with what a good signature proved, to the loop's JS, which knows the rest; or nobody
+// has the time to look, and the client may ask again. A verdict
 // of another trust version than the loop's proves nothing and is passed on bare.
 //
 // Bounded: tokens under way, bytes that wait to be written, an answer, and the time without one. A
@@ -31,8 +33,8 @@ class TokenLaneHost {
  public:
   // No later answer comes for the same question. None of these destroys the lane but the last two.
   virtual void onTokenRefused(uint32_t connection, uint32_t generation) noexcept = 0;
-  // `verified`: what the token says (JSON), of the present trust; empty: nobody could tell.
   virtual void onTokenUndecided(uint32_t connection, uint32_t generation) noexcept = 0;
+  // `verified`: what the token says (JSON), of the present trust; empty: nobody could tell.
   virtual void onTokenPassed(uint32_t connection, uint32_t generation,
                              std::string_view verified) noexcept = 0;
   // No answer comes any more.

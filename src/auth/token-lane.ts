@@ -31,11 +31,16 @@ const REMEMBERED_TTL_MS = 1_000;
 const REMEMBERED_CHARS_MAX = 4_096;
 
 /**
- * Tokens of an issuer with a key that nobody has heard of which are passed on in each window, to have it looked for; one more is
- * undecided. One look finds all keys of the issuer.
+ * Tokens of an issuer with a key that nobody has heard of which are passed on in each window, to have it looked for; while
+ * that goes on, one more is undecided. One look finds all keys of the issuer.
  */
 const UNKNOWN_KEYS_MAX = 16;
 const WINDOW_MS = 1_000;
+/**
+ * Behind a look tokens with unknown keys are refused for so long: another look would be in vain, since the supervisor lets
+ * more time pass between two (`REFRESH_COOLDOWN_MS`), and the loop would be busy with asking for it.
+ */
+const IN_VAIN_MS = 1_000;
 
 export interface TokenLaneOptions {
   readonly verifier: Pick<TokenVerifier, 'verify' | 'version'>;
@@ -52,6 +57,8 @@ export class TokenLane {
   #windowSinceMs = 0;
   /** Passed on in this window, by issuer. One token may come many times. */
   readonly #ofUnknownKeys = new Map<string, Set<string>>();
+  /** When the last look at the issuer's keys ended; none since the keys are those of now. */
+  readonly #lookedAtMs = new Map<string, number>();
   #received: Buffer = Buffer.alloc(0);
 
   constructor(options: TokenLaneOptions) {
@@ -59,10 +66,10 @@ export class TokenLane {
   }
 
   /**
-   * Serves the descriptor, which it takes over, until the front closes the other end. Past the streams of Node as far as
-   * possible: a token that comes alone would wait for them longer than for its signature.
+   * Serves the descriptor, which it takes over, until the front closes the other end; then calls `onEnd`. Past the streams of
+   * Node as far as possible: a token that comes alone would wait for them longer than for its signature.
    */
-  serve(descriptor: number): void {
+  serve(descriptor: number, onEnd: () => void): void {
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
     const take = (bytes: number): boolean => {
       const answers = this.answer(buffer.subarray(0, bytes));
@@ -72,7 +79,14 @@ export class TokenLane {
     const socket = socketOf(descriptor, { buffer, callback: take });
     // 'close' follows, and the front hears of it.
     socket.on('error', () => undefined);
+    socket.on('close', onEnd);
     socket.resume();
+  }
+
+  /** Somebody looked for the issuer's keys, and what was found came before. Issuers are those of the configuration. */
+  onLooked(issuer: string): void {
+    this.#lookedAtMs.set(issuer, this.#options.nowMs());
+    this.#ofUnknownKeys.delete(issuer);
   }
 
   /** Bytes of questions; answers those of the answers to all that are whole. */
@@ -125,8 +139,7 @@ export class TokenLane {
       if (verifier.version !== trustVersion) return PASSED;
       const answer = this.#verify(token);
       if (answer.ok) return answer;
-      if (answer.reason === 'unknown key')
-        return this.#mayLook(token, answer.issuer) ? PASSED : UNDECIDED;
+      if (answer.reason === 'unknown key') return this.#judgeUnknownKey(token, answer.issuer);
     } else if (looksLikeAccessToken(token)) {
       return PASSED;
     }
@@ -140,6 +153,7 @@ export class TokenLane {
     if (this.#answersOf !== verifier.version) {
       this.#answersOf = verifier.version;
       this.#answers.clear();
+      this.#lookedAtMs.clear();
     }
     const known = this.#answers.get(token, now);
     if (known !== undefined && (!known.ok || known.exp > now / 1000)) return known;
@@ -148,8 +162,10 @@ export class TokenLane {
     return answer;
   }
 
-  #mayLook(token: string, issuer: string): boolean {
+  #judgeUnknownKey(token: string, issuer: string): Verdict {
     const now = this.#options.nowMs();
+    const lookedAtMs = this.#lookedAtMs.get(issuer);
+    if (lookedAtMs !== undefined && Math.abs(now - lookedAtMs) < IN_VAIN_MS) return REFUSED;
     // Also when the clock was set back.
     if (Math.abs(now - this.#windowSinceMs) >= WINDOW_MS) {
       this.#windowSinceMs = now;
@@ -158,7 +174,7 @@ export class TokenLane {
     const tokens = this.#ofUnknownKeys.get(issuer) ?? new Set<string>();
     this.#ofUnknownKeys.set(issuer, tokens);
     if (tokens.size < UNKNOWN_KEYS_MAX) tokens.add(token);
-    return tokens.has(token);
+    return tokens.has(token) ? PASSED : UNDECIDED;
   }
 }
 

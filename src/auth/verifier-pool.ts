@@ -11,6 +11,7 @@
  */
 import { hash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Clock } from '../core/clock.js';
 import { messageOf } from '../core/errors.js';
@@ -85,6 +86,10 @@ export class VerifierPool {
   readonly #batches = new Set<{ readonly sinceMs: number }>();
   #looking = false;
   #keyWaiters = 0;
+  /** Looks under way, by issuer. */
+  readonly #looks = new Map<string, Promise<void>>();
+  /** The thread of a lane hears of looks by its port, which is closed with it. */
+  readonly #lanes = new Set<MessagePort>();
   /** One at a time, so that it never fills the queue that batches need. */
   #readying: Promise<void> | null = null;
   #flushing = false;
@@ -118,8 +123,19 @@ export class VerifierPool {
   }
 
   /** Has a thread serve the other end of a token lane, which it takes over. Call when `ready`; rejects when it could not. */
-  async serveLane(task: LaneTask): Promise<void> {
-    await this.#threads.run(task, { name: 'serveLane' });
+  async serveLane(task: Omit<LaneTask, 'looks'>): Promise<void> {
+    const { port1: lane, port2: looks } = new MessageChannel();
+    this.#lanes.add(lane);
+    lane.once('close', () => {
+      this.#lanes.delete(lane);
+    });
+    lane.unref();
+    try {
+      await this.#threads.run({ ...task, looks }, { name: 'serveLane', transferList: [looks] });
+    } catch (error) {
+      lane.close();
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
@@ -242,7 +258,7 @@ export class VerifierPool {
     } else if (this.#mayLook(flight, answer)) {
       flight.looked = true;
       this.#keyWaiters += 1;
-      void this.#options.trust.refresh(answer.issuer).then(() => {
+      void this.#look(answer.issuer).then(() => {
         this.#keyWaiters -= 1;
         this.#land(flight, answer);
       });
@@ -254,6 +270,18 @@ export class VerifierPool {
   #mayLook(flight: Flight, answer: VerifyAnswer): boolean {
     if (answer.ok || answer.reason !== 'unknown key' || flight.looked) return false;
     return this.#keyWaiters < KEY_WAITERS_MAX;
+  }
+
+  #look(issuer: string): Promise<void> {
+    let look = this.#looks.get(issuer);
+    if (look === undefined) {
+      look = this.#options.trust.refresh(issuer).then(() => {
+        this.#looks.delete(issuer);
+        for (const lane of this.#lanes) lane.postMessage(issuer);
+      });
+      this.#looks.set(issuer, look);
+    }
+    return look;
   }
 
   #settle(flight: Flight, answer: VerifyAnswer): void {

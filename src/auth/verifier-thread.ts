@@ -2,6 +2,7 @@
  * Code of a verifier thread: verifies batches of tokens, and those that come by a lane. A thread that has not seen the trust of the batch
  * answers null and is sent it with the next one, so that keys cross the boundary once per change and thread.
  */
+import type { MessagePort } from 'node:worker_threads';
 import { lowerOwnPriority } from '../core/thread-priority.js';
 import { CredentialChecker, type TokenCredential } from './credentials.js';
 import { TokenLane } from './token-lane.js';
@@ -40,16 +41,24 @@ export interface LaneTask {
   /** The thread's end; it is taken over. */
   readonly descriptor: number;
   readonly localTokens: readonly TokenCredential[];
+  /** Names each issuer whose keys were looked for, when that is done. */
+  readonly looks: MessagePort;
 }
 
 /** Serves a lane from now on, beside the batches and with the keys that came with them. */
-export function serveLane({ descriptor, localTokens }: LaneTask): void {
+export function serveLane({ descriptor, localTokens, looks }: LaneTask): void {
   yieldToLoop();
-  new TokenLane({
+  const lane = new TokenLane({
     verifier,
     localTokens: new CredentialChecker(localTokens),
     nowMs: Date.now,
-  }).serve(descriptor);
+  });
+  looks.on('message', (issuer: string) => {
+    lane.onLooked(issuer);
+  });
+  lane.serve(descriptor, () => {
+    looks.close();
+  });
 }
 
 function yieldToLoop(): void {

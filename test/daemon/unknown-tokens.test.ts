@@ -11,6 +11,9 @@ import { startDaemon, temporaryDirectory } from './harness.js';
 import { configure, PATH, until } from './live.js';
 
 const FORGED = 200;
+const STRANGE = 20;
+/** Between two looks for an issuer's keys lie 5 s, and a second in which nobody asks; the rest is for a slow machine. */
+const NEW_KEY_MS_MAX = 20_000;
 
 await t.test('who is asked', async (t) => {
   const file = path.join(temporaryDirectory(t), 'asked');
@@ -63,4 +66,47 @@ await t.test('who is asked', async (t) => {
   t.equal(await asked(), before + 1, 'what is cached is nobody’s question');
   t.equal(await statusOf(`Bearer dapi${'0'.repeat(64)}`), 401);
   t.equal(await asked(), before + 2, 'only the loop knows access tokens');
+
+  // A look for the key is in the loop's hands; for a second behind it nobody is asked.
+  await until(async () => {
+    const start = await asked();
+    const strange = Array.from({ length: STRANGE }, () => `Bearer ${issuer.nextToken('mia')}`);
+    const statuses = await Promise.all(strange.map(statusOf));
+    return statuses.every((status) => status === 401) && (await asked()) === start;
+  });
+});
+
+await t.test('a new key is found in a flood of tokens with keys that nobody has', async (t) => {
+  const issuer = new ExternalIssuer(t, { auto_create: true });
+  const daemon = await startDaemon(t, { flags: { ...issuer.flags, 'data-plane-workers': '2' } });
+  await configure(t, daemon, { a: 100 });
+  await daemon.admin('PATCH', '/api/2.0/permissions/serving-endpoints/live', {
+    access_control_list: [{ group_name: 'users', permission_level: 'CAN_QUERY' }],
+  });
+  const stranger = new ExternalIssuer(t);
+  const send = async (token: string): Promise<number> => {
+    const authorization = `Bearer ${token}`;
+    return (await daemon.invoke(PATH, { inputs: [1] }, { authorization })).status;
+  };
+  const flood = async (): Promise<Set<number>> => {
+    const tokens = Array.from({ length: STRANGE }, () => stranger.nextToken('mia'));
+    return new Set(await Promise.all(tokens.map(send)));
+  };
+  const refused = new Set<number>();
+  // It has looked in vain already when the key comes.
+  for (let round = 0; round < 10; round += 1) for (const one of await flood()) refused.add(one);
+  issuer.publishNextKey();
+  const publishedMs = performance.now();
+  let status = 0;
+  while (status !== 200 && performance.now() - publishedMs < NEW_KEY_MS_MAX) {
+    const [ofNext, ofFlood] = await Promise.all([send(issuer.nextToken('mia')), flood()]);
+    status = ofNext;
+    for (const one of ofFlood) refused.add(one);
+  }
+  t.equal(status, 200, `after ${(performance.now() - publishedMs).toFixed(0)} ms`);
+  t.ok(refused.has(401));
+  t.same(
+    [...refused].filter((one) => one !== 401 && one !== 503),
+    [],
+  );
 });

@@ -5,7 +5,15 @@ import { CredentialChecker } from '../../../src/auth/credentials.js';
 import { TokenLane } from '../../../src/auth/token-lane.js';
 import { TokenVerifier } from '../../../src/auth/token-verifier.js';
 import type { Verified } from '../../../src/auth/trust.js';
-import { createIssuer, createKey, createTrust, goodClaims, NOW_S, signToken } from './token-kit.js';
+import {
+  createIssuer,
+  createKey,
+  createTrust,
+  goodClaims,
+  ISSUER,
+  NOW_S,
+  signToken,
+} from './token-kit.js';
 
 const key = createKey('ES256');
 const stranger = createKey('ES256', 'stranger');
@@ -152,6 +160,35 @@ await t.test('looks for keys are bounded', async (t) => {
   t.equal(kit.ask(last).verdict, PASSED, 'in the next window');
   kit.nowMs -= 3_600_000;
   t.equal(kit.ask(first).verdict, PASSED, 'after the clock was set back');
+});
+
+await t.test('behind a look unknown keys are refused for a second, its issuer only', async (t) => {
+  const other = createKey('ES256');
+  const kit = await Kit.create();
+  const otherIssuer = { ...createIssuer([other]), issuer: 'https://other.example' };
+  await kit.verifier.load({ version: 2, issuers: [createIssuer([key]), otherIssuer] });
+  const unknown = (id: number, claims = {}): number =>
+    kit.ask(`Bearer ${signToken(stranger, goodClaims({ jti: String(id), ...claims }))}`).verdict;
+  for (let id = 0; id < UNKNOWN_KEYS_MAX; id += 1) t.equal(unknown(id), PASSED);
+  t.equal(unknown(100), UNDECIDED, 'while the look goes on');
+  kit.lane.onLooked(ISSUER);
+  t.equal(unknown(0), REFUSED, 'one that waited for it');
+  t.equal(unknown(100), REFUSED, 'one that did not');
+  t.equal(unknown(100, { iss: 'https://other.example' }), PASSED, 'another issuer');
+  t.equal(kit.ask(`Bearer ${signToken(key)}`).verdict, PASSED, 'a known key');
+  kit.nowMs += 999;
+  t.equal(unknown(101), REFUSED);
+  kit.nowMs += 1;
+  t.equal(unknown(101), PASSED, 'may be looked for again');
+  for (let id = 0; id < UNKNOWN_KEYS_MAX - 1; id += 1) t.equal(unknown(id), PASSED);
+  t.equal(unknown(102), UNDECIDED, 'by as many as before');
+  kit.lane.onLooked(ISSUER);
+  kit.nowMs -= 3_600_000;
+  t.equal(unknown(103), PASSED, 'a clock that was set back keeps nobody out');
+  kit.nowMs += 3_600_000;
+  kit.lane.onLooked(ISSUER);
+  await kit.verifier.load({ version: 3, issuers: [createIssuer([key]), otherIssuer] });
+  t.equal(unknown(104), PASSED, 'other keys: what is unknown now was not looked for');
 });
 
 await t.test('a token is verified once, until it may have changed', async (t) => {
