@@ -69,7 +69,12 @@ export class Runner {
 
   async #startTargets(scenario, failures) {
     const { ports, cores, issuer } = this.#context;
-    const context = { cores, workload: scenario.workload, ports: ports[scenario.workload], issuer };
+    const context = {
+      cores: scenario.isOnOneCore === true ? { ...cores, support: cores.proxy } : cores,
+      workload: scenario.workload,
+      ports: ports[scenario.workload],
+      issuer,
+    };
     const targets = [];
     const add = async (name, fields, launch) => {
       try {
