@@ -23,10 +23,11 @@ const KIB_PER_CONNECTION_MAX = 256;
 const READ_AGAIN = 20;
 const HUGE_BYTES = 50 * MIB;
 /**
- * Of an answer, in the daemon and in the kernel: what a client that takes nothing lets a replica send. How far the kernel opens
- * the replica's window depends on how fast the first bytes were read: 600 to 1,040 KiB in all.
+ * Of an answer, in the daemon and in the kernel: what a client that takes nothing lets a replica send. The replica's window of
+ * 1 MiB, which the kernel doubles, and 128 KiB each of the engine and not sent. How far it opens the window depends on
+ * how fast the first bytes were read: 550 to 1,360 KiB in all were seen.
  */
-const ANSWER_HELD_BYTES_MAX = 1.25 * MIB;
+const ANSWER_HELD_BYTES_MAX = 2.3 * MIB;
 /** Nothing has moved for so long: nothing will. */
 const STILL_MS = 1_000;
 const DESCRIPTORS_SLACK = 3;
@@ -217,7 +218,7 @@ for (const { mode, flags, requestHeldBytesMax } of DOORS) {
       const left = pump.taken - queuesOf(socket).unacknowledged;
       const held = left - queuesOf(client).unread;
       t.comment(`${String(left >> 10)} KiB left the replica, ${String(held >> 10)} KiB are held`);
-      t.ok(held <= ANSWER_HELD_BYTES_MAX, 'within 1.25 MiB');
+      t.ok(held <= ANSWER_HELD_BYTES_MAX, 'within 2.3 MiB');
       t.ok(held > 0, 'the client is what stops it');
     }
     t.equal(answers.length, 1);
