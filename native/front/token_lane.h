@@ -9,10 +9,10 @@
 //   answered: uint32 verdict (0: refused; 1: passed on; 2: undecided), and what a good token says,
 //             or nothing
 //
-// The thread refuses what no key, no identity and no look at an issuer could make good. All else is
-// passed on, with what a good signature proved, to the loop's JS, which knows the rest; or nobody
-// has the time to look, and the client may ask again. A verdict
-// of another trust version than the loop's proves nothing and is passed on bare.
+// The thread refuses what no key and no identity could make good, and keys that nobody has heard of
+// for a second behind a look for them. All else is passed on, with what a good signature proved, to
+// the loop's JS, which knows the rest; or nobody has the time to look, and the client may ask
+// again. A verdict of another trust version than the loop's proves nothing and is passed on bare.
 //
 // Bounded: tokens under way, bytes that wait to be written, an answer, and the time without one. A
 // lane that breaks one of them, or whose thread has ended, is lost: everybody is told to ask

@@ -2,8 +2,9 @@
  * The verifier thread's end of the token lane (native/front/token_lane.h): unknown tokens come straight from the front,
  * and what nothing could make good is refused here, so that the loop that relays requests runs no JS for it.
  *
- * Only refusals are decided here. What depends on identities, on a look at an issuer's keys or on keys that this thread
- * does not have yet is passed on, and judged as if there were no lane.
+ * Only refusals are decided here. What depends on identities or on keys that this thread does not have yet is passed on,
+ * and judged as if there were no lane. So are the first tokens with keys that nobody has heard of, which have them looked
+ * for; behind that look such tokens are refused here for a while (`IN_VAIN_MS`).
  */
 import { closeSync, writeSync } from 'node:fs';
 import { Socket, type OnReadOpts } from 'node:net';
@@ -11,7 +12,7 @@ import { ExpiringMap } from './expiring-map.js';
 import { looksCompact } from './compact-token.js';
 import { looksLikeAccessToken, tokenOf, type CredentialChecker } from './credentials.js';
 import type { TokenVerifier } from './token-verifier.js';
-import type { Verified, VerifyAnswer } from './trust.js';
+import { IN_VAIN_MS, type Verified, type VerifyAnswer } from './trust.js';
 
 /** Longer frames are none of the front's: a head is at most 16 KiB unless configured otherwise, and never this long. */
 const FRAME_BYTES_MAX = 16 * 1024 * 1024;
@@ -36,11 +37,6 @@ const REMEMBERED_CHARS_MAX = 4_096;
  */
 const UNKNOWN_KEYS_MAX = 16;
 const WINDOW_MS = 1_000;
-/**
- * Behind a look tokens with unknown keys are refused for so long: another look would be in vain, since the supervisor lets
- * more time pass between two (`REFRESH_COOLDOWN_MS`), and the loop would be busy with asking for it.
- */
-const IN_VAIN_MS = 1_000;
 
 export interface TokenLaneOptions {
   readonly verifier: Pick<TokenVerifier, 'verify' | 'version'>;
@@ -86,7 +82,6 @@ export class TokenLane {
   /** Somebody looked for the issuer's keys, and what was found came before. Issuers are those of the configuration. */
   onLooked(issuer: string): void {
     this.#lookedAtMs.set(issuer, this.#options.nowMs());
-    this.#ofUnknownKeys.delete(issuer);
   }
 
   /** Bytes of questions; answers those of the answers to all that are whole. */
@@ -139,7 +134,10 @@ export class TokenLane {
       if (verifier.version !== trustVersion) return PASSED;
       const answer = this.#verify(token);
       if (answer.ok) return answer;
-      if (answer.reason === 'unknown key') return this.#judgeUnknownKey(token, answer.issuer);
+      if (answer.reason === 'unknown key') {
+        const verdict = this.#judgeUnknownKey(token, answer.issuer);
+        if (verdict !== REFUSED) return verdict;
+      }
     } else if (looksLikeAccessToken(token)) {
       return PASSED;
     }
@@ -153,6 +151,7 @@ export class TokenLane {
     if (this.#answersOf !== verifier.version) {
       this.#answersOf = verifier.version;
       this.#answers.clear();
+      this.#ofUnknownKeys.clear();
       this.#lookedAtMs.clear();
     }
     const known = this.#answers.get(token, now);

@@ -85,6 +85,12 @@ export interface AuthError {
 
 export type VerifyAnswer = Verified | AuthError;
 
+/**
+ * Behind a look at an issuer's keys its tokens with unknown keys are refused for so long without another one. That would
+ * be in vain mostly, since more time passes between two reads (`REFRESH_COOLDOWN_MS`), and would keep a worker's loop busy.
+ */
+export const IN_VAIN_MS = 1_000;
+
 /** Where verifiers get the trust from: the supervisor's own, or what a worker was sent of it. */
 export interface TrustSource {
   /** A new object with a higher version at each change. */

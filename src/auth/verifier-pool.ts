@@ -18,6 +18,7 @@ import { messageOf } from '../core/errors.js';
 import { looksCompact } from './compact-token.js';
 import { ExpiringMap } from './expiring-map.js';
 import {
+  IN_VAIN_MS,
   invalidToken,
   verifierBusy,
   type AuthError,
@@ -39,11 +40,15 @@ const LOAD_BY_IMPORT = process.allowedNodeEnvironmentFlags.has(REQUIRE_FLAG)
 export const TOKENS_UNDER_WAY_MAX = 1024;
 /** Tokens of one hand-over. Larger ones gain nothing and let a lone token wait longer. */
 const BATCH_TOKENS_MAX = 64;
-/** Tokens that wait for a look at their issuer's keys; one more is refused as if the look had failed. */
+/** Tokens that wait for a look at their issuer's keys; one more is answered `busy`. */
 const KEY_WAITERS_MAX = 64;
-/** Refused tokens that are remembered, by hash, and for how long: a token may become good (`nbf`, a new key). */
+/**
+ * Refused tokens that are remembered, by hash, and for how long: a token may become good (`nbf`, a new key). No longer than
+ * a lane's thread refuses unknown keys by itself: it would pass the token on all the time that is left, with nothing to
+ * look for.
+ */
 const REFUSED_TOKENS_MAX = 8192;
-const REFUSED_TTL_MS = 5_000;
+const REFUSED_TTL_MS = IN_VAIN_MS;
 /** A batch takes milliseconds; a thread that needs this long is ended, at the next look. */
 const BATCH_TIMEOUT_MS = 3_000;
 const LOOK_INTERVAL_MS = 500;
@@ -86,8 +91,6 @@ export class VerifierPool {
   readonly #batches = new Set<{ readonly sinceMs: number }>();
   #looking = false;
   #keyWaiters = 0;
-  /** Looks under way, by issuer. */
-  readonly #looks = new Map<string, Promise<void>>();
   /** The thread of a lane hears of looks by its port, which is closed with it. */
   readonly #lanes = new Set<MessagePort>();
   /** One at a time, so that it never fills the queue that batches need. */
@@ -136,6 +139,11 @@ export class VerifierPool {
       lane.close();
       throw error;
     }
+  }
+
+  /** The issuer's keys were looked for; what was found is in the trust. Lanes look no further for a while. */
+  announceLook(issuer: string): void {
+    for (const lane of this.#lanes) lane.postMessage(issuer);
   }
 
   async close(): Promise<void> {
@@ -255,33 +263,18 @@ export class VerifierPool {
     } else if (this.#options.trust.current().version !== flight.trustVersion) {
       // A key may have come or gone meanwhile: an answer by the old ones must not outlive them.
       this.#push(flight);
-    } else if (this.#mayLook(flight, answer)) {
+    } else if (answer.ok || answer.reason !== 'unknown key' || flight.looked) {
+      this.#settle(flight, answer);
+    } else if (this.#keyWaiters >= KEY_WAITERS_MAX) {
+      this.#settle(flight, busy());
+    } else {
       flight.looked = true;
       this.#keyWaiters += 1;
-      void this.#look(answer.issuer).then(() => {
+      void this.#options.trust.refresh(answer.issuer).then(() => {
         this.#keyWaiters -= 1;
         this.#land(flight, answer);
       });
-    } else {
-      this.#settle(flight, answer);
     }
-  }
-
-  #mayLook(flight: Flight, answer: VerifyAnswer): boolean {
-    if (answer.ok || answer.reason !== 'unknown key' || flight.looked) return false;
-    return this.#keyWaiters < KEY_WAITERS_MAX;
-  }
-
-  #look(issuer: string): Promise<void> {
-    let look = this.#looks.get(issuer);
-    if (look === undefined) {
-      look = this.#options.trust.refresh(issuer).then(() => {
-        this.#looks.delete(issuer);
-        for (const lane of this.#lanes) lane.postMessage(issuer);
-      });
-      this.#looks.set(issuer, look);
-    }
-    return look;
   }
 
   #settle(flight: Flight, answer: VerifyAnswer): void {

@@ -99,7 +99,10 @@ export class TokenDesk implements TrustSource {
       const { token, verifiedJson } = issuedToken;
       this.#verifier.remember(token, JSON.parse(verifiedJson) as Verified);
     }
-    if (keysRefreshed !== undefined) this.#refreshes.onAnswer(keysRefreshed.issuer);
+    if (keysRefreshed !== undefined) {
+      this.#refreshes.onAnswer(keysRefreshed.issuer);
+      this.#pool?.announceLook(keysRefreshed.issuer);
+    }
   }
 
   /** Unknown tokens of the engine's front go to the verifier thread from now on, and to the next one when that dies. */

@@ -12,17 +12,24 @@ import { configure, PATH, until } from './live.js';
 
 const FORGED = 200;
 const STRANGE = 20;
+/** One token that comes again and again is asked about once a second, and its like no more often. */
+const AGAIN_MS = 2_500;
+const ASKED_AGAIN_MAX = 8;
 /** Between two looks for an issuer's keys lie 5 s, and a second in which nobody asks; the rest is for a slow machine. */
 const NEW_KEY_MS_MAX = 20_000;
 
 await t.test('who is asked', async (t) => {
-  const file = path.join(temporaryDirectory(t), 'asked');
-  const preload = pathToFileURL(path.join(import.meta.dirname, 'unknown-tokens.js'));
+  const directory = temporaryDirectory(t);
+  const file = path.join(directory, 'asked');
+  const faults = path.join(directory, 'faults');
+  const preloads = ['unknown-tokens.js', 'thread-fault.js'].map((name) =>
+    pathToFileURL(path.join(import.meta.dirname, name)),
+  );
   const issuer = new ExternalIssuer(t);
   const daemon = await startDaemon(t, {
     flags: { ...issuer.flags, 'data-plane-workers': '1' },
-    nodeOptions: `--import=${preload.href}`,
-    env: { UNKNOWN_TOKENS: file },
+    nodeOptions: preloads.map(({ href }) => `--import=${href}`).join(' '),
+    env: { UNKNOWN_TOKENS: file, THREAD_FAULT: faults },
   });
   await configure(t, daemon, { a: 100 });
   await daemon.admin('POST', '/api/2.0/preview/scim/v2/Users', { userName: 'mia' });
@@ -37,7 +44,7 @@ await t.test('who is asked', async (t) => {
   };
   const asked = async (): Promise<number> => {
     rmSync(file, { force: true });
-    process.kill(worker, 'SIGUSR2');
+    process.kill(worker, 'SIGWINCH');
     await until(() => existsSync(file) && readFileSync(file, 'utf8') !== '');
     return Number(readFileSync(file, 'utf8'));
   };
@@ -68,12 +75,29 @@ await t.test('who is asked', async (t) => {
   t.equal(await asked(), before + 2, 'only the loop knows access tokens');
 
   // A look for the key is in the loop's hands; for a second behind it nobody is asked.
-  await until(async () => {
-    const start = await asked();
-    const strange = Array.from({ length: STRANGE }, () => `Bearer ${issuer.nextToken('mia')}`);
-    const statuses = await Promise.all(strange.map(statusOf));
-    return statuses.every((status) => status === 401) && (await asked()) === start;
-  });
+  const untilNobodyIsAsked = async (): Promise<void> => {
+    await until(async () => {
+      const start = await asked();
+      const strange = Array.from({ length: STRANGE }, () => `Bearer ${issuer.nextToken('mia')}`);
+      const statuses = await Promise.all(strange.map(statusOf));
+      return statuses.every((status) => status === 401) && (await asked()) === start;
+    });
+  };
+  await untilNobodyIsAsked();
+
+  const removed = `Bearer ${issuer.nextToken('mia')}`;
+  const start = await asked();
+  const untilMs = performance.now() + AGAIN_MS;
+  let sent = 0;
+  for (; performance.now() < untilMs; sent += 1) t.equal(await statusOf(removed), 401);
+  const times = (await asked()) - start;
+  t.ok(times <= ASKED_AGAIN_MAX, `asked ${String(times)} times about ${String(sent)} requests`);
+
+  process.kill(worker, 'SIGUSR2');
+  await until(() => existsSync(faults) && readFileSync(faults, 'utf8') !== '');
+  await untilNobodyIsAsked();
+  t.pass('the next thread hears of looks, too');
+  t.equal(await daemon.workerPid(), worker);
 });
 
 await t.test('a new key is found in a flood of tokens with keys that nobody has', async (t) => {

@@ -1,5 +1,5 @@
 /**
- * Loaded into every process of a daemon by a test (`--import`): on SIGUSR2 a worker writes to the file that UNKNOWN_TOKENS
+ * Loaded into every process of a daemon by a test (`--import`): on SIGWINCH a worker writes to the file that UNKNOWN_TOKENS
  * names how many unknown tokens the JS of its loop has been asked about.
  */
 import { writeFileSync } from 'node:fs';
@@ -28,7 +28,7 @@ if (file !== undefined && process.env['POINTSMAN_WORKER'] !== undefined) {
       }
     };
   };
-  process.on('SIGUSR2', () => {
+  process.on('SIGWINCH', () => {
     writeFileSync(file, String(asked));
   });
 }

@@ -1,9 +1,16 @@
 /** The pool with real threads: one verification per token, bounds, keys that change, threads that die. */
 import t, { type Test } from 'tap';
-import { systemClock } from '../../../src/core/clock.js';
-import type { Trust, TrustSource } from '../../../src/auth/trust.js';
+import { systemClock, type Clock } from '../../../src/core/clock.js';
+import { IN_VAIN_MS, type Trust, type TrustSource } from '../../../src/auth/trust.js';
 import { TOKENS_UNDER_WAY_MAX, VerifierPool } from '../../../src/auth/verifier-pool.js';
-import { createIssuer, createKey, goodClaims, signToken, type TestKey } from './token-kit.js';
+import {
+  createIssuer,
+  createKey,
+  goodClaims,
+  ISSUER,
+  signToken,
+  type TestKey,
+} from './token-kit.js';
 
 const key = createKey('ES256');
 
@@ -39,10 +46,11 @@ function createPool(
   t: Test,
   trust: TrustSource,
   threads = 1,
+  clock: Clock = systemClock,
 ): { pool: VerifierPool; faults: string[] } {
   const faults: string[] = [];
   const onFault = (problem: string): void => void faults.push(problem);
-  const pool = new VerifierPool({ trust, clock: systemClock, threads, onFault });
+  const pool = new VerifierPool({ trust, clock, threads, onFault });
   // As a worker's sockets: a pool whose threads are dead keeps no process alive.
   const alive = setInterval(() => undefined, 60_000);
   t.teardown(async () => {
@@ -112,13 +120,37 @@ t.test('two tokens that differ in one letter never share an answer', async (t) =
   t.equal(wrong, 0);
 });
 
-t.test('an unknown key is asked for once, then refused without asking', async (t) => {
+t.test('an unknown key is asked for, then refused without asking for a second', async (t) => {
   const trust = new TestTrust(key);
-  const { pool } = createPool(t, trust);
+  let passedMs = 0;
+  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + passedMs };
+  const { pool } = createPool(t, trust, 1, clock);
   const token = freshToken(key, 'app-1', 'unknown');
   t.match(await pool.verify(token), { ok: false, status: 401, reason: 'unknown key' });
   t.match(await pool.verify(token), { ok: false, status: 401, reason: 'unknown key' });
-  t.strictSame(trust.refreshed, ['https://idp.example.org']);
+  t.strictSame(trust.refreshed, [ISSUER]);
+  passedMs = IN_VAIN_MS;
+  t.match(await pool.verify(token), { ok: false, status: 401, reason: 'unknown key' });
+  t.strictSame(trust.refreshed, [ISSUER, ISSUER]);
+});
+
+t.test('who comes while many wait for keys already is told to come again', async (t) => {
+  const trust = new TestTrust(key);
+  let done = (): void => undefined;
+  const look = new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  trust.refresh = () => look;
+  const { pool } = createPool(t, trust);
+  const waiting = Array.from({ length: 64 }, (_none, index) =>
+    pool.verify(freshToken(key, `app-${String(index)}`, 'unknown')),
+  );
+  const last = freshToken(key, 'last', 'unknown');
+  t.match(await pool.verify(last), { ok: false, status: 503, reason: 'busy' });
+  t.match(await pool.verify(freshToken(key)), { ok: true }, 'known keys wait for nothing');
+  done();
+  for (const answer of await Promise.all(waiting)) t.match(answer, { reason: 'unknown key' });
+  t.match(await pool.verify(last), { reason: 'unknown key' });
 });
 
 t.test(
