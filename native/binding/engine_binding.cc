@@ -339,7 +339,9 @@ Napi::Value EngineBinding::busyConnections(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineBinding::stopAccepting(const Napi::CallbackInfo& info) {
-  if (core_ != nullptr && core_->acceptor) core_->acceptor->stop();
+  if (core_ == nullptr || !core_->acceptor) return info.Env().Undefined();
+  if (info[0].As<Napi::Boolean>().Value()) core_->acceptor->takeWaiting();
+  core_->acceptor->stop();
   return info.Env().Undefined();
 }
 

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -102,6 +103,35 @@ Napi::Value steerConnections(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), isDone);
 }
 
+// A segment that asks for a connection is dropped, as on a bad line: the client asks again after a
+// second. The filter sees the TCP header; accepted connections inherit it and get no such segment.
+// shutdown() and listen() would not do: one resets what waits, the other leaves room for one more.
+constexpr uint32_t kTcpFlagsAt = 13;
+constexpr uint32_t kSyn = 0x02;
+constexpr uint32_t kAck = 0x10;
+constexpr std::array<sock_filter, 5> kDropConnects = {
+    {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kTcpFlagsAt),
+     BPF_STMT(BPF_ALU | BPF_AND | BPF_K, kSyn | kAck),
+     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kSyn, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+     BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)}};
+
+// answerConnects(descriptor, areAnswered): whether the kernel does it.
+Napi::Value answerConnects(const Napi::CallbackInfo& info) {
+  const int fd = info[0].As<Napi::Number>().Int32Value();
+  bool isDone = false;
+  if (info[1].As<Napi::Boolean>().Value()) {
+    const int unused = 0;
+    // ENOENT: it had no filter.
+    isDone = setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) == 0 ||
+             errno == ENOENT;
+  } else {
+    std::array<sock_filter, kDropConnects.size()> program = kDropConnects;
+    const sock_fprog given{static_cast<uint16_t>(program.size()), program.data()};
+    isDone = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &given, sizeof given) == 0;
+  }
+  return Napi::Boolean::New(info.Env(), isDone);
+}
+
 // portOf(descriptor): the port a listening socket is bound to.
 Napi::Value portOf(const Napi::CallbackInfo& info) {
   sockaddr_storage bound{};
@@ -142,6 +172,7 @@ Napi::Value closeDescriptor(const Napi::CallbackInfo& info) {
 void defineSockets(Napi::Env env, Napi::Object exports) {
   exports.Set("listenTcp", Napi::Function::New<listenTcp>(env, "listenTcp"));
   exports.Set("steerConnections", Napi::Function::New<steerConnections>(env, "steerConnections"));
+  exports.Set("answerConnects", Napi::Function::New<answerConnects>(env, "answerConnects"));
   exports.Set("portOf", Napi::Function::New<portOf>(env, "portOf"));
   exports.Set("lockFile", Napi::Function::New<lockFile>(env, "lockFile"));
   exports.Set("closeDescriptor", Napi::Function::New<closeDescriptor>(env, "closeDescriptor"));

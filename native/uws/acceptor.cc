@@ -44,6 +44,13 @@ bool Acceptor::start(int listenFd, uint32_t connectionsMax) {
   return listeners_.back()->watch != nullptr;
 }
 
+void Acceptor::takeWaiting() noexcept {
+  for (const auto& listener : listeners_) {
+    int taken = 0;
+    while (taken < kWaitingMax && acceptOne(listener->fd)) taken++;
+  }
+}
+
 void Acceptor::stop() noexcept {
   wheel_.cancel(*this);
   setWatched(false);

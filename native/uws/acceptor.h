@@ -34,6 +34,9 @@ class Acceptor final : private Timer {
  public:
   // Accepted per readable event, so that a flood of connects does not starve the open ones.
   static constexpr int kAcceptsPerEventMax = 32;
+  // Taken from each socket at the end, though new ones keep coming; its queue (LISTEN_BACKLOG) is
+  // not longer.
+  static constexpr int kWaitingMax = 4096;
   static constexpr uint64_t kPauseMs = 100;
   // Refused connections that are held open so that the refusal can be read before the reset.
   static constexpr size_t kRefusedHeldMax = 64;
@@ -51,6 +54,8 @@ class Acceptor final : private Timer {
   // than half of the descriptors that the process may have: each may need one to a replica. False
   // when it cannot be watched.
   bool start(int listenFd, uint32_t connectionsMax);
+  // Accepts what waits in the sockets now: the last process that has them resets it with its close.
+  void takeWaiting() noexcept;
   // Accepts no more; open connections go on. Closes the descriptors of this process only.
   void stop() noexcept;
   // One of the accepted connections is closed.

@@ -211,7 +211,11 @@ export interface Engine {
    * descriptors. Throws if it cannot.
    */
   accept(descriptor: number, connectionsMax: number): void;
-  stopAccepting(): void;
+  /**
+   * Closes the descriptors. `takeWaiting`: accepts the connections that wait in them first; without it they are left to
+   * the other processes that have them.
+   */
+  stopAccepting(takeWaiting: boolean): void;
   /**
    * Puts the front before accepted connections: request parser, native door, and uWebSockets.js behind connections of
    * its own. Call once, attached, before `accept`; without it accepted connections go to uWebSockets.js as they are.
@@ -309,6 +313,11 @@ export interface Addon extends SharedBlockAddon {
    * nothing has changed.
    */
   steerConnections(descriptor: number, places: readonly number[]): boolean;
+  /**
+   * Whether the listening socket answers who wants to connect; handshakes under way end either way. It holds for all
+   * processes that have the socket, and is the last call to it that counts. False: the kernel does not do it.
+   */
+  answerConnects(descriptor: number, areAnswered: boolean): boolean;
   portOf(descriptor: number): number;
   /** Locks the file (made with mode 0600) for as long as the answered descriptor is open; -1: somebody else holds it. */
   lockFile(path: string): number;

@@ -29,7 +29,7 @@ export interface Listeners {
 /** What `openListeners` needs of the addon. */
 export type ListenCalls = Pick<
   Addon,
-  'listenTcp' | 'portOf' | 'closeDescriptor' | 'steerConnections'
+  'listenTcp' | 'portOf' | 'closeDescriptor' | 'steerConnections' | 'answerConnects'
 >;
 
 /**
@@ -70,8 +70,9 @@ export async function openListeners(
     }
     const [{ descriptor }] = sockets as [BoundSocket];
     if (isOrdered) ordered.push(descriptor);
-    // Whoever had them before may have steered past a slot.
+    // Whoever had them before may have steered past a slot, or have been about to end.
     else calls.steerConnections(descriptor, [ANY_SOCKET]);
+    for (const socket of sockets) calls.answerConnects(socket.descriptor, true);
     for (const [place, socket] of sockets.entries()) {
       socketsBySlot[place < slots ? place : 0]?.push(socket);
     }

@@ -54,6 +54,8 @@ export interface SupervisorOptions extends SetupOptions {
 const OBSERVE_INTERVAL_MS = 250;
 /** How long a start waits for workers, unless their slots fail before. */
 const START_TIMEOUT_MS = 30_000;
+/** At a stop, for handshakes with clients that are far. */
+const HANDSHAKE_MS = 100;
 /**
  * Every thread of the supervisor runs with less priority than the workers, so that one that wakes up while a change is
  * being made runs at once instead of after a millisecond or two (native/binding/scheduling.h). On a core that workers
@@ -161,11 +163,15 @@ export class Supervisor implements DataPlane {
   /** Lets requests in flight finish, ends the workers, closes all sockets. */
   async stop(delayMs: number, timeoutMs: number): Promise<void> {
     this.#stopping = true;
-    // From the end of the delay on new connections are refused instead of left waiting.
-    const closing = sleep(delayMs).then(() => {
+    // Nobody joins the queues from the end of the delay on, so that workers can empty them before they close; who comes
+    // behind that is refused instead of left waiting.
+    const closing = sleep(delayMs).then(async () => {
+      this.#answerNoConnects();
+      await sleep(HANDSHAKE_MS);
       this.#closeListeners();
     });
-    await Promise.all(this.#slots.map((worker) => worker.drain(delayMs, timeoutMs)));
+    const acceptMs = delayMs + HANDSHAKE_MS;
+    await Promise.all(this.#slots.map((worker) => worker.drain(acceptMs, timeoutMs)));
     await Promise.all([closing, this.#orphans.ended()]);
     if (this.#observer !== null) clearInterval(this.#observer);
     await this.#server.close();
@@ -460,6 +466,12 @@ export class Supervisor implements DataPlane {
       logger.error({ slot: worker.slot, pid: worker.pid, outcome }, 'worker cannot join');
       // It serves nothing yet; the next one is tried with a growing delay.
       worker.kill();
+    }
+  }
+
+  #answerNoConnects(): void {
+    for (const { descriptor } of this.#listeners.socketsBySlot.flat()) {
+      this.#options.addon.answerConnects(descriptor, false);
     }
   }
 

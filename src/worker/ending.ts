@@ -46,7 +46,7 @@ export class Ending {
     this.#state = 'delayed';
     this.#door.notReady = 'draining';
     setTimeout(() => {
-      this.#finish(timeoutMs);
+      this.#finish(timeoutMs, true);
     }, delayMs);
   }
 
@@ -55,15 +55,16 @@ export class Ending {
     this.#onQuiet = onQuiet;
     this.#door.notReady = 'another process has taken over';
     if (this.#quiet) this.#becomeQuiet();
-    this.#finish(timeoutMs);
+    this.#finish(timeoutMs, false);
   }
 
-  #finish(timeoutMs: number): void {
+  /** `isLast`: nobody else has the sockets, so who waits in them is this process's. */
+  #finish(timeoutMs: number, isLast: boolean): void {
     if (this.#state === 'finishing') return;
     this.#state = 'finishing';
     this.#door.draining = true;
     this.#door.engine.drainFront();
-    this.#door.engine.stopAccepting();
+    this.#door.engine.stopAccepting(isLast);
     const startedAt = performance.now();
     let idleSince: number | null = null;
     setInterval(() => {

@@ -70,6 +70,21 @@ t.test('received sockets are used first; more slots get new ones on the same por
   t.equal(addon.portOf(opened.socketsBySlot[2]?.[0]?.descriptor ?? -1), port);
 });
 
+t.test('sockets of a supervisor that was about to end answer again', async (t) => {
+  const sockets = received(1);
+  const [{ address, descriptor }] = sockets as [BoundSocket];
+  t.ok(addon.answerConnects(descriptor, false));
+  const client = connect(address.port, HOST);
+  const connected = new Promise((resolve) => client.once('connect', resolve));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  t.ok(client.connecting, 'nobody answers');
+  const opened = await openListeners(addon, [address], 1, sockets);
+  // At its second try, after a second.
+  await connected;
+  client.destroy();
+  closeAll(opened.socketsBySlot);
+});
+
 t.test('surplus sockets go to slot 0: connections may wait in them', async (t) => {
   const sockets = received(3);
   const port = sockets[0]?.address.port ?? 0;
