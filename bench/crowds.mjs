@@ -5,7 +5,7 @@
  *
  * One daemon with one worker on a core of its own; load, crowd, replica and supervisor on another. For each crowd in turn:
  * plain requests at a fixed rate (open loop, every answer checked) without the crowd and with it, `rounds` times, medians of
- * both; then the crowd goes and descriptors and memory are looked at. Those that leave make the replica write on the core
+ * both and of the rounds' ratios; then the crowd goes and descriptors and memory are looked at. Those that leave make the replica write on the core
  * that load and replica share, so they are held to a third figure: the same crowd at the replica itself, past the proxy.
  * About seven minutes. Exit code 1 when p99 more than doubles, an answer is wrong or missing, the crowd is not treated as
  * documented, or something is not given back.
@@ -239,7 +239,8 @@ async function measure(setting, name) {
   }
   const after = figuresOf(pid);
   const runs = [...alone, ...past, ...beside];
-  const p99 = (those) => median(those.map(({ latency_us: { p99: value } }) => value));
+  const p99s = (those) => those.map(({ latency_us: { p99: value } }) => value);
+  const p99 = (those) => median(p99s(those));
   const row = {
     crowd: name,
     what: crowd.what,
@@ -252,7 +253,9 @@ async function measure(setting, name) {
     rss_mib: { before: before.residentMiB, peak: peakMiB, after: after.residentMiB },
     descriptors: { before: before.descriptors, after: after.descriptors },
   };
-  row.ratio = row.p99_beside_us / (row.p99_past_us ?? row.p99_alone_us);
+  // Of each round: a host that changes its speed between rounds gives two medians of different speeds.
+  const held = p99s(crowd.isBusy ? past : alone);
+  row.ratio = median(p99s(beside).map((value, round) => value / held[round]));
   row.wrong = [...wrong, ...judge(row, crowd)];
   return row;
 }
