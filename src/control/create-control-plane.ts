@@ -104,9 +104,7 @@ class StoredControlPlane implements RunningControlPlane {
         this.#updates.queueActivation();
       },
       hostMemory: store.hosts,
-      onFault: (problem) => {
-        logger.warn({ problem }, 'host names of replicas');
-      },
+      logger,
     });
     this.#committer = new Committer({ store, dataPlane, prober: this.#prober, logger });
     const host: UpdateHost & GrantHost = {

@@ -9,7 +9,8 @@
 import type { Clock } from '../core/clock.js';
 import type { DeploymentInput } from '../config/manifest.js';
 import { isRefusedAddress } from '../core/refused-addresses.js';
-import { AddressHealth } from './address-health.js';
+import { AddressHealth, type HealthState } from './address-health.js';
+import type { ControlLogger } from './control-logger.js';
 import type { ProbedAddress } from './control-plane.js';
 import { HostBook, type HostMemory, type Resolve } from './host-book.js';
 import type { Address } from './messages.js';
@@ -48,7 +49,7 @@ export interface ProberOptions {
   /** The addresses of a deployment, or the health of one, changed. */
   readonly onChange: (deployment: string) => void;
   readonly hostMemory: HostMemory;
-  readonly onFault: (problem: string) => void;
+  readonly logger: ControlLogger;
 }
 
 /** An address as it is known here; where it is counted is decided when a snapshot is compiled. */
@@ -94,12 +95,14 @@ export class Prober {
 
   constructor(options: ProberOptions) {
     this.#options = options;
-    const { clock, resolve, hostMemory, onFault } = options;
+    const { clock, resolve, hostMemory, logger } = options;
     this.#hosts = new HostBook({
       clock,
       resolve,
       memory: hostMemory,
-      onFault,
+      onFault: (problem) => {
+        logger.warn({ problem }, 'host names of replicas');
+      },
       onChange: (host) => {
         this.#hostChanged(host);
       },
@@ -412,10 +415,25 @@ export class Prober {
     address.cancel = clock.after(delayMs, () => {
       this.#begin(name, address);
     });
+    const { state: before } = address.health;
     // The state stays as it is: a want of this host's would take every replica out of service.
     if (found === NO_VERDICT || !address.health.record(found, health, clock.nowMs())) return;
+    this.#log(name, address, before);
     address.owner.compiled = null;
     this.#options.onChange(name);
+  }
+
+  /** What was to be expected, an address that is ready at last, is no line: there may be thousands at a start. */
+  #log(
+    deployment: string,
+    { target, replicaUrl, health }: WatchedAddress,
+    before: HealthState,
+  ): void {
+    const fields = { deployment, replica: replicaUrl, address: addressText(target) };
+    const { logger } = this.#options;
+    if (health.state === 'DOWN')
+      logger.warn({ ...fields, problem: health.lastError }, 'replica down');
+    else if (before === 'DOWN') logger.info(fields, 'replica up again');
   }
 }
 

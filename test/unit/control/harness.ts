@@ -365,16 +365,19 @@ export function startProber(
   const { store = Store.open(tempDir(t)), ...rest } = options;
   const clock = new ManualClock();
   const changes: string[] = [];
-  const faults: string[] = [];
+  const logged: string[] = [];
+  const log = (fields: object, message: string): void => {
+    logged.push(`${message} ${Object.values(fields).join(' ')}`);
+  };
   const prober = new Prober({
     clock,
     resolve: (host) => Promise.resolve([host]),
     probe: probeAddress,
     onChange: (name) => changes.push(name),
     hostMemory: store.hosts,
-    onFault: (problem) => faults.push(problem),
+    logger: { info: log, warn: log, error: log },
     ...rest,
   });
   t.teardown(() => prober.stop());
-  return { prober, clock, changes, faults };
+  return { prober, clock, changes, logged };
 }

@@ -47,7 +47,7 @@ t.test('the last good addresses outlive the daemon', async (t) => {
   third.prober.forgetUnusedHosts();
   await third.prober.stop();
   t.same(store.hosts.all(), new Map(), 'what nobody uses any more is forgotten');
-  t.same([...first.faults, ...second.faults, ...third.faults], []);
+  t.same([...first.logged, ...second.logged, ...third.logged], []);
 });
 
 t.test('a stored address that replicas may not have is not used', (t) => {
@@ -64,7 +64,7 @@ t.test('a stored address that replicas may not have is not used', (t) => {
 
 t.test('a store that cannot be written costs nothing but a line in the log', async (t) => {
   const store = Store.open(tempDir(t));
-  const { prober, clock, faults } = startProber(t, {
+  const { prober, clock, logged } = startProber(t, {
     store,
     resolve: () => Promise.resolve(['127.0.0.1']),
   });
@@ -72,7 +72,7 @@ t.test('a store that cannot be written costs nothing but a line in the log', asy
   await until(() => prober.addressesFor(record(NAME)).length === 1, 'resolved');
   store.close();
   clock.advance(1_000);
-  t.match(faults, [/^addresses of host names are not stored: /]);
+  t.match(logged, [/^host names of replicas addresses of host names are not stored: /]);
 });
 
 t.test('names of a change that was refused are not looked up any more', async (t) => {

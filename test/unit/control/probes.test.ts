@@ -86,7 +86,7 @@ t.test('a probe for which this host has no descriptor says nothing of the replic
 });
 
 t.test('thresholds, the interval, and weight 0', async (t) => {
-  const { prober, clock, changes } = startProber(t);
+  const { prober, clock, changes, logged } = startProber(t);
   const replica = await startReplica(t);
   replica.status = 503;
   const spec = record([replica.url], {
@@ -130,6 +130,9 @@ t.test('thresholds, the interval, and weight 0', async (t) => {
   }, 'ready again');
   const since = prober.status('m')[0]?.since;
   t.match(prober.addressesFor(spec), [{ recoveredAtMs: since }]);
+  const named = `m ${replica.url} 127.0.0.1:${String(replica.port)}`;
+  const [down, up] = [`replica down ${named} ${problem}`, `replica up again ${named}`];
+  t.same(logged, [down, up, down, up]);
   const drained = record([{ url: replica.url, weight: 0 }]);
   prober.watch(drained);
   t.match(prober.status('m'), [{ state: 'DRAINING' }]);
