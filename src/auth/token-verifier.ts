@@ -6,6 +6,7 @@
  * keys of the issuer that it names and by no others.
  */
 import type { KeyObject } from 'node:crypto';
+import { TEXT_CHARS_MAX } from '../control/input.js';
 import { verifySignature, type Algorithm } from './algorithms.js';
 import { DetailsError, endpointOf, readAuthorizationDetails } from './authorization-details.js';
 import { CompactReader, type TokenHead } from './compact-token.js';
@@ -32,7 +33,7 @@ const GROUPS_MAX = 256;
 const TIME_MAX_S = 99_999_999_999;
 
 /** No control characters: names go into logs and header fields. */
-const NAME = /^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$/;
+const NAME = /^[^\p{Cc}\p{Zl}\p{Zp}\p{Cs}]+$/u;
 
 interface LoadedKey {
   readonly kid: string;
@@ -127,7 +128,7 @@ function verifiedOf(claims: Claims, rules: TrustedIssuer): Verified | null {
   const principal = claims[rules.principalClaim];
   const groups = groupsOf(claims, rules);
   const { jti = '', principal_id: principalId = '', credential_id: credentialId = '' } = claims;
-  if (!isName(principal) || groups === null || typeof jti !== 'string') return null;
+  if (!isPrincipalName(principal) || groups === null || typeof jti !== 'string') return null;
   const own = rules.kind === 'own';
   if (own && (!isName(principalId) || jti === '' || typeof credentialId !== 'string')) return null;
   const details = detailsOf(claims);
@@ -183,6 +184,11 @@ function groupsOf(claims: Claims, rules: TrustedIssuer): string[] | null {
   if (groups === undefined) return [];
   if (!Array.isArray(groups) || groups.length > GROUPS_MAX || !groups.every(isName)) return null;
   return groups;
+}
+
+/** As `checkPrincipalName` has it: a user that is made at a first token has a name that could have been given. */
+function isPrincipalName(value: unknown): value is string {
+  return isName(value) && value.length <= TEXT_CHARS_MAX && value.trim() === value;
 }
 
 function isName(value: unknown): value is string {

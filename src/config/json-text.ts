@@ -2,7 +2,8 @@
  * A strict JSON reader (RFC 8259) that knows where every error stands. JSON.parse will not do: its
  * messages differ between Node versions, some carry no position at all (truncated input), and it
  * takes duplicate keys. Here duplicate keys, `__proto__` and nesting deeper than DEPTH_MAX are
- * refused, because two readers of one document must not see two different configurations.
+ * refused, because two readers of one document must not see two different configurations. So are
+ * texts that UTF-8 cannot carry: they would be others once stored, and end whoever decodes strictly.
  */
 import { PointsmanError, invalidField } from '../core/errors.js';
 import { malformed, positionAt } from './text-position.js';
@@ -18,6 +19,9 @@ const SPACE = /[ \t\n\r]*/y;
 /** A run of letters that need no decoding. */
 const PLAIN = /[^"\\\u0000-\u001f]*/y;
 
+/** Half of a pair: JSON can escape it alone. */
+const LONE_SURROGATE = /\p{Cs}/u;
+
 const ESCAPES: Readonly<Record<string, string>> = {
   '"': '"',
   '\\': '\\',
@@ -31,7 +35,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 /**
  * @throws PointsmanError MALFORMED_REQUEST with line and column; INVALID_PARAMETER_VALUE for a
- * version that is written as a float.
+ * version that is written as a float, and for a text with half of a surrogate pair.
  */
 export function parseJson(text: string): unknown {
   return new JsonReader(text).readDocument();
@@ -44,6 +48,12 @@ export function checkVersionSpelling(path: string, key: string, source: string):
     path,
     `must be a text or an integer, not the number ${source}; put it in quotes`,
   );
+}
+
+/** Refuses what no UTF-8 spells. */
+export function checkUnicode(path: string, text: string): void {
+  if (!LONE_SURROGATE.test(text)) return;
+  throw invalidField(path === '' ? 'body' : path, 'must be well-formed Unicode');
 }
 
 /** `a.b[0].c` from keys and indices. */
@@ -138,17 +148,20 @@ class JsonReader {
     const start = this.#offset;
     this.#offset += 1;
     let value = '';
+    let isEscaped = false;
     for (;;) {
       value += this.#match(PLAIN);
       const letter = this.#text[this.#offset];
       if (letter === '"') {
         this.#offset += 1;
+        if (isEscaped) checkUnicode(formatPath(this.#path), value);
         return value;
       }
       if (letter === undefined)
         throw this.#errorAt(start, 'A text that starts here has no closing quote,');
       if (letter !== '\\') throw this.#unexpected('an escape in place of a control character');
       value += this.#readEscape();
+      isEscaped = true;
     }
   }
 

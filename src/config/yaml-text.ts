@@ -12,7 +12,7 @@ import {
   type Scalar,
 } from 'yaml';
 import { PointsmanError } from '../core/errors.js';
-import { DEPTH_MAX, checkVersionSpelling, formatPath } from './json-text.js';
+import { DEPTH_MAX, checkUnicode, checkVersionSpelling, formatPath } from './json-text.js';
 import { malformed, positionAt, type TextPosition } from './text-position.js';
 
 /** Expansions of aliases in one document; more looks like an attempt to fill memory. */
@@ -88,6 +88,7 @@ function checkNode(node: unknown, path: (string | number)[], text: string): void
     if (key?.value === '__proto__') {
       throw malformed('The key "__proto__" is not allowed', startOf(key, text));
     }
+    if (typeof key?.value === 'string') checkUnicode(formatPath(path), key.value);
     path.push(key === null ? index : String(key.value));
     checkNode(isPair(item) ? item.value : item, path, text);
     path.pop();
@@ -96,6 +97,7 @@ function checkNode(node: unknown, path: (string | number)[], text: string): void
 
 function checkScalar(node: Scalar, path: (string | number)[], text: string): void {
   const { value, source } = node;
+  if (typeof value === 'string') checkUnicode(formatPath(path), value);
   if (typeof value !== 'number') return;
   if (!Number.isFinite(value)) {
     throw malformed(`The number ${source ?? ''} is not finite`, startOf(node, text));

@@ -7,7 +7,7 @@
 import { openSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import path from 'node:path';
-import { encodeFrame, FrameReader, type Envelope } from './messages.js';
+import { encodeFrame, FrameError, FrameReader, type Envelope } from './messages.js';
 
 const CONTROL_SOCKET_FILE = 'control.sock';
 const UNIX_PATH_BYTES_MAX = 107;
@@ -31,16 +31,30 @@ export function unixSocketPath(file: string): string {
 export class ControlChannel {
   readonly #socket: Socket;
 
-  /** `onClose` is called once, whoever closed and why. */
-  constructor(socket: Socket, onEnvelope: (envelope: Envelope) => void, onClose: () => void) {
+  /** `onClose` is called once, whoever closed; with a problem when the other end says what cannot be read. */
+  constructor(
+    socket: Socket,
+    onEnvelope: (envelope: Envelope) => void,
+    onClose: (problem: string | null) => void,
+  ) {
     this.#socket = socket;
     const reader = new FrameReader(onEnvelope);
+    let problem: string | null = null;
     socket.on('data', (chunk: Buffer) => {
-      reader.push(chunk);
+      if (problem !== null) return;
+      try {
+        reader.push(chunk);
+      } catch (error) {
+        if (!(error instanceof FrameError)) throw error;
+        problem = error.message;
+        socket.destroy();
+      }
     });
     // 'close' follows and tells.
     socket.on('error', () => undefined);
-    socket.on('close', onClose);
+    socket.on('close', () => {
+      onClose(problem);
+    });
   }
 
   /** Lost silently when the other end is gone: `onClose` tells of that. */

@@ -146,6 +146,13 @@ export function checkText(value: string, path: string): string {
   return value;
 }
 
+/** What users and groups may be called, and service principals as well. */
+export function checkPrincipalName(value: string, path: string): string {
+  checkText(value, path);
+  if (value.trim() !== value) throw invalidField(path, 'must not begin or end with a space');
+  return value;
+}
+
 /** The rule for names of endpoints, served entities and deployments. */
 export function checkName(value: string, path: string): string {
   if (!isName(value)) {

@@ -3,6 +3,7 @@
  * The two rooms meet only here. All integers fit a double; times are milliseconds.
  */
 import protobuf from 'protobufjs';
+import { messageOf } from '../core/errors.js';
 import { findUp } from '../core/paths.js';
 import type { DeletedName } from '../store/identity-tables.js';
 
@@ -255,7 +256,12 @@ export function partBytes(
   return PART_PREFIX_BYTES + root.lookupType(`pointsman.control.${type}`).encode(part).pos;
 }
 
-/** Collects bytes of a stream and calls `onEnvelope` for every whole frame; throws on a frame over the limit. */
+/** Bytes that are no frames of envelopes. */
+export class FrameError extends Error {
+  override readonly name = 'FrameError';
+}
+
+/** Collects bytes of a stream and calls `onEnvelope` for every whole frame. */
 export class FrameReader {
   readonly #onEnvelope: (envelope: Envelope) => void;
   #parts: Buffer[] = [];
@@ -265,6 +271,7 @@ export class FrameReader {
     this.#onEnvelope = onEnvelope;
   }
 
+  /** @throws FrameError for a frame over the limit or one that holds no envelope; what `onEnvelope` throws passes. */
   push(chunk: Buffer): void {
     this.#parts.push(chunk);
     this.#bytes += chunk.length;
@@ -274,13 +281,13 @@ export class FrameReader {
       const head = first !== undefined && first.length >= PREFIX_BYTES ? first : this.#join();
       const bodyBytes = head.readUInt32LE(0);
       if (bodyBytes > FRAME_BYTES_MAX)
-        throw new Error(`control frame of ${String(bodyBytes)} bytes`);
+        throw new FrameError(`control frame of ${String(bodyBytes)} bytes`);
       if (this.#bytes < PREFIX_BYTES + bodyBytes) return;
       const whole = this.#join();
       const end = PREFIX_BYTES + bodyBytes;
       this.#parts = whole.length > end ? [whole.subarray(end)] : [];
       this.#bytes -= end;
-      this.#onEnvelope(decodeEnvelope(whole.subarray(PREFIX_BYTES, end)));
+      this.#onEnvelope(envelopeOf(whole.subarray(PREFIX_BYTES, end)));
     }
   }
 
@@ -289,6 +296,14 @@ export class FrameReader {
     const joined = whole ?? Buffer.concat(this.#parts, this.#bytes);
     this.#parts = [joined];
     return joined;
+  }
+}
+
+function envelopeOf(bytes: Uint8Array): Envelope {
+  try {
+    return decodeEnvelope(bytes);
+  } catch (error) {
+    throw new FrameError(messageOf(error), { cause: error });
   }
 }
 

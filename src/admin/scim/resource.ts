@@ -11,7 +11,7 @@ import {
 } from '../../auth/identity-book.js';
 import type { JsonObject } from '../../control/control-plane.js';
 import type { PrincipalKind } from '../../control/grants.js';
-import { checkText, Fields } from '../../control/input.js';
+import { checkPrincipalName, checkText, Fields } from '../../control/input.js';
 import { invalidField } from '../../core/errors.js';
 
 /** Values of one list attribute of a resource, members of a group apart. */
@@ -159,8 +159,7 @@ function parseName(type: ResourceType, fields: Fields, before: PrincipalRecord |
   if (given === before?.name) return given;
   // A token or a session names it: another one of that name must not take over what it opens.
   if (before !== null && type.kind !== 'group') throw invalidField(key, 'cannot change');
-  checkText(given, key);
-  if (given.trim() !== given) throw invalidField(key, 'must not begin or end with a space');
+  checkPrincipalName(given, key);
   if (type.kind === 'service_principal' && !APPLICATION_ID.test(given)) {
     throw invalidField(key, 'must be a UUID in lower case; leave it out to get one');
   }

@@ -85,6 +85,15 @@ t.test('what two readers could read differently is refused', (t) => {
   t.end();
 });
 
+t.test('texts that no UTF-8 spells are refused with their path', (t) => {
+  for (const half of ['\\ud800', 'x\\uDFFF', '\\udc00\\ud800', '\\ud800\\n']) {
+    t.match(failureOf(`"${half}"`), /^INVALID_PARAMETER_VALUE body: must be well-formed Unicode$/);
+    t.match(failureOf(`{"a":[{"b":"${half}"}]}`), / a\[0\]\.b: must be well-formed Unicode$/);
+    t.match(failureOf(`{"a":{"${half}":1}}`), / a: must be well-formed Unicode$/);
+  }
+  t.end();
+});
+
 t.test('nesting is bounded at 100', (t) => {
   t.equal(failureOf('['.repeat(100) + ']'.repeat(100)), 'accepted');
   t.match(failureOf('['.repeat(101) + ']'.repeat(101)), /More than 100 levels .* column 101$/);

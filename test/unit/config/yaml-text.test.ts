@@ -76,6 +76,14 @@ t.test('documents that would fill memory or the stack are refused', (t) => {
   t.end();
 });
 
+t.test('texts that no UTF-8 spells are refused with their path', (t) => {
+  const problem = { message: /^a\[0\]\.b: must be well-formed Unicode$/ };
+  t.throws(() => parseYaml('a: [{ b: "\\ud800z" }]'), problem);
+  t.throws(() => parseYaml('a: [{ b: { "\\udc00": 1 } }]'), problem);
+  t.same(parseYaml('a: "\\U0001f600"'), { a: '\u{1f600}' });
+  t.end();
+});
+
 t.test('a version keeps its spelling or is refused with its path', (t) => {
   t.strictSame(parseYaml('entity_version: "1.10"'), { entity_version: '1.10' });
   t.strictSame(parseYaml('entity_version: 7'), { entity_version: 7 });
