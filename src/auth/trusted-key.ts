@@ -72,7 +72,7 @@ async function readKey(
     const value = member[name];
     if (typeof value === 'string') jwk[name] = value;
   }
-  const weakness = kty === 'RSA' ? rsaWeakness(jwk) : null;
+  const weakness = kty === 'RSA' ? rsaWeakness(jwk) : edwardsWeakness(jwk);
   if (weakness !== null) return weakness;
   const key = { kid, alg: algorithm, jwk };
   try {
@@ -106,6 +106,31 @@ function rsaWeakness({ n = '', e = '' }: Readonly<Record<string, string>>): stri
   if (exponent.length > RSA_EXPONENT_BYTES_MAX || exponent.length === 0) return 'e is unusual';
   const value = exponent.readUIntBE(0, exponent.length);
   return value < 3 || value % 2 === 0 ? 'e is too weak' : null;
+}
+
+/**
+ * The y of points of Ed25519 whose order is small (1, 2, 4, 8), also beyond the prime, as `x` of a JWK has them but for the
+ * sign of x in the last bit. By such a key everybody can sign (Chalkias, Garillot and Nikolaenko, "Taming the many
+ * EdDSAs", 2020, table 1).
+ */
+const SMALL_ORDER_Y: ReadonlySet<string> = new Set([
+  '00'.repeat(32),
+  `01${'00'.repeat(31)}`,
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  `ec${'ff'.repeat(30)}7f`,
+  `ed${'ff'.repeat(30)}7f`,
+  `ee${'ff'.repeat(30)}7f`,
+]);
+
+function edwardsWeakness({ crv, x = '' }: Readonly<Record<string, string>>): string | null {
+  if (crv !== 'Ed25519') return null;
+  const point = decodeBase64url(x);
+  if (point === null) return 'x is not base64url';
+  const last = point.length - 1;
+  const y = Buffer.from(point);
+  if (last >= 0) y[last] = (point[last] ?? 0) & 0x7f;
+  return SMALL_ORDER_Y.has(y.toString('hex')) ? 'a point of small order is no key' : null;
 }
 
 function bitsOf(bytes: Buffer): number {

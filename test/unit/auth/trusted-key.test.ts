@@ -1,5 +1,5 @@
 /** Which keys of a set are taken, and with which algorithm. */
-import { generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, verify, type JsonWebKey } from 'node:crypto';
 import t from 'tap';
 import type { Algorithm } from '../../../src/auth/algorithms.js';
 import { SIGNATURE_ALGORITHMS } from '../../../src/config/issuers.js';
@@ -74,6 +74,42 @@ t.test('points off the curve, foreign curves, wrong uses, secrets', async (t) =>
     t.equal(refused.length, 1);
   }
 });
+
+t.test('Ed25519 keys by which everybody can sign', async (t) => {
+  const ed = publishedJwk(createKey('EdDSA'));
+  t.equal((await read([ed])).taken.length, 1);
+  const small = [
+    ...['00', '01'].map((first) => `${first}${'00'.repeat(31)}`),
+    ...['ec', 'ed', 'ee'].map((first) => `${first}${'ff'.repeat(30)}7f`),
+    '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+    'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  ];
+  let forgeable = 0;
+  for (const hex of small) {
+    for (const sign of [0, 0x80]) {
+      const point = Buffer.from(hex, 'hex');
+      point[31] = (point[31] ?? 0) | sign;
+      const jwk = { ...ed, x: point.toString('base64url') };
+      t.match((await read([jwk])).refused, [/small order/], hex);
+      forgeable += isForgeable(jwk, point) ? 1 : 0;
+    }
+  }
+  t.ok(forgeable >= 8, `${String(forgeable)} of them would have taken forged signatures`);
+});
+
+/** By the key itself, or the point of order 1, as R, and 0 as S: whoever has no private key can write that. */
+function isForgeable(jwk: JsonWebKey, point: Buffer): boolean {
+  const one = Buffer.alloc(32);
+  one[0] = 1;
+  try {
+    const key = createPublicKey({ key: jwk, format: 'jwk' });
+    return Array.from({ length: 64 }, (_none, number) => Buffer.from([number])).some((message) =>
+      [point, one].some((r) => verify(null, message, key, Buffer.concat([r, Buffer.alloc(32)]))),
+    );
+  } catch {
+    return false;
+  }
+}
 
 t.test('the size of a set is bounded', async (t) => {
   const { taken, refused } = await read(Array(KEYS_PER_SET_MAX + 1).fill(ec));
