@@ -8,6 +8,7 @@ import type { Json, JsonObject } from '../../control/control-plane.js';
 import { canonicalJson, checkIfMatch, hashTag } from '../../control/json.js';
 import { invalidField, PointsmanError } from '../../core/errors.js';
 import { changeOptions, pathParam, queryText, requireBody, sendTagged } from '../context.js';
+import { withKnownNames } from '../scim/attributes.js';
 import { parseFilter } from '../scim/filter.js';
 import { patchedResource } from '../scim/patch.js';
 import {
@@ -52,7 +53,7 @@ function resourceRoutes(app: FastifyInstance, book: IdentityBook, type: Resource
   };
 
   app.post(path, (request, reply) => {
-    const draft = parseResource(type, requireBody(request), null);
+    const draft = parseResource(type, withKnownNames(requireBody(request)), null);
     return show(reply, book.create(type.kind, draft));
   });
 
@@ -62,7 +63,7 @@ function resourceRoutes(app: FastifyInstance, book: IdentityBook, type: Resource
 
   app.put(`${path}/:id`, (request, reply) => {
     const before = unchangedRecord(request, book, type);
-    const draft = parseResource(type, requireBody(request), before);
+    const draft = parseResource(type, withKnownNames(requireBody(request)), before);
     const whole = type.kind === 'group' ? { members: [], ...draft } : draft;
     return show(reply, book.update(before.id, whole));
   });
@@ -72,7 +73,7 @@ function resourceRoutes(app: FastifyInstance, book: IdentityBook, type: Resource
     // One SDK sends no body with any PATCH, whatever its caller asked for.
     if (request.body === undefined) return show(reply, before);
     const members = () => viewMembers(before, book);
-    const patched = patchedResource(storedResource(before), request.body, members);
+    const patched = patchedResource(storedResource(before), withKnownNames(request.body), members);
     return show(reply, book.update(before.id, parseResource(type, patched, before)));
   });
 

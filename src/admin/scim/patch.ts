@@ -28,6 +28,7 @@ type Operation = 'add' | 'remove' | 'replace';
 /**
  * @param resource not changed; without members, which are many.
  * @param membersOf what they are; asked for by the first operation on them. Without one the result has none either.
+ * @param body by `withKnownNames`.
  * @throws PointsmanError INVALID_PARAMETER_VALUE naming the operation.
  */
 export function patchedResource(
@@ -35,7 +36,8 @@ export function patchedResource(
   body: unknown,
   membersOf: () => JsonObject[],
 ): JsonObject {
-  const operations = new Fields(body, '').objects('Operations') ?? [];
+  const operations = new Fields(body, '').objects('Operations');
+  if (operations === null) throw invalidField('Operations', 'missing');
   if (operations.length > OPERATIONS_MAX) {
     throw invalidField('Operations', `takes at most ${String(OPERATIONS_MAX)}`);
   }
@@ -92,10 +94,11 @@ function applyAt(resource: JsonObject, op: Operation, target: Target): void {
   }
   if (filter !== undefined) throw invalidField(field, `${known} is no list`);
   if (part !== undefined) {
-    if (known !== 'name' || !PARTS.includes(part)) throw invalidField(field, `no part ${part}`);
+    const knownPart = PARTS.find((one) => one.toLowerCase() === part.toLowerCase());
+    if (known !== 'name' || knownPart === undefined) throw invalidField(field, `no part ${part}`);
     const whole = resource['name'];
     const parts = typeof whole === 'object' ? (whole as JsonObject) : {};
-    resource['name'] = { ...parts, [part]: value ?? null };
+    resource['name'] = { ...parts, [knownPart]: value ?? null };
     return;
   }
   if (op === 'remove') Reflect.deleteProperty(resource, known);

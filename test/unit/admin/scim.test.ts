@@ -86,6 +86,20 @@ t.test('a user: create, get, replace, patch, list, delete', async (t) => {
   t.equal(empty.status, 200, 'one SDK sends no body');
   t.strictSame(empty.json, patched.json);
 
+  const inAnyCase = { operations: [{ OP: 'replace', Path: 'Active', VALUE: false }] };
+  const left = await send(admin, 'PATCH', `/Users/${id}`, inAnyCase);
+  t.strictSame(left.json, { ...patched.json, active: false });
+  const parts = { oPERATIONS: [{ op: 'replace', path: 'Name.GivenName', value: 'Mary' }] };
+  t.match((await send(admin, 'PATCH', `/Users/${id}`, parts)).json, {
+    name: { givenName: 'Mary', familyName: 'M' },
+  });
+  t.match(
+    (await send(admin, 'PUT', `/Users/${id}`, { ...mia, active: undefined, Active: true })).json,
+    {
+      active: true,
+    },
+  );
+
   t.strictSame((await send(admin, 'DELETE', `/Users/${id}`)).json, {});
   t.equal((await send(admin, 'GET', `/Users/${id}`)).status, 404);
   t.equal((await send(admin, 'DELETE', `/Users/${id}`)).status, 404);
@@ -195,6 +209,10 @@ t.test('what cannot be read is refused, with the attribute', async (t) => {
     ['POST', '/Users', [], /^body: /],
     ['POST', '/Groups', { displayName: 'g', members: [{ value: '99' }] }, /^members: /],
     ['POST', '/Groups', {}, /^displayName: missing/],
+    ['POST', '/Users', { userName: 'a', username: 'b' }, /^username: sent more than once/],
+    ['PATCH', '/Users/1', {}, /^Operations: missing/],
+    ['PATCH', '/Users/1', { active: false }, /^Operations: missing/],
+    ['PATCH', '/Users/1', { Operations: null }, /^Operations: missing/],
     ['PATCH', '/Users/1', { Operations: [{ op: 'move' }] }, /^Operations\[0\]\.op: /],
     ['PATCH', '/Users/1', { Operations: [{ op: 'add', path: 'id', value: 'x' }] }, /path: "id"/],
     ['PATCH', '/Users/1', { Operations: [{ op: 'add', path: 'active' }] }, /value: missing/],
