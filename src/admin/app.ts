@@ -19,7 +19,7 @@ import { ADMIN_BODY_BYTES_MAX, NAME_CHARS_MAX } from '../core/limits.js';
 import { useBodyParser } from './body-parser.js';
 import type { AdminOptions } from './contract.js';
 import { answerClientError, sendError } from './errors.js';
-import { admit } from './gate.js';
+import { admit, checkFields } from './gate.js';
 import { RouteTable } from './route-table.js';
 import { accessTokenRoutes } from './routes/access-tokens.js';
 import { clientSecretRoutes } from './routes/client-secrets.js';
@@ -89,6 +89,7 @@ export function createAdminApp(
   app.addHook('onRequest', async (request, reply) => {
     answers.set(request.raw.socket, reply.raw);
     setCommonFields(request, reply);
+    checkFields(request);
     // Unknown paths say so only to who may look around, except the discovery documents that every
     // SDK asks for without a credential: they are a plain 404 until they exist.
     if (request.is404 && request.url.startsWith('/.well-known/')) return undefined;

@@ -35,6 +35,7 @@ export function useBodyParser(app: FastifyInstance): void {
 
 function parseBody(request: FastifyRequest, body: Buffer): unknown {
   if (body.length === 0) return undefined;
+  checkCoding(request.headers['content-encoding']);
   const type = mediaType(request.headers['content-type']);
   if (type === '' || type === 'application/json' || type.endsWith('+json')) {
     return parseJson(decodeUtf8(body));
@@ -44,6 +45,16 @@ function parseBody(request: FastifyRequest, body: Buffer): unknown {
   throw new PointsmanError(
     'INVALID_PARAMETER_VALUE',
     `Content-Type: ${JSON.stringify(type)} is not taken here; send ${taken}`,
+    { status: 415 },
+  );
+}
+
+/** @throws PointsmanError 415: nothing is decoded here, and what is named as coded is not read as if it were plain. */
+export function checkCoding(coding: string | undefined): void {
+  if (coding === undefined || coding.toLowerCase() === 'identity') return;
+  throw new PointsmanError(
+    'INVALID_PARAMETER_VALUE',
+    `Content-Encoding: ${JSON.stringify(coding)} is not taken here; send the body as it is`,
     { status: 415 },
   );
 }

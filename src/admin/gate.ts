@@ -1,6 +1,6 @@
 /**
- * Who may call what on the admin port, decided before a body is read, and again when it is there: the Host name (against name
- * rebinding by web pages), the credential, and what its principal may do.
+ * Who may call what on the admin port, decided before a body is read, and again when it is there: fields that have one meaning,
+ * the Host name (against name rebinding by web pages), the credential, and what its principal may do.
  */
 import type { FastifyRequest } from 'fastify';
 import type { Caller } from '../auth/authenticator.js';
@@ -13,7 +13,7 @@ import type { PermissionLevel, Principal } from '../auth/principal.js';
 import { isAdmin, isQueryToken, mayCreateEndpoints } from '../auth/stored-identities.js';
 import { isLoopback } from '../config/listen-address.js';
 import { holds } from '../control/grants.js';
-import { PointsmanError } from '../core/errors.js';
+import { invalidField, PointsmanError } from '../core/errors.js';
 import type { RouteAccess } from './context.js';
 import type { AdminOptions } from './contract.js';
 
@@ -21,6 +21,18 @@ type GateOptions = Pick<
   AdminOptions,
   'authenticate' | 'identities' | 'control' | 'loopbackOnly' | 'allowedHosts' | 'relayed'
 >;
+
+/** Fields of which a request has one. Node keeps the first and drops the others; whoever stands in front may keep the last. */
+const SINGLE_FIELDS: readonly string[] = ['host', 'authorization', 'content-type'];
+
+/** @throws PointsmanError INVALID_PARAMETER_VALUE (RFC 9110, 5.3; RFC 9112, 3.2) */
+export function checkFields(request: FastifyRequest): void {
+  const names = request.raw.rawHeaders.filter((_text, index) => index % 2 === 0);
+  for (const single of SINGLE_FIELDS) {
+    const [, second] = names.filter((name) => name.toLowerCase() === single);
+    if (second !== undefined) throw invalidField(second, 'sent more than once');
+  }
+}
 
 /**
  * Sets `request.principal`.

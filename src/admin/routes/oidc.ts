@@ -4,10 +4,12 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { databricksConfig, publishedKeySet, serverMetadata } from '../../auth/discovery.js';
+import { PointsmanError } from '../../core/errors.js';
 import { OIDC_PATHS } from '../../core/oidc-paths.js';
 import { OAuthError } from '../../auth/oauth-error.js';
 import type { SigningKeys } from '../../auth/signing-keys.js';
 import type { TokenService } from '../../auth/token-service.js';
+import { checkCoding } from '../body-parser.js';
 
 /** A form with a full token as assertion takes a third of it. */
 const FORM_BYTES_MAX = 64 * 1024;
@@ -41,8 +43,13 @@ export function oidcRoutes(app: FastifyInstance, services: OidcServices): void {
   void app.register((scope, _options, done) => {
     // The form is read by the token service, from its bytes: what a lenient parser repairs has to be refused.
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, parsed) => {
-      parsed(null, body);
+    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, parsed) => {
+      try {
+        checkCoding(request.headers['content-encoding']);
+        parsed(null, body);
+      } catch (error) {
+        parsed(error as Error);
+      }
     });
     const options = { config, bodyLimit: FORM_BYTES_MAX, errorHandler: sendOAuthError };
     scope.post(OIDC_PATHS.token, options, async (request, reply) => {
@@ -72,7 +79,8 @@ export function refuseTokenMethod(reply: FastifyReply): FastifyReply {
 
 /** Failures before the token service: a body that is too large, cut off, or of no readable type. */
 function sendOAuthError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
-  const { statusCode = 500 } = error as { statusCode?: number };
+  const known = error instanceof PointsmanError ? error : null;
+  const { statusCode = known?.status ?? 500 } = error as { statusCode?: number };
   const fault = statusCode >= 400 && statusCode < 500;
   // RFC 6749, 5.2: whatever is wrong with the form is 400, but for its size.
   const status = statusCode === 413 ? 413 : 400;
@@ -80,7 +88,7 @@ function sendOAuthError(error: unknown, request: FastifyRequest, reply: FastifyR
   const problem =
     status === 413
       ? `The body is larger than ${String(FORM_BYTES_MAX)} bytes`
-      : 'the request cannot be read';
+      : (known?.message ?? 'the request cannot be read');
   const refusal = fault
     ? new OAuthError('invalid_request', problem, status)
     : new OAuthError('temporarily_unavailable', 'the request failed, try again later', 503, 1);

@@ -143,6 +143,11 @@ t.test('content types: none is JSON, a form is refused, YAML is the manifest onl
       message: /send application\/json$/,
     });
   }
+  const coded = await call(admin, 'POST', ENDPOINTS, {
+    body: '{"name":"b"}',
+    headers: { 'content-encoding': 'gzip' },
+  });
+  t.match(coded, { status: 415, json: { message: /^Content-Encoding: "gzip" is not taken/ } });
   for (const type of ['Application/JSON; charset=utf-8', 'application/merge-patch+json']) {
     const headers = { 'content-type': type };
     t.equal(

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { ADMIN, startAdmin, startServer } from './harness.js';
+import { ADMIN, sendRaw, startAdmin, startServer } from './harness.js';
 
 const PATH = '/serving-endpoints/iris/invocations';
 const GOOD_CHUNK = '2\r\n{}\r\n';
@@ -15,6 +15,26 @@ function chunkedPost(path: string, authorization = ADMIN.authorization): string 
     'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'
   );
 }
+
+t.test('a field of which there is one, sent twice', async (t) => {
+  const { url } = await startAdmin(t);
+  const twice = {
+    authorization: `Authorization: ${ADMIN.authorization}\r\nAUTHORIZATION: Bearer other`,
+    host: 'Host: localhost\r\nHost: evil.test',
+    'content-type': 'Content-Type: application/json\r\nContent-type: text/yaml',
+  };
+  for (const [name, fields] of Object.entries(twice)) {
+    for (const path of ['/api/2.0/serving-endpoints', '/healthz', '/oidc/v1/token']) {
+      const host = name === 'host' ? '' : 'Host: 127.0.0.1\r\n';
+      const answer = await sendRaw(
+        url,
+        `GET ${path} HTTP/1.1\r\n${host}${fields}\r\nConnection: close\r\n\r\n`,
+      );
+      t.match(answer, /^HTTP\/1\.1 400 /, `${name} ${path}`);
+      t.match(answer.toLowerCase(), `${name}: sent more than once`);
+    }
+  }
+});
 
 class Client {
   received = '';

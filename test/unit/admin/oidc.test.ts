@@ -110,6 +110,12 @@ t.test('refusals have the form of OAuth, whichever layer refuses', async (t) => 
     ['', form, 400, 'invalid_request'],
     ['{}', { ...CLIENT_1, 'content-type': 'application/json' }, 400, 'invalid_request'],
     [Buffer.from('grant_type=client_credentials'), CLIENT_1, 400, 'invalid_request'],
+    [
+      'grant_type=client_credentials',
+      { ...form, 'content-encoding': 'gzip' },
+      400,
+      'invalid_request',
+    ],
     [`a=${'x'.repeat(70_000)}`, form, 413, 'invalid_request'],
     [Buffer.from([0x67, 0xff, 0xfe, 0x3d, 0x80]), form, 400, 'invalid_request'],
   ];
