@@ -274,7 +274,7 @@ function judgeOther(head: RequestHead, authRequired: boolean): PointsmanError | 
     return new PointsmanError('ENDPOINT_NOT_FOUND', 'The path names nothing that is served here');
   }
   if (head.method === 'GET' || head.method === 'HEAD') return null;
-  return new PointsmanError('INVALID_PARAMETER_VALUE', 'Health is read with GET', {
+  return new PointsmanError('NOT_IMPLEMENTED', 'Health is read with GET', {
     status: 405,
     allow: 'GET, HEAD',
   });
@@ -287,7 +287,7 @@ function judgeRelayed(
 ): PointsmanError | null {
   if (!methods.includes(head.method)) {
     const allow = methods.join(', ');
-    return new PointsmanError('INVALID_PARAMETER_VALUE', `This path takes ${allow}`, {
+    return new PointsmanError('NOT_IMPLEMENTED', `This path takes ${allow}`, {
       status: 405,
       allow,
     });

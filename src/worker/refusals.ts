@@ -72,7 +72,7 @@ const REFUSALS = {
     message: 'Endpoint {endpoint} has no served entity {served}',
   },
   methodNotAllowed: {
-    code: 'INVALID_PARAMETER_VALUE',
+    code: 'NOT_IMPLEMENTED',
     message: 'Invocations are sent with POST',
     status: 405,
     allow: 'POST',
