@@ -6,7 +6,8 @@
  *
  * Answers of known length go out by tryEnd, which takes what the socket takes and leaves the rest to us: the
  * rest of one read waits in a stall buffer and the replica is not read meanwhile. Other answers go out by
- * write, where uWebSockets.js keeps the rest; the replica is paused until it is out.
+ * write in slices, until uWebSockets.js has to keep one; the rest waits as above. Their head is sent with the first
+ * byte of the body: there is no call to send it before.
  */
 import { EventFlag, StartRefusal } from '../native/contract.js';
 import { READ_BUFFER_BYTES, REQUEST_BUFFER_BYTES_MAX } from '../native/addon.js';
@@ -23,6 +24,13 @@ const SPARE_STALL_BUFFERS_MAX = 64;
 const spareStallBuffers: Uint8Array[] = [];
 /** Verdicts that one request may need: each is lost only to a change of who may call. */
 const TOKEN_CHECKS_MAX = 16;
+/**
+ * Of one `write`, with the frame of a chunk. What goes beyond the 16 KiB that uWebSockets.js collects in a `cork` is lost,
+ * without a word, when the socket takes nothing at that moment.
+ */
+const SLICE_BYTES = 15 * 1024;
+/** Status line and fields of ours, at most about. */
+const OWN_FIELDS_BYTES = 1024;
 const NO_BYTES = new Uint8Array(0);
 const NO_BUFFER = new ArrayBuffer(0);
 
@@ -48,8 +56,12 @@ export class Relay {
   #complete = false;
   #stall: Uint8Array | null = null;
   #stallBytes = 0;
-  /** Body bytes of the answer before those in the stall buffer. */
+  /** Body bytes of the answer before those in the stall buffer; of an answer in slices those of the buffer that are out. */
   #stallOffset = 0;
+  /** Writes the head of an answer whose first slice has not come. */
+  #heldHead: (() => void) | null = null;
+  /** Room for it before the first slice. */
+  #heldHeadBytes = 0;
 
   constructor(
     door: Door,
@@ -216,11 +228,8 @@ export class Relay {
       bodyBytes === 0
         ? NO_BYTES
         : this.#door.readBuffer.subarray(bodyOffset, bodyOffset + bodyBytes);
-    this.#response.cork(() => {
-      if ((flags & EventFlag.HEAD) !== 0)
-        this.#writeHead(flags, status, contentLength, fields, body);
-      else this.#writeBody(body);
-    });
+    if ((flags & EventFlag.HEAD) !== 0) this.#writeHead(flags, status, contentLength, fields, body);
+    else this.#writeBody(body);
   }
 
   #writeHead(
@@ -234,23 +243,25 @@ export class Relay {
     const close = this.#closesBehind();
     this.#answered = true;
     this.#resumeRequest();
-    if ((flags & EventFlag.NO_BODY) !== 0) {
-      beginAnswer(response, status, fields, this.#ids);
-      endBodiless(response, contentLength, close);
+    if ((flags & EventFlag.NO_BODY) !== 0 || this.#complete) {
+      response.cork(() => {
+        beginAnswer(response, status, fields, this.#ids);
+        if ((flags & EventFlag.NO_BODY) !== 0) endBodiless(response, contentLength, close);
+        else response.end(body, close);
+      });
       this.#finish();
-    } else if (this.#complete) {
+      return;
+    }
+    this.#total = contentLength;
+    response.onWritable(this.#onWritable);
+    this.#heldHeadBytes = Math.min(fields.length + OWN_FIELDS_BYTES, SLICE_BYTES / 2);
+    this.#heldHead = () => {
       beginAnswer(response, status, fields, this.#ids);
-      response.end(body, close);
-      this.#finish();
-    } else {
       // uWebSockets.js writes its own "Connection: close" where it is asked to close, which here would be behind
       // the body. So the client is told by us and closes; failing that the idle timeout does.
-      beginAnswer(response, status, fields, this.#ids);
       if (close) response.writeHeader('connection', 'close');
-      this.#total = contentLength;
-      response.onWritable(this.#onWritable);
-      this.#writeBody(body);
-    }
+    };
+    this.#writeBody(body);
   }
 
   /** An answer that came before the whole request: what is left of the request must not be read as the next one. */
@@ -259,32 +270,78 @@ export class Relay {
   }
 
   #writeBody(body: Uint8Array): void {
-    if (this.#total >= 0) {
-      this.#writeCounted(body);
+    if (this.#total < 0) {
+      this.#writeSliced(body);
       return;
     }
-    const out = body.length === 0 || this.#response.write(body);
-    if (this.#complete) {
-      this.#response.end();
-      this.#finish();
-    } else if (!out) {
-      this.#door.engine.pause(this.#id);
-    }
+    this.#response.cork(() => {
+      this.#writeCounted(body);
+    });
   }
 
   #writeCounted(body: Uint8Array): void {
+    this.#sendHeldHead();
     const before = this.#response.getWriteOffset();
     const [ok, done] = this.#response.tryEnd(body, this.#total);
     if (done) {
       this.#finish();
     } else if (!ok) {
-      const rest = body.subarray(this.#response.getWriteOffset() - before);
-      this.#stall ??= spareStallBuffers.pop() ?? new Uint8Array(READ_BUFFER_BYTES);
-      this.#stall.set(rest);
-      this.#stallBytes = rest.length;
+      this.#keep(body.subarray(this.#response.getWriteOffset() - before));
       this.#stallOffset = this.#response.getWriteOffset();
-      if (!this.#complete) this.#door.engine.pause(this.#id);
     }
+  }
+
+  #writeSliced(body: Uint8Array): void {
+    const { written, isOut } = this.#writeSlices(body);
+    if (written < body.length) {
+      this.#keep(body.subarray(written));
+      this.#stallOffset = 0;
+    } else if (this.#complete) {
+      this.#endSliced();
+    } else if (!isOut) {
+      this.#door.engine.pause(this.#id);
+    }
+  }
+
+  /** Up to the first slice of which uWebSockets.js keeps something; `isOut`: of none. */
+  #writeSlices(body: Uint8Array): { written: number; isOut: boolean } {
+    for (let written = 0; written < body.length;) {
+      const slice = body.subarray(written, written + SLICE_BYTES - this.#heldHeadBytes);
+      written += slice.length;
+      if (!this.#writeSlice(slice)) return { written, isOut: false };
+    }
+    return { written: body.length, isOut: true };
+  }
+
+  #writeSlice(slice: Uint8Array): boolean {
+    let isOut = false;
+    this.#response.cork(() => {
+      this.#sendHeldHead();
+      isOut = this.#response.write(slice);
+    });
+    return isOut;
+  }
+
+  #endSliced(): void {
+    this.#response.cork(() => {
+      this.#sendHeldHead();
+      this.#response.end();
+    });
+    this.#finish();
+  }
+
+  #sendHeldHead(): void {
+    this.#heldHead?.();
+    this.#heldHead = null;
+    this.#heldHeadBytes = 0;
+  }
+
+  /** The rest of one read, until the socket takes more. */
+  #keep(rest: Uint8Array): void {
+    this.#stall ??= spareStallBuffers.pop() ?? new Uint8Array(READ_BUFFER_BYTES);
+    this.#stall.set(rest);
+    this.#stallBytes = rest.length;
+    if (!this.#complete) this.#door.engine.pause(this.#id);
   }
 
   readonly #onWritable = (offset: number): boolean => {
@@ -292,6 +349,10 @@ export class Relay {
     const stall = this.#stall;
     if (stall === null || this.#stallBytes === 0) {
       if (!this.#complete) this.#door.engine.resume(this.#id);
+      return true;
+    }
+    if (this.#total < 0) {
+      this.#drainSliced(stall);
       return true;
     }
     const rest = stall.subarray(offset - this.#stallOffset, this.#stallBytes);
@@ -305,6 +366,17 @@ export class Relay {
     return ok;
   };
 
+  #drainSliced(stall: Uint8Array): void {
+    const { written, isOut } = this.#writeSlices(
+      stall.subarray(this.#stallOffset, this.#stallBytes),
+    );
+    this.#stallOffset += written;
+    if (this.#stallOffset < this.#stallBytes) return;
+    this.#stallBytes = 0;
+    if (this.#complete) this.#endSliced();
+    else if (isOut) this.#door.engine.resume(this.#id);
+  }
+
   /** The answer is with uWebSockets.js, which from now on owns the response, or the client is gone. */
   #finish(): void {
     if (this.#gone) return;
@@ -315,7 +387,7 @@ export class Relay {
   }
 
   #onFailure(failure: number, headRelayed: boolean): void {
-    if (headRelayed) {
+    if (headRelayed && this.#heldHead === null) {
       // Broken off, so that the client cannot take what it got for the whole.
       this.#response.close();
       return;
