@@ -82,6 +82,28 @@ export async function openListeners(
   return { addresses, socketsBySlot, ordered };
 }
 
+/** From now on nobody who wants to connect is answered; who waits already is not touched. */
+export function answerNoConnects(
+  calls: Pick<ListenCalls, 'answerConnects'>,
+  { socketsBySlot }: Listeners,
+): void {
+  for (const { descriptor } of socketsBySlot.flat()) calls.answerConnects(descriptor, false);
+}
+
+/** Closes the sockets of these slots, as far as they are this process's. @returns what is left */
+export function withoutSlots(
+  calls: Pick<ListenCalls, 'closeDescriptor'>,
+  listeners: Listeners,
+  slots: Iterable<number>,
+): Listeners {
+  const socketsBySlot = [...listeners.socketsBySlot];
+  for (const slot of slots) {
+    for (const { descriptor } of socketsBySlot[slot] ?? []) calls.closeDescriptor(descriptor);
+    socketsBySlot[slot] = [];
+  }
+  return { ...listeners, socketsBySlot, ordered: [] };
+}
+
 /**
  * Refuses what `openListeners` would refuse, before anybody gives a socket away.
  * @param held addresses whose sockets will be received

@@ -34,7 +34,13 @@ import { AccessChannel, type AccessSource } from './access-channel.js';
 import { Columns } from './columns.js';
 import { ControlServer } from './control-server.js';
 import { workerCount } from './cores.js';
-import { checkListenable, openListeners, type Listeners } from './listeners.js';
+import {
+  answerNoConnects,
+  checkListenable,
+  openListeners,
+  withoutSlots,
+  type Listeners,
+} from './listeners.js';
 import { Orphans } from './orphans.js';
 import { checkPrepared, FrameCache, prepareOn } from './prepare.js';
 import { TrialEngine } from './trial.js';
@@ -76,6 +82,7 @@ export class Supervisor implements DataPlane {
   readonly #server: ControlServer;
   readonly #orphans: Orphans;
   readonly #slots: WorkerSlot[] = [];
+  #isUnrecorded = false;
   #listeners: Listeners = { addresses: [], socketsBySlot: [], ordered: [] };
   #steering: Steering | null = null;
   #active: Snapshot | null = null;
@@ -162,16 +169,19 @@ export class Supervisor implements DataPlane {
 
   /** Lets requests in flight finish, ends the workers, closes all sockets. */
   async stop(delayMs: number, timeoutMs: number): Promise<void> {
+    const { addon } = this.#options;
     this.#stopping = true;
     // Nobody joins the queues from the end of the delay on, so that workers can empty them before they close; who comes
     // behind that is refused instead of left waiting.
     const closing = sleep(delayMs).then(async () => {
-      this.#answerNoConnects();
+      answerNoConnects(addon, this.#listeners);
       await sleep(HANDSHAKE_MS);
-      this.#closeListeners();
+      this.#closeListeners(this.#listeners.socketsBySlot.keys());
     });
-    const acceptMs = delayMs + HANDSHAKE_MS;
-    await Promise.all(this.#slots.map((worker) => worker.drain(acceptMs, timeoutMs)));
+    // No process comes after one that has died, so who connects must not wait for it.
+    const idle = this.#slots.filter(({ state }) => state !== 'SERVING');
+    this.#closeListeners(idle.map(({ slot }) => slot));
+    await Promise.all(this.#slots.map((one) => one.drain(delayMs + HANDSHAKE_MS, timeoutMs)));
     await Promise.all([closing, this.#orphans.ended()]);
     if (this.#observer !== null) clearInterval(this.#observer);
     await this.#server.close();
@@ -361,6 +371,7 @@ export class Supervisor implements DataPlane {
         },
         onExit: () => {
           this.#retire(slot);
+          if (this.#stopping) this.#closeListeners([slot]);
           this.#steer();
         },
       });
@@ -372,6 +383,7 @@ export class Supervisor implements DataPlane {
       const now = performance.now();
       const elapsedMs = Math.min(now - observedAt, 2 * OBSERVE_INTERVAL_MS);
       observedAt = now;
+      if (this.#isUnrecorded) this.#recordWorkers();
       for (const worker of this.#slots) {
         worker.observe(this.#columns.worker(worker.slot).heartbeat, elapsedMs);
       }
@@ -396,9 +408,12 @@ export class Supervisor implements DataPlane {
     const records = this.#slots.map(({ record }) => record).filter((record) => record !== null);
     try {
       writeWorkerFile(config.state_dir, [...records, ...this.#orphans.records()]);
+      this.#isUnrecorded = false;
     } catch (error) {
-      // A full disk is no reason to stop serving.
-      logger.error({ error: messageOf(error) }, 'the list of worker processes cannot be written');
+      // A full disk is no reason to stop serving. It is tried again until it succeeds.
+      const problem = messageOf(error);
+      if (!this.#isUnrecorded) logger.error({ problem }, 'the list of workers is not written');
+      this.#isUnrecorded = true;
     }
   }
 
@@ -421,7 +436,9 @@ export class Supervisor implements DataPlane {
         if (worker !== null) this.#admit(worker, channel);
         else if (receive === null) this.#dismiss(envelope.hello, channel);
       },
-      () => {
+      (problem) => {
+        const { logger } = this.#options;
+        if (problem !== null) logger.error({ pid: worker?.pid, problem }, 'a worker is cut off');
         worker?.left(channel);
       },
     );
@@ -469,18 +486,10 @@ export class Supervisor implements DataPlane {
     }
   }
 
-  #answerNoConnects(): void {
-    for (const { descriptor } of this.#listeners.socketsBySlot.flat()) {
-      this.#options.addon.answerConnects(descriptor, false);
-    }
-  }
-
-  #closeListeners(): void {
+  /** Nobody will serve these slots again. Descriptors that it was steered by may be gone with them. */
+  #closeListeners(slots: Iterable<number>): void {
     this.#steering = null;
-    for (const { descriptor } of this.#listeners.socketsBySlot.flat()) {
-      this.#options.addon.closeDescriptor(descriptor);
-    }
-    this.#listeners = { ...this.#listeners, socketsBySlot: [] };
+    this.#listeners = withoutSlots(this.#options.addon, this.#listeners, slots);
   }
 
   #exclusive<T>(task: () => T | Promise<T>): Promise<T> {

@@ -3,7 +3,7 @@
  * after a dead one knows who may still live. Process ids are reused; with the start time and the boot they are
  * not. It need not survive a power failure, which no worker survives either.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ListenAddress } from '../config/listen-address.js';
 
@@ -53,7 +53,10 @@ export function isAlive(worker: Pick<WorkerRecord, 'pid' | 'startTime'>): boolea
   return startTimeOf(worker.pid) === worker.startTime;
 }
 
-/** Null when there is no such process, or only what its parent has not reaped. */
+/**
+ * Null when there is no such process, or only what its parent has not reaped. A process whose first thread is gone before
+ * the others still holds its sockets.
+ */
 export function startTimeOf(pid: number): number | null {
   let stat: string;
   try {
@@ -63,8 +66,17 @@ export function startTimeOf(pid: number): number | null {
   }
   // The command may contain spaces and parentheses.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  if (fields[STATE_FIELD] === 'Z' || fields[STATE_FIELD] === 'X') return null;
+  if (fields[STATE_FIELD] === 'X' || (fields[STATE_FIELD] === 'Z' && !hasThreads(pid))) return null;
   return Number(fields[START_TIME_FIELD]);
+}
+
+/** Others than the first. */
+function hasThreads(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${String(pid)}/task`).length > 1;
+  } catch {
+    return false;
+  }
 }
 
 function bootId(): string {
