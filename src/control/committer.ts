@@ -10,6 +10,7 @@
  *
  * Calls must not overlap; the control plane's queue sees to that.
  */
+import type { Clock } from '../core/clock.js';
 import { isTemporary, PointsmanError, messageOf } from '../core/errors.js';
 import { giveWay } from '../core/give-way.js';
 import type { ConfigChange, RecordChange, RevisionInput, Store } from '../store/store.js';
@@ -42,7 +43,11 @@ export interface CommitterOptions {
   readonly dataPlane: DataPlane;
   readonly prober: Prober;
   readonly logger: ControlLogger;
+  readonly clock: Clock;
 }
+
+/** Between two tries to store what is owed. */
+const SETTLE_INTERVAL_MS = 1_000;
 
 export class Committer {
   readonly #options: CommitterOptions;
@@ -52,8 +57,9 @@ export class Committer {
   #publishing: Snapshot | null = null;
   /** Deployments whose addresses changed while a publish was under way, or found no numbers. */
   readonly #unsent = new Set<string>();
-  /** What could not be put back after a failed publish; it goes with the next commit, or at the end. */
+  /** What could not be put back after a failed publish; it goes with the next commit, or as soon as the store takes it. */
   #owed: Owed = NOTHING_OWED;
+  #endSettling = (): void => undefined;
 
   /** @throws Error when a stored record cannot be read. */
   constructor(options: CommitterOptions) {
@@ -173,6 +179,7 @@ export class Committer {
 
   /** To be called at the end: what is owed would be lost. */
   settle(): void {
+    this.#endSettling();
     const { records, configs } = this.#owed;
     if (records.length + configs.length === 0) return;
     try {
@@ -181,6 +188,14 @@ export class Committer {
     } catch {
       // It is logged. What is stored is whole, but not what was served.
     }
+  }
+
+  /** A start after a crash would serve what was refused. */
+  #settleLater(): void {
+    this.#endSettling = this.#options.clock.after(SETTLE_INTERVAL_MS, () => {
+      this.settle();
+      if (this.#owed !== NOTHING_OWED) this.#settleLater();
+    });
   }
 
   async #storeAndPublish(
@@ -315,8 +330,9 @@ export class Committer {
       this.#owed = { records, configs };
       this.#options.logger.error(
         { revision: failed, reason: messageOf(cause) },
-        'the store refused to take the previous records back; the next change will carry them',
+        'the store refused to take the previous records back; it is tried again',
       );
+      this.#settleLater();
     }
     this.#sendAddresses([]);
   }

@@ -106,7 +106,7 @@ class StoredControlPlane implements RunningControlPlane {
       hostMemory: store.hosts,
       logger,
     });
-    this.#committer = new Committer({ store, dataPlane, prober: this.#prober, logger });
+    this.#committer = new Committer({ store, dataPlane, prober: this.#prober, logger, clock });
     const host: UpdateHost & GrantHost = {
       content: () => this.#content,
       readiness: () => this.#readiness(),
