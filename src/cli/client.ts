@@ -207,6 +207,12 @@ export class AdminClient {
     if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
       return new CliError(`${url} answers with more than ${ANSWER_MIB} MiB.`, from);
     }
+    if (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET') {
+      return new CliError(
+        `The connection to ${url} was lost before the answer came. ${from}`,
+        `What was asked for may have been done: look with "${this.line('status')}".`,
+      );
+    }
     const why = typeof code === 'string' ? code : messageOf(error);
     return new CliError(
       `No daemon answers at ${url} (${why}); the address came from ${source}.`,

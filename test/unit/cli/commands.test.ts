@@ -1,4 +1,5 @@
 /** The commands against a real control plane behind the real admin port. */
+import { createServer, type AddressInfo } from 'node:net';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -360,6 +361,16 @@ t.test('failures say what was tried and what to do', async (t) => {
   );
   const html = await startReplica(t);
   html.status = 200;
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const lost = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+  const unknown = await run(['cancel-update', 'iris', '--host', lost]);
+  server.close();
+  t.match(unknown.err, `The connection to ${lost} was lost before the answer came.`);
+  t.match(unknown.err, /may have been done: look with "pointsman status --host/);
   t.match(
     (await run(['status', '--host', 'a b'])).err,
     /--host: "a b" is not a URL.*\nWrite it like http/,
