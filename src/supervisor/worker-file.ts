@@ -3,7 +3,14 @@
  * after a dead one knows who may still live. Process ids are reused; with the start time and the boot they are
  * not. It need not survive a power failure, which no worker survives either.
  */
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import type { ListenAddress } from '../config/listen-address.js';
 
@@ -26,18 +33,28 @@ const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 const STATE_FIELD = 0;
 const START_TIME_FIELD = 22 - 3;
 
+/**
+ * Whole or not at all; but a full disk that has no room for another file mostly has some for another content of this one,
+ * and a list of workers that are gone would be worse than one that a crash cuts off.
+ */
 export function writeWorkerFile(stateDir: string, workers: readonly WorkerRecord[]): void {
   const file = path.join(stateDir, FILE);
   const content: WorkerFile = { boot: bootId(), workers };
-  writeFileSync(`${file}.new`, `${JSON.stringify(content)}\n`, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+  const text = `${JSON.stringify(content)}\n`;
+  try {
+    writeFileSync(`${file}.new`, text, { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  } catch {
+    writeFileSync(file, text, { flag: 'r+' });
+    truncateSync(file, Buffer.byteLength(text));
+  }
 }
 
 export function removeWorkerFile(stateDir: string): void {
   rmSync(path.join(stateDir, FILE), { force: true });
 }
 
-/** The recorded workers that still live. An unreadable file counts as none: it is written whole or not at all. */
+/** The recorded workers that still live. An unreadable file counts as none. */
 export function survivors(stateDir: string): WorkerRecord[] {
   let content: WorkerFile;
   try {

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Writable } from 'node:stream';
@@ -30,6 +30,23 @@ function startProcess(t: Test): { child: ChildProcess; record: WorkerRecord } {
   if (startTime === null) throw new Error('not alive');
   return { child, record: { pid, startTime, listeners: [{ host: '127.0.0.1', port: 8080 }] } };
 }
+
+t.test('a disk with no room for another file', (t) => {
+  const folder = directory(t);
+  const startTime = startTimeOf(process.pid) ?? 0;
+  const record = { pid: process.pid, startTime, listeners: [] };
+  const gone = { ...record, startTime: startTime + 1 };
+  writeWorkerFile(folder, [gone, gone, gone]);
+  // Nothing can be written where a folder is.
+  mkdirSync(path.join(folder, 'workers.json.new'));
+  writeWorkerFile(folder, [record]);
+  t.same(survivors(folder), [record]);
+  rmSync(path.join(folder, 'workers.json'));
+  t.throws(() => {
+    writeWorkerFile(folder, [record]);
+  });
+  t.end();
+});
 
 t.test('living workers are found again with their sockets, dead ones are not', async (t) => {
   const folder = directory(t);
