@@ -180,21 +180,25 @@ export class Committer {
   /** To be called at the end: what is owed would be lost. */
   settle(): void {
     this.#endSettling();
-    const { records, configs } = this.#owed;
-    if (records.length + configs.length === 0) return;
+    if (!this.#owes) return;
     try {
-      this.#store(records, configs, null);
+      this.#options.store.commit(this.#owed);
       this.#owed = NOTHING_OWED;
+      this.#options.logger.info({}, 'the store has taken the previous records back');
     } catch {
-      // It is logged. What is stored is whole, but not what was served.
+      // It was logged when it came to be owed. What is stored is whole, but not what was served.
     }
+  }
+
+  get #owes(): boolean {
+    return this.#owed.records.length + this.#owed.configs.length > 0;
   }
 
   /** A start after a crash would serve what was refused. */
   #settleLater(): void {
     this.#endSettling = this.#options.clock.after(SETTLE_INTERVAL_MS, () => {
       this.settle();
-      if (this.#owed !== NOTHING_OWED) this.#settleLater();
+      if (this.#owes) this.#settleLater();
     });
   }
 
@@ -332,7 +336,7 @@ export class Committer {
         { revision: failed, reason: messageOf(cause) },
         'the store refused to take the previous records back; it is tried again',
       );
-      this.#settleLater();
+      if (this.#owes) this.#settleLater();
     }
     this.#sendAddresses([]);
   }

@@ -3,14 +3,7 @@
  * after a dead one knows who may still live. Process ids are reused; with the start time and the boot they are
  * not. It need not survive a power failure, which no worker survives either.
  */
-import {
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ListenAddress } from '../config/listen-address.js';
 
@@ -28,25 +21,30 @@ interface WorkerFile {
 }
 
 const FILE = 'workers.json';
+/** What file systems give away at once. */
+const BLOCK_BYTES = 4096;
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 /** Place of the start time among the fields behind the command's closing parenthesis; proc(5) counts from 1. */
 const STATE_FIELD = 0;
 const START_TIME_FIELD = 22 - 3;
 
 /**
- * Whole or not at all; but a full disk that has no room for another file mostly has some for another content of this one,
- * and a list of workers that are gone would be worse than one that a crash cuts off.
+ * Whole or not at all. On a full disk, which has no room for another file, the old one is written over, if that is as long:
+ * a list of workers that are gone is no use.
+ * @throws Error when it is not written
  */
 export function writeWorkerFile(stateDir: string, workers: readonly WorkerRecord[]): void {
   const file = path.join(stateDir, FILE);
   const content: WorkerFile = { boot: bootId(), workers };
-  const text = `${JSON.stringify(content)}\n`;
+  const json = `${JSON.stringify(content)}\n`;
+  // Process ids have a digit more or less.
+  const text = json.padEnd(Math.ceil(json.length / BLOCK_BYTES) * BLOCK_BYTES, '\n');
   try {
     writeFileSync(`${file}.new`, text, { mode: 0o600 });
     renameSync(`${file}.new`, file);
-  } catch {
+  } catch (error) {
+    if (statSync(file).size !== text.length) throw error;
     writeFileSync(file, text, { flag: 'r+' });
-    truncateSync(file, Buffer.byteLength(text));
   }
 }
 

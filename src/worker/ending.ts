@@ -58,7 +58,7 @@ export class Ending {
     this.#finish(timeoutMs, false);
   }
 
-  /** `isLast`: nobody else has the sockets, so who waits in them is this process's. */
+  /** `isLast`: nobody serves the sockets after this process, so who waits in them is its own. */
   #finish(timeoutMs: number, isLast: boolean): void {
     if (this.#state === 'finishing') return;
     this.#state = 'finishing';

@@ -31,6 +31,8 @@ const TOKEN_CHECKS_MAX = 16;
 const SLICE_BYTES = 15 * 1024;
 /** Status line and fields of ours, at most about. */
 const OWN_FIELDS_BYTES = 1024;
+/** Head and body that go out in one `cork`, or a head that a slice may follow in it. */
+const SHORT_BYTES = SLICE_BYTES / 2;
 const NO_BYTES = new Uint8Array(0);
 const NO_BUFFER = new ArrayBuffer(0);
 
@@ -243,7 +245,8 @@ export class Relay {
     const close = this.#closesBehind();
     this.#answered = true;
     this.#resumeRequest();
-    if ((flags & EventFlag.NO_BODY) !== 0 || this.#complete) {
+    const isShort = this.#complete && body.length + fields.length <= SHORT_BYTES;
+    if ((flags & EventFlag.NO_BODY) !== 0 || isShort) {
       response.cork(() => {
         beginAnswer(response, status, fields, this.#ids);
         if ((flags & EventFlag.NO_BODY) !== 0) endBodiless(response, contentLength, close);
@@ -252,9 +255,9 @@ export class Relay {
       this.#finish();
       return;
     }
-    this.#total = contentLength;
+    this.#total = this.#complete ? body.length : contentLength;
     response.onWritable(this.#onWritable);
-    this.#heldHeadBytes = Math.min(fields.length + OWN_FIELDS_BYTES, SLICE_BYTES / 2);
+    this.#heldHeadBytes = fields.length + OWN_FIELDS_BYTES;
     this.#heldHead = () => {
       beginAnswer(response, status, fields, this.#ids);
       // uWebSockets.js writes its own "Connection: close" where it is asked to close, which here would be behind
@@ -303,9 +306,18 @@ export class Relay {
     }
   }
 
-  /** Up to the first slice of which uWebSockets.js keeps something; `isOut`: of none. */
+  /**
+   * Until `write` says that uWebSockets.js keeps something (`isOut` false), which it does one slice late: in a `cork` it
+   * cannot know yet.
+   */
   #writeSlices(body: Uint8Array): { written: number; isOut: boolean } {
     for (let written = 0; written < body.length;) {
+      // A long head is flushed by itself.
+      if (this.#heldHeadBytes > SHORT_BYTES) {
+        this.#response.cork(() => {
+          this.#sendHeldHead();
+        });
+      }
       const slice = body.subarray(written, written + SLICE_BYTES - this.#heldHeadBytes);
       written += slice.length;
       if (!this.#writeSlice(slice)) return { written, isOut: false };
@@ -348,6 +360,8 @@ export class Relay {
     if (this.#gone) return true;
     const stall = this.#stall;
     if (stall === null || this.#stallBytes === 0) {
+      // It leaves what it has kept to the handler, and sends it with the next write; of nothing, too.
+      this.#response.cork(() => undefined);
       if (!this.#complete) this.#door.engine.resume(this.#id);
       return true;
     }

@@ -7,7 +7,7 @@ import t from 'tap';
 import { pathOf, startInMode, type DataMode } from '../daemon/data-modes.js';
 import { post, startWireReplica, valuesOf, WireClient } from '../daemon/wire.js';
 
-const HEAD = 'HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n';
+const BEGIN = 'HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n';
 const SIZES = [100, 15_359, 16_384, 131_072, 600_001, 2_000_000, 8_388_608];
 const CHUNKS = [8_000, 131_072, 10_000_000];
 
@@ -31,18 +31,17 @@ function chunked(body: Buffer, chunkBytes: number): Buffer {
 for (const mode of ['native', 'guarded', 'js'] satisfies DataMode[]) {
   t.test(mode, async (t) => {
     const replica = await startWireReplica(t, ({ body }, socket) => {
-      const { bytes, chunk, fault } = JSON.parse(body.toString()) as Record<
-        string,
-        number | string
-      >;
+      const wanted = JSON.parse(body.toString()) as Record<string, number | string>;
+      const { bytes, chunk, fault, padding = 0 } = wanted;
+      const head = `${BEGIN}x-padding: ${'p'.repeat(Number(padding))}\r\n`;
       if (fault !== undefined) {
-        socket.write(`${HEAD}transfer-encoding: chunked\r\n\r\n${String(fault)}`);
+        socket.write(`${head}transfer-encoding: chunked\r\n\r\n${String(fault)}`);
         setTimeout(() => socket.end('zz\r\n'), 100);
       } else if (chunk === 0) {
-        socket.write(`${HEAD}connection: close\r\n\r\n`);
+        socket.write(`${head}connection: close\r\n\r\n`);
         socket.end(textOf(Number(bytes)));
       } else {
-        socket.write(`${HEAD}transfer-encoding: chunked\r\n\r\n`);
+        socket.write(`${head}transfer-encoding: chunked\r\n\r\n`);
         socket.write(chunked(textOf(Number(bytes)), Number(chunk)));
       }
     });
@@ -59,6 +58,14 @@ for (const mode of ['native', 'guarded', 'js'] satisfies DataMode[]) {
         const answers = await Promise.all(clients.map((client) => client.answer()));
         const exact = answers.map(({ body }) => body.equals(whole));
         t.same(exact, [true, true, true], `${String(bytes)} bytes in chunks of ${String(chunk)}`);
+      }
+    }
+
+    for (const padding of [3_000, 7_000, 12_000, 40_000]) {
+      for (const bytes of [100, 100_000, 2_000_000]) {
+        const answer = await ask({ bytes, chunk: 131_072, padding }).answer();
+        t.ok(answer.body.equals(textOf(bytes)), `behind a head of ${String(padding)} bytes`);
+        t.equal(valuesOf(answer, 'x-padding')[0]?.length, padding);
       }
     }
 
