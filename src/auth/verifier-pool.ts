@@ -40,7 +40,7 @@ const LOAD_BY_IMPORT = process.allowedNodeEnvironmentFlags.has(REQUIRE_FLAG)
 export const TOKENS_UNDER_WAY_MAX = 1024;
 /** Tokens of one hand-over. Larger ones gain nothing and let a lone token wait longer. */
 const BATCH_TOKENS_MAX = 64;
-/** Tokens that wait for a look at their issuer's keys; one more is answered `busy`. */
+/** Tokens that wait for a look at their issuer's keys; one more is refused as if the look had failed. */
 const KEY_WAITERS_MAX = 64;
 /**
  * Refused tokens that are remembered, by hash, and for how long: a token may become good (`nbf`, a new key). No longer than
@@ -263,18 +263,21 @@ export class VerifierPool {
     } else if (this.#options.trust.current().version !== flight.trustVersion) {
       // A key may have come or gone meanwhile: an answer by the old ones must not outlive them.
       this.#push(flight);
-    } else if (answer.ok || answer.reason !== 'unknown key' || flight.looked) {
-      this.#settle(flight, answer);
-    } else if (this.#keyWaiters >= KEY_WAITERS_MAX) {
-      this.#settle(flight, busy());
-    } else {
+    } else if (this.#mayLook(flight, answer)) {
       flight.looked = true;
       this.#keyWaiters += 1;
       void this.#options.trust.refresh(answer.issuer).then(() => {
         this.#keyWaiters -= 1;
         this.#land(flight, answer);
       });
+    } else {
+      this.#settle(flight, answer);
     }
+  }
+
+  #mayLook(flight: Flight, answer: VerifyAnswer): boolean {
+    if (answer.ok || answer.reason !== 'unknown key' || flight.looked) return false;
+    return this.#keyWaiters < KEY_WAITERS_MAX;
   }
 
   #settle(flight: Flight, answer: VerifyAnswer): void {
