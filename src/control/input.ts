@@ -4,6 +4,7 @@
  * fields that we do not know (reference, sections 1.6 and 1.7), so unknown keys pass unless the
  * caller asks for `onlyKeys`.
  */
+import { checkUnicode } from '../config/json-text.js';
 import { joinPath } from '../config/validate.js';
 import { invalidField } from '../core/errors.js';
 import { NAME_CHARS_MAX } from '../core/limits.js';
@@ -132,8 +133,6 @@ function integerRule(minimum: number, maximum: number): string {
 export const TEXT_CHARS_MAX = 255;
 /** Terminals and logs act on these: C0, C1, and the line and paragraph separators. */
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
-/** Half of a pair, which JSON can carry and UTF-8 cannot: it would come back as another character. */
-const LONE_SURROGATE = /\p{Cs}/u;
 
 /** A name or another short text: 1 to 255 characters that can be printed and stored as they are. */
 export function checkText(value: string, path: string): string {
@@ -142,7 +141,7 @@ export function checkText(value: string, path: string): string {
     throw invalidField(path, `takes at most ${String(TEXT_CHARS_MAX)} characters`);
   }
   if (CONTROL.test(value)) throw invalidField(path, 'must not contain control characters');
-  if (LONE_SURROGATE.test(value)) throw invalidField(path, 'must be well-formed Unicode');
+  checkUnicode(path, value);
   return value;
 }
 
