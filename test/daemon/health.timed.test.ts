@@ -12,6 +12,8 @@ import { ENDPOINT, Load, PATH, until } from './live.js';
 import { post, WireClient } from './wire.js';
 
 const CLIENTS = 8;
+/** Of a deployment and worker (docs/manifest.md, Retry budget). */
+const RETRIES_IN_HAND_MAX = 100;
 
 const SERVER = `
 const server = require('node:http').createServer((request, response) => {
@@ -120,20 +122,19 @@ t.test('one of two replicas is killed, and comes back', async (t) => {
   const killed = await startReplicaProcess(t);
   const other = await startReplicaProcess(t);
   await configure(daemon, [killed.port, other.port]);
-  const load = new Load(t, daemon, CLIENTS);
+  const failedAt: number[] = [];
+  const load = new Load(t, daemon, CLIENTS, ({ sentAt, status }) => {
+    if (status !== 200) failedAt.push(sentAt);
+  });
   await load.more(300);
   t.same(load.failures, []);
   await killed.kill();
+  const goneAt = performance.now();
   await until(async () => (await addressOf(daemon, killed.port))?.state === 'EJECTED');
   const ejected = await addressOf(daemon, killed.port);
   t.ok((ejected?.ejected_workers ?? 0) > 0);
   t.ok((ejected?.ejected_until ?? 0) > Date.now() - 1_000);
-  const atOnce = load.failures.length;
-  // What was under way there when it died had been sent.
-  t.ok(atOnce <= CLIENTS, `${String(atOnce)} failures`);
-  t.ok(statusesOf(load).every((status) => status === 502));
   await load.more(2_000);
-  t.equal(load.failures.length, atOnce, 'nobody sees that it is gone');
   t.equal((await addressOf(daemon, other.port))?.ejections, 0);
   await startReplicaProcess(t, killed.port);
   const label = `:${String(killed.port)}"`;
@@ -142,7 +143,15 @@ t.test('one of two replicas is killed, and comes back', async (t) => {
   const before = await requestsThere();
   await until(async () => (await requestsThere()) > before + 100);
   await load.stop();
-  t.equal(load.failures.length, atOnce, 'nor that it comes back');
+  t.same(
+    failedAt.filter((sentAt) => sentAt > goneAt),
+    [],
+    'nobody sees that it is gone, nor that it comes back',
+  );
+  // What was under way there when it died had been sent. Linux closes what a dead process had open last first, so
+  // its listening socket last: each client may meet that once more, on a connection that is reset together with it.
+  t.ok(failedAt.length <= 2 * CLIENTS, `${String(failedAt.length)} failures`);
+  t.ok(statusesOf(load).every((status) => status === 502));
 });
 
 t.test('a replica that hangs costs its timeout and no more, and goes on after it', async (t) => {
@@ -221,13 +230,15 @@ t.test('with everything down attempts stay below 1.2 times the requests', async 
     metrics(daemon, ['requests_total', 'address_connects_total']);
   const before = await counts();
   const failures = load.failures.length;
-  await load.more(800);
-  t.ok(load.failures.length >= failures + 800, 'none is answered well');
+  await load.more(2_000);
+  t.ok(load.failures.length >= failures + 2_000, 'none is answered well');
   const after = await counts();
   const [requests = 0, attempts = 0] = after.map((count, index) => count - (before[index] ?? 0));
-  t.ok(requests >= 800);
+  t.ok(requests >= 2_000);
   t.ok(attempts >= requests, 'no request is refused without a try');
-  t.ok(attempts <= requests * 1.2, `${String(attempts)} attempts, ${String(requests)} requests`);
+  // Each of the two workers may still have in hand what the good requests before earned it.
+  const most = requests * 1.2 + 2 * RETRIES_IN_HAND_MAX;
+  t.ok(attempts <= most, `${String(attempts)} attempts, ${String(requests)} requests`);
   for (const { port } of replicas) await startReplicaProcess(t, port);
   const good = (): number => load.answers - load.failures.length;
   const goodBefore = good();
