@@ -29,6 +29,8 @@ Refusal refusalOf(Failure failure) noexcept {
       return Refusal::kOutOfMemory;
     case Failure::kBadRequest:
       return Refusal::kFieldsRefused;
+    case Failure::kLoop:
+      return Refusal::kLoop;
     case Failure::kDeploymentLimit:
       return Refusal::kDeploymentLimit;
     case Failure::kDeploymentQueueFull:

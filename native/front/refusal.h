@@ -48,8 +48,9 @@ enum class Refusal : uint8_t {
   kEntityQueueTimeout,
   kHeadTooLarge,  // status by the parser
   kOutOfMemory,
+  kLoop,
 };
-inline constexpr size_t kRefusals = 30;
+inline constexpr size_t kRefusals = 31;
 
 struct RefusalText {
   int status = 500;

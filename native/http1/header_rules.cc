@@ -132,32 +132,51 @@ bool isLocalRequestField(std::string_view name, const ConnectionOptions& options
   return !options.names(name) || equalsLower(name, "authorization");
 }
 
+// A member of Via is `protocol received-by`, and what may follow is a comment.
+size_t ownMembersOf(std::string_view viaValue) noexcept {
+  size_t count = 0;
+  while (!viaValue.empty()) {
+    std::string_view member = takeListMember(viaValue);
+    member.remove_prefix(std::min(member.find(' '), member.size()));
+    member = trimBlanks(member);
+    if (equalsLower(member.substr(0, member.find(' ')), kPseudonym)) count++;
+  }
+  return count;
+}
+
 using IsWanted = bool (*)(std::string_view name, const ConnectionOptions& removed) noexcept;
 
-// Copies what `isWanted` lets pass and `removed` does not stop, and collects the options it comes
-// across in `found`.
+// What a pass over all fields came across.
+struct Found {
+  ConnectionOptions options;
+  size_t hops = 0;
+};
+
+// Copies what `isWanted` lets pass and `removed` does not stop.
 bool copyRequestFields(std::string_view rawFields, IsWanted isWanted,
-                       const ConnectionOptions& removed, ConnectionOptions& found,
-                       ByteBuffer& out) {
+                       const ConnectionOptions& removed, Found& found, ByteBuffer& out) {
   while (!rawFields.empty()) {
     HeaderField field;
     if (!takeFieldLine(rawFields, field)) return false;
-    if (isConnection(field.name) && !found.add(field.value)) return false;
+    if (isConnection(field.name) && !found.options.add(field.value)) return false;
+    if (equalsLower(field.name, "via")) found.hops += ownMembersOf(field.value);
     if (isWanted(field.name, removed)) appendField(field, out);
   }
   return true;
 }
 
-bool appendRequestFieldsWanted(std::string_view rawFields, IsWanted isWanted, ByteBuffer& out) {
+bool appendRequestFieldsWanted(std::string_view rawFields, IsWanted isWanted, ByteBuffer& out,
+                               size_t& hops) {
   const size_t start = out.size();
-  ConnectionOptions found;
+  Found found;
   bool isDone = copyRequestFields(rawFields, isWanted, {}, found, out);
-  if (isDone && !found.isEmpty()) {
+  hops = found.hops;
+  if (isDone && !found.options.isEmpty()) {
     // Connection may stand behind what it names, so the copy is made again with all names known.
     // Rare: the usual options are on the lists, and such requests are done in one pass.
-    ConnectionOptions sameAgain;
+    Found sameAgain;
     out.truncate(start);
-    isDone = copyRequestFields(rawFields, isWanted, found, sameAgain, out);
+    isDone = copyRequestFields(rawFields, isWanted, found.options, sameAgain, out);
   }
   if (!isDone) out.truncate(start);
   return isDone;
@@ -191,13 +210,14 @@ bool ConnectionOptions::names(std::string_view fieldName) const noexcept {
   return false;
 }
 
-bool appendForwardedRequestFields(std::string_view rawFields, ByteBuffer& out) {
-  return appendRequestFieldsWanted(rawFields, isForwardedRequestField, out);
+bool appendForwardedRequestFields(std::string_view rawFields, ByteBuffer& out, size_t& hops) {
+  return appendRequestFieldsWanted(rawFields, isForwardedRequestField, out, hops);
 }
 
 bool appendLocalRequestFields(std::string_view rawFields, ByteBuffer& out) {
   const size_t start = out.size();
-  if (!appendRequestFieldsWanted(rawFields, isLocalRequestField, out)) return false;
+  size_t hops = 0;
+  if (!appendRequestFieldsWanted(rawFields, isLocalRequestField, out, hops)) return false;
   bool areReadable = true;
   HeaderField field;
   std::string_view rest = out;

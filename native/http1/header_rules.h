@@ -56,10 +56,15 @@ class ConnectionOptions {
 // servers read as a hyphen.
 //
 // False, with `out` as it was, when a line is malformed or Connection has more than
-// ConnectionOptions::kCountMax options: the request should be refused.
+// ConnectionOptions::kCountMax options: the request should be refused. `hops`: how many members of
+// Via say that a pointsman has had the request before; any number when false.
 //
 // HOT: one pass unless Connection names an end-to-end field; no allocation but the growth of `out`.
-[[nodiscard]] bool appendForwardedRequestFields(std::string_view rawFields, ByteBuffer& out);
+[[nodiscard]] bool appendForwardedRequestFields(std::string_view rawFields, ByteBuffer& out,
+                                                size_t& hops);
+
+// What every pointsman calls itself in Via (RFC 9110, 7.6.3).
+inline constexpr std::string_view kPseudonym = "pointsman";
 
 // Tells the worker's own JS who the client is; a client's field of this name never gets there.
 inline constexpr std::string_view kClientAddressField = "x-pointsman-client";

@@ -41,6 +41,8 @@ int statusOf(Failure failure) noexcept {
       return 504;
     case Failure::kBadRequest:
       return 400;
+    case Failure::kLoop:
+      return 508;
     case Failure::kDeploymentLimit:
     case Failure::kDeploymentQueueFull:
     case Failure::kDeploymentQueueTimeout:
@@ -64,12 +66,12 @@ void Exchange::start(Door& door, Ref<DeploymentSpec> deployment, EntityStats& st
   startedUs_ = nowUs();
   totalDeadlineMs_ = deployment_->totalMs == 0 ? 0 : deadlineIn(deployment_->totalMs);
   copyHead(head);
-  const bool isForwardable =
-      appendRequestFields(head, *deployment_, out_) && appendBody(body, last);
+  const HeadFault fault = appendRequestFields(head, *deployment_, out_);
+  const bool isForwardable = fault == HeadFault::kNone && appendBody(body, last);
   if (isOutOfMemory()) {
     failLater(Failure::kOutOfMemory);
   } else if (!isForwardable) {
-    failLater(Failure::kBadRequest);
+    failLater(fault == HeadFault::kLoop ? Failure::kLoop : Failure::kBadRequest);
   } else {
     admit(limit);
   }

@@ -11,8 +11,6 @@ namespace pointsman {
 
 namespace {
 
-constexpr std::string_view kVia = "via: 1.1 pointsman\r\n";
-
 bool equalsIgnoringCase(std::string_view a, std::string_view b) noexcept {
   if (a.size() != b.size()) return false;
   for (size_t i = 0; i < a.size(); i++) {
@@ -69,17 +67,19 @@ void appendNumber(ByteBuffer& out, uint64_t value, int base) {
   out.append({digits.data(), static_cast<size_t>(end.ptr - digits.data())});
 }
 
-bool appendRequestFields(const RequestHead& head, const DeploymentSpec& deployment,
-                         ByteBuffer& out) {
+HeadFault appendRequestFields(const RequestHead& head, const DeploymentSpec& deployment,
+                              ByteBuffer& out) {
   out.clear();
   if (deployment.protocol == Protocol::kLocal) {
-    if (!appendLocalRequestFields(head.fields, out)) return false;
+    if (!appendLocalRequestFields(head.fields, out)) return HeadFault::kFields;
     // HTTP/1.0 may come without; uWebSockets.js may not be asked without.
     out.append("host: ").append(head.host.empty() ? "localhost" : head.host).append("\r\n");
     out.append(kClientAddressField).append(": ").append(head.clientAddress).append("\r\n");
   } else {
-    if (!appendForwardedRequestFields(head.fields, out)) return false;
-    out.append(kVia);
+    size_t hops = 0;
+    if (!appendForwardedRequestFields(head.fields, out, hops)) return HeadFault::kFields;
+    if (hops > kHopsMax) return HeadFault::kLoop;
+    out.append("via: 1.1 ").append(kPseudonym).append("\r\n");
     out.append("x-forwarded-for: ").append(head.clientAddress).append("\r\n");
     out.append("x-forwarded-proto: http\r\n");
     out.append("x-request-id: ").append(head.requestId).append("\r\n");
@@ -95,7 +95,7 @@ bool appendRequestFields(const RequestHead& head, const DeploymentSpec& deployme
   }
   out.append(deployment.headerLines);
   out.append("\r\n");
-  return true;
+  return HeadFault::kNone;
 }
 
 }  // namespace pointsman

@@ -31,6 +31,19 @@ struct RequestHead {
   bool isNative = false;
 };
 
+// Why a request may not go to a replica.
+enum class HeadFault : uint8_t {
+  kNone,
+  // The client's fields cannot be forwarded.
+  kFields,
+  // More than kHopsMax pointsmans have had it: some deployment's replica leads back to one.
+  kLoop,
+};
+
+// Tiers of pointsmans that a request may have passed. An honest set-up has two or three; every one
+// that a loop makes holds a connection at both ends.
+inline constexpr size_t kHopsMax = 8;
+
 // RFC 9110, 9.2.2: may be sent twice without doing more than once.
 bool isIdempotent(std::string_view method) noexcept;
 
@@ -39,9 +52,8 @@ void appendNumber(ByteBuffer& out, uint64_t value, int base);
 // Appends the fields and the empty line. Our own fields come after the client's, so that no
 // Connection option takes one away; the deployment's come last and replace what stands before them
 // under the same name, so that no client sets one. Exactly one framing field, or none for a request
-// without a body. False, with `out` in any state, when the client's fields cannot be forwarded;
-// whether there was memory, `out` knows.
-[[nodiscard]] bool appendRequestFields(const RequestHead& head, const DeploymentSpec& deployment,
-                                       ByteBuffer& out);
+// without a body. With a fault `out` is in any state; whether there was memory, `out` knows.
+[[nodiscard]] HeadFault appendRequestFields(const RequestHead& head,
+                                            const DeploymentSpec& deployment, ByteBuffer& out);
 
 }  // namespace pointsman

@@ -37,6 +37,7 @@ Verdict verdictOf(Failure failure, bool waitsForClient) noexcept {
     case Failure::kConnectionLimit:
     case Failure::kBadRequest:
     case Failure::kOutOfMemory:
+    case Failure::kLoop:
       return Verdict::kNone;
   }
   return Verdict::kNone;

@@ -111,6 +111,11 @@ void refusesBadRequests() {
   const Client& badField = test.relay.fetch({.fields = "no colon\r\n"});
   CHECK(badField.failure == Failure::kBadRequest && !badField.headRelayed);
   CHECK_EQUAL(statusOf(badField.failure), 400);
+  std::string vias;
+  for (size_t i = 0; i < kHopsMax; i++) vias += "via: 1.1 pointsman\r\n";
+  const Client& loop = test.relay.fetch({.fields = vias + vias.substr(0, vias.size() / kHopsMax)});
+  CHECK(loop.failure == Failure::kLoop && !loop.headRelayed);
+  CHECK_EQUAL(statusOf(loop.failure), 508);
   // More and less than Content-Length said, at once and later: never another request on that
   // connection.
   CHECK(test.relay.fetch({.body = "abc", .contentLength = 2}).failure == Failure::kBadRequest);

@@ -13,7 +13,8 @@ std::string forwardRequest(std::string_view rawFields) {
   const std::string start = "POST / HTTP/1.1\r\n";
   ByteBuffer buffer;
   buffer.append(start);
-  const bool isDone = appendForwardedRequestFields(rawFields, buffer);
+  size_t hops = 0;
+  const bool isDone = appendForwardedRequestFields(rawFields, buffer, hops);
   const std::string out(buffer);
   if (!isDone) return out == start ? "refused" : "dirty";
   CHECK(out.starts_with(start));
@@ -45,6 +46,26 @@ void testEndToEndRequestFieldsPass() {
               "user-agent: a b\r\ntraceparent: 00-1-2-01\r\nvia: 1.1 front\r\nx-custom: v\r\n"
               "empty: \r\nx-real: 1\r\n");
   CHECK_EQUAL(forwardRequest(""), "");
+}
+
+size_t hopsOf(std::string_view rawFields) {
+  ByteBuffer buffer;
+  size_t hops = 99;
+  CHECK(appendForwardedRequestFields(rawFields, buffer, hops));
+  return hops;
+}
+
+void testPointsmansInViaAreCounted() {
+  CHECK_EQUAL(hopsOf("accept: */*\r\n"), 0U);
+  CHECK_EQUAL(hopsOf("via: 1.1 pointsman\r\n"), 1U);
+  CHECK_EQUAL(hopsOf("VIA: 1.0 front, HTTP/1.1 \t Pointsman (Debian, 12),1.1 pointsman\r\n"
+                     "accept: */*\r\nvia:1.1 pointsman\r\n"),
+              3U);
+  CHECK_EQUAL(hopsOf("via: 1.1 pointsman-2, pointsman, 1.1 a (pointsman), 1.1 xpointsman, ,\r\n"
+                     "x-via: 1.1 pointsman\r\nvia:\r\n"),
+              0U);
+  CHECK_EQUAL(hopsOf("via: 1.1 pointsman\r\nconnection: via, x-a\r\nvia: 1.1 pointsman\r\n"),
+              2U);
 }
 
 void testRequestFieldsThatStay() {
@@ -188,6 +209,7 @@ void testWhatJsCannotReadComesInOneField() {
 
 int main() {
   pointsman::testEndToEndRequestFieldsPass();
+  pointsman::testPointsmansInViaAreCounted();
   pointsman::testRequestFieldsThatStay();
   pointsman::testConnectionNamesRequestFields();
   pointsman::testMalformedRequestFieldsAreRefused();

@@ -142,6 +142,11 @@ const REFUSALS = {
     message: 'There is no memory for the request now',
     retryAfterS: AGAIN_RETRY_S,
   },
+  loop: {
+    code: 'INTERNAL_ERROR',
+    message: 'The request goes in a circle: a replica of served entity {entity} leads back to pointsman',
+    status: 508,
+  },
 } as const satisfies Record<string, RefusalEntry>;
 
 /** No place under a limit; places become free all the time. */
@@ -200,6 +205,8 @@ export function failureRefusal(failure: number): Refusal {
       return 'outOfMemory';
     case FailureCode.BAD_REQUEST:
       return 'fieldsRefused';
+    case FailureCode.LOOP:
+      return 'loop';
     case FailureCode.DEPLOYMENT_LIMIT:
       return 'deploymentLimit';
     case FailureCode.DEPLOYMENT_QUEUE_FULL:

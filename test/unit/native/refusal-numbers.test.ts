@@ -56,6 +56,7 @@ void t.test('failures have the same numbers on both sides, and a status each', (
     TOTAL_TIMEOUT: 504,
     BAD_REQUEST: 400,
     ENTITY_LIMIT: 429,
+    LOOP: 508,
   });
   t.equal(refusalError('outOfMemory').retryAfterS, 1);
   t.end();
