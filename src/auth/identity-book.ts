@@ -333,6 +333,10 @@ export class IdentityBook implements Directory {
     if (id === String(BUILTIN_IDS.query)) {
       throw invalidField('members', 'the user of the query token belongs to no group');
     }
+    // It would have no effect: what everybody has is looked up by `users` alone.
+    if (id === String(BUILTIN_IDS.users)) {
+      throw invalidField('members', 'users, to which everybody belongs, belongs to no group');
+    }
   }
 
   #checkGroup(id: string): void {

@@ -27,6 +27,8 @@ t.test('the built-in principals are there, and stay', (t) => {
   t.throws(() => book.update(USERS, { ...users, members: [ADMIN] }), /cannot be changed/);
   const query = { ...admins, members: [ADMIN, QUERY] };
   t.throws(() => book.update(ADMINS, query), /belongs to no group/);
+  const everybody = { ...admins, members: [ADMIN, USERS] };
+  t.throws(() => book.update(ADMINS, everybody), /users, .*belongs to no group/);
   t.strictSame(
     book.membersOf(USERS).map(({ name }) => name),
     ['admin', 'query'],
