@@ -17,6 +17,7 @@ import Fastify, {
 import { giveWay } from '../core/give-way.js';
 import { ADMIN_BODY_BYTES_MAX, NAME_CHARS_MAX } from '../core/limits.js';
 import { useBodyParser } from './body-parser.js';
+import { CONNECTION_OPTIONS } from './connections.js';
 import type { AdminOptions } from './contract.js';
 import { answerClientError, sendError } from './errors.js';
 import { admit, checkFields } from './gate.js';
@@ -72,6 +73,7 @@ export function createAdminApp(
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: ADMIN_BODY_BYTES_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    http: CONNECTION_OPTIONS,
     genReqId: () => randomUUID(),
     requestIdHeader: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: PATH_SEGMENT_CHARS_MAX },

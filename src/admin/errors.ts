@@ -78,6 +78,9 @@ const CLIENT_ERRORS: Readonly<Record<string, { status: number; reason: string; m
     },
   };
 
+/** How long a client that is answered so may take to read it and to close its side, in milliseconds. */
+const LINGER_MS = 2_000;
+
 /**
  * Answers bytes that are not an HTTP request, or the rest of one that does not come; there may be no request object, so
  * the answer is raw.
@@ -100,6 +103,11 @@ export function answerClientError(
   const errorCode = known === undefined ? 'MALFORMED_REQUEST' : 'INVALID_PARAMETER_VALUE';
   const message = known?.message ?? 'The bytes received are not an HTTP/1.1 request';
   const body = JSON.stringify({ error_code: errorCode, message });
+  // Closed at once it might be reset, and the answer be lost with it; a client that never closes its side would keep it.
+  const linger = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once('close', () => {
+    clearTimeout(linger);
+  });
   socket.end(
     `HTTP/1.1 ${String(status)} ${known?.reason ?? 'Bad Request'}\r\n` +
       `x-pointsman-error: ${errorCode}\r\ncontent-type: application/json; charset=utf-8\r\n` +

@@ -14,6 +14,7 @@ import path from 'node:path';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { createAdminApp } from '../admin/app.js';
+import { boundConnections, CONNECTION_OPTIONS } from '../admin/connections.js';
 import { RelayedCalls } from '../admin/relayed-calls.js';
 import type { Readiness } from '../admin/contract.js';
 import type { TokenCredential } from '../auth/credentials.js';
@@ -327,6 +328,7 @@ async function listenAdmin(
   const servers = wanted.map((_address, index) =>
     index === 0 ? app.server : copyOf(app, () => true),
   );
+  boundConnections(servers);
   const addresses: ListenAddress[] = [];
   for (const [index, server] of servers.entries()) {
     const address = wanted[index];
@@ -395,7 +397,7 @@ function isRelayed({ method = '', url = '' }: IncomingMessage): boolean {
 }
 
 function copyOf(app: FastifyInstance, takes: (request: IncomingMessage) => boolean): Server {
-  const server = createServer((request, response) => {
+  const server = createServer(CONNECTION_OPTIONS, (request, response) => {
     if (takes(request)) app.routing(request, response);
     else response.writeHead(404, { connection: 'close' }).end();
   });

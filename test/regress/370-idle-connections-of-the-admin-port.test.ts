@@ -1,0 +1,51 @@
+/** Connections that nobody used took the supervisor's descriptors until no worker could be respawned. */
+import { connect, type Socket } from 'node:net';
+import { once } from 'node:events';
+import t from 'tap';
+import { ADMIN_CONNECTIONS_MAX } from '../../src/admin/connections.js';
+import { startDaemon } from '../daemon/harness.js';
+import { until } from '../daemon/live.js';
+
+const MORE = 100;
+
+t.test('the port keeps to its number, and is open to who comes', async (t) => {
+  const daemon = await startDaemon(t, { flags: { 'data-plane-workers': '1' } });
+  const open = new Set<Socket>();
+  const closed: string[] = [];
+  t.teardown(() => {
+    for (const socket of open) socket.destroy();
+  });
+  const connectTo = async (name: string): Promise<Socket> => {
+    const socket = connect(Number(new URL(daemon.adminUrl).port), '127.0.0.1');
+    socket.on('error', () => undefined).resume();
+    open.add(socket);
+    socket.once('close', () => {
+      open.delete(socket);
+      closed.push(name);
+    });
+    await once(socket, 'connect');
+    return socket;
+  };
+  for (let count = 0; count < ADMIN_CONNECTIONS_MAX + MORE; count += 1) {
+    const socket = await connectTo('kept alive');
+    socket.write('GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    const answer = String((await once(socket, 'data'))[0]);
+    t.match(answer, /^HTTP\/1\.1 200 /, `connection ${String(count)}`);
+  }
+  t.ok(open.size <= ADMIN_CONNECTIONS_MAX, `${String(open.size)} open`);
+
+  // Who says nothing at all is no idle client: it is closed in time.
+  for (let count = 0; count < ADMIN_CONNECTIONS_MAX + MORE; count += 1) await connectTo('silent');
+  await until(() => closed.filter((name) => name === 'silent').length >= MORE);
+  const startedAt = performance.now();
+  let status = 0;
+  await until(async () => {
+    status = await daemon.admin('GET', '/api/2.0/pointsman/status').then(
+      (answer) => answer.status,
+      () => 0,
+    );
+    return status !== 0;
+  });
+  t.equal(status, 200);
+  t.ok(performance.now() - startedAt < 60_000, 'as soon as their heads are overdue');
+});
