@@ -64,8 +64,7 @@ void testPointsmansInViaAreCounted() {
   CHECK_EQUAL(hopsOf("via: 1.1 pointsman-2, pointsman, 1.1 a (pointsman), 1.1 xpointsman, ,\r\n"
                      "x-via: 1.1 pointsman\r\nvia:\r\n"),
               0U);
-  CHECK_EQUAL(hopsOf("via: 1.1 pointsman\r\nconnection: via, x-a\r\nvia: 1.1 pointsman\r\n"),
-              2U);
+  CHECK_EQUAL(hopsOf("via: 1.1 pointsman\r\nconnection: via, x-a\r\nvia: 1.1 pointsman\r\n"), 2U);
 }
 
 void testRequestFieldsThatStay() {

@@ -38,9 +38,7 @@ for (const mode of MODES) {
       message: /circle: a replica of served entity m leads back/,
     });
     const metrics = await daemon.admin('GET', '/metrics');
-    const rounds = metrics.text.matchAll(
-      /^pointsman_requests_total\{endpoint="circle".* (\d+)$/gm,
-    );
+    const rounds = metrics.text.matchAll(/^pointsman_requests_total\{endpoint="circle".* (\d+)$/gm);
     t.equal(
       [...rounds].reduce((sum, [, count]) => sum + Number(count), 0),
       REQUESTS,
