@@ -3,8 +3,9 @@
  * respawn workers and to probe replicas; and whoever pushes a change at night must get through whatever else is open.
  */
 import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 
-/** Of all addresses together. Beyond it a new connection is closed at once. */
+/** Of all addresses together. */
 export const ADMIN_CONNECTIONS_MAX = 512;
 
 /** From the first byte of a head, or the connection's beginning, to the head's last byte. */
@@ -18,20 +19,29 @@ export const CONNECTION_OPTIONS = {
 } as const;
 
 /**
- * Lets the servers together have ADMIN_CONNECTIONS_MAX connections at most. Those that wait between two requests make
- * room: a client that keeps one expects that (RFC 9112, 9.3). Those that have said nothing yet end by their timeout.
+ * Lets the servers together have ADMIN_CONNECTIONS_MAX connections at most. Who comes when there are as many gets the
+ * place of those that wait between two requests (their clients expect that: RFC 9112, 9.3), else of the one that has
+ * been open the longest without a request, else none. Turning the newest away first was rejected: a crowd of silent
+ * connections would keep everybody out.
  */
 export function boundConnections(servers: readonly Server[]): void {
   const most = Math.floor(ADMIN_CONNECTIONS_MAX / servers.length);
-  for (const server of servers) {
-    let open = 0;
-    server.maxConnections = most;
-    server.on('connection', (socket) => {
-      open += 1;
-      socket.once('close', () => {
-        open -= 1;
-      });
-      if (open >= most) server.closeIdleConnections();
-    });
-  }
+  for (const server of servers) bound(server, most);
+}
+
+function bound(server: Server, most: number): void {
+  // The oldest first.
+  const open = new Set<Socket>();
+  const heard = new WeakSet<Socket>();
+  server.on('request', ({ socket }) => heard.add(socket));
+  server.on('connection', (socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    if (open.size <= most) return;
+    server.closeIdleConnections();
+    for (const one of open) if (one.destroyed) open.delete(one);
+    if (open.size <= most) return;
+    // Not an orderly end: Node's own fetch may wait for ever behind one that comes at once.
+    [...open].find((one) => !heard.has(one))?.resetAndDestroy();
+  });
 }

@@ -27,6 +27,7 @@ t.test('limits and times of the data port', (t) => {
   const constants = new Map([
     ...constantsOf('native/front/client_connection.h'),
     ...constantsOf('native/http1/request_parser.h'),
+    ...constantsOf('native/net/request_head.h'),
     ...constantsOf('native/net/socket_buffers.h'),
   ]);
   t.ok(constants.size >= 16, 'the headers were understood');
