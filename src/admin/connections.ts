@@ -20,9 +20,9 @@ export const CONNECTION_OPTIONS = {
 
 /**
  * Lets the servers together have ADMIN_CONNECTIONS_MAX connections at most. Who comes when there are as many gets the
- * place of those that wait between two requests (their clients expect that: RFC 9112, 9.3), else of the one that has
- * been open the longest without a request, else none. Turning the newest away first was rejected: a crowd of silent
- * connections would keep everybody out.
+ * place of the one that has been without a call the longest, if there is one: clients expect that between two calls
+ * (RFC 9112, 9.3). Turning the newest away first was rejected: a crowd of silent connections, or of refused calls
+ * whose bodies do not come, would keep everybody out.
  */
 export function boundConnections(servers: readonly Server[]): void {
   const most = Math.floor(ADMIN_CONNECTIONS_MAX / servers.length);
@@ -30,18 +30,25 @@ export function boundConnections(servers: readonly Server[]): void {
 }
 
 function bound(server: Server, most: number): void {
-  // The oldest first.
-  const open = new Set<Socket>();
-  const heard = new WeakSet<Socket>();
-  server.on('request', ({ socket }) => heard.add(socket));
+  // How many calls each has under way; whoever was used last stands last.
+  const open = new Map<Socket, number>();
+  server.on('request', ({ socket }, response) => {
+    open.set(socket, (open.get(socket) ?? 0) + 1);
+    response.once('close', () => {
+      const calls = open.get(socket);
+      if (calls === undefined) return;
+      open.delete(socket);
+      if (!socket.destroyed) open.set(socket, calls - 1);
+    });
+  });
   server.on('connection', (socket) => {
-    open.add(socket);
+    open.set(socket, 0);
     socket.once('close', () => open.delete(socket));
     if (open.size <= most) return;
-    server.closeIdleConnections();
-    for (const one of open) if (one.destroyed) open.delete(one);
-    if (open.size <= most) return;
-    // Not an orderly end: Node's own fetch may wait for ever behind one that comes at once.
-    [...open].find((one) => !heard.has(one))?.resetAndDestroy();
+    const [longest] = [...open].find(([, calls]) => calls === 0) ?? [socket];
+    open.delete(longest);
+    // Not an orderly end for the newcomer: Node's own fetch may wait for ever behind one that comes at once.
+    if (longest === socket) longest.resetAndDestroy();
+    else longest.destroy();
   });
 }

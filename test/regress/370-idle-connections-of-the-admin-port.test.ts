@@ -34,10 +34,22 @@ t.test('the port keeps to its number, and is open to who comes', async (t) => {
   }
   t.ok(open.size <= ADMIN_CONNECTIONS_MAX, `${String(open.size)} open`);
 
-  for (let count = 0; count < ADMIN_CONNECTIONS_MAX + MORE; count += 1) await connectTo('silent');
-  t.equal((await daemon.admin('GET', '/api/2.0/pointsman/status')).status, 200);
-  await until(() => closed.filter((name) => name === 'silent').length >= MORE);
-  t.ok(open.size <= ADMIN_CONNECTIONS_MAX, `${String(open.size)} open`);
+  const refused =
+    'POST /api/2.0/serving-endpoints HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n';
+  const crowds = [
+    { name: 'silent', bytes: '' },
+    { name: 'refused', bytes: refused },
+  ];
+  for (const { name, bytes } of crowds) {
+    for (let count = 0; count < ADMIN_CONNECTIONS_MAX + MORE; count += 1) {
+      (await connectTo(name)).write(bytes);
+    }
+    t.equal((await daemon.admin('GET', '/api/2.0/pointsman/status')).status, 200, name);
+    await until(() => closed.filter((one) => one === name).length >= MORE);
+    t.ok(open.size <= ADMIN_CONNECTIONS_MAX, `${String(open.size)} open`);
+  }
+  for (const socket of open) socket.destroy();
+  for (let count = 0; count < MORE; count += 1) await connectTo('late');
   await until(() => open.size === 0);
   t.pass('in time');
 });
