@@ -73,7 +73,7 @@ enum class Failure : uint8_t {
   kBodyIdleTimeout = 10,       // no byte of the body for body_idle_ms
   kBadRequest = 11,            // 400: fields that cannot be forwarded
   kOutOfMemory = 12,           // 503: the worker has no memory for the request
-  kLoop = 13,                  // 508: kHopsMax pointsmans have had the request before
+  kLoop = 13,                  // 508: more than kHopsMax pointsmans have had it
   // 429: no place under a limit and no queue; a full queue; no place in queueMs.
   kDeploymentLimit = 20,
   kDeploymentQueueFull = 21,

@@ -145,7 +145,7 @@ const REFUSALS = {
   loop: {
     code: 'INTERNAL_ERROR',
     message:
-      'The request goes in a circle: a replica of served entity {entity} leads back to pointsman',
+      'The request goes in a loop: a replica of served entity {entity} leads back to pointsman',
     status: 508,
   },
 } as const satisfies Record<string, RefusalEntry>;

@@ -35,7 +35,7 @@ for (const mode of MODES) {
     t.same(valuesOf(answer, 'x-pointsman-error'), []);
     t.match(jsonOf(answer), {
       error_code: 'INTERNAL_ERROR',
-      message: /circle: a replica of served entity m leads back/,
+      message: /loop: a replica of served entity m leads back/,
     });
     const metrics = await daemon.admin('GET', '/metrics');
     const rounds = metrics.text.matchAll(/^pointsman_requests_total\{endpoint="circle".* (\d+)$/gm);
