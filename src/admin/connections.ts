@@ -20,9 +20,9 @@ export const CONNECTION_OPTIONS = {
 
 /**
  * Lets the servers together have ADMIN_CONNECTIONS_MAX connections at most. Who comes when there are as many gets the
- * place of the one that has been without a call the longest, if there is one: clients expect that between two calls
- * (RFC 9112, 9.3). Turning the newest away first was rejected: a crowd of silent connections, or of refused calls
- * whose bodies do not come, would keep everybody out.
+ * place of the one that has been without a call the longest: clients expect that between two calls (RFC 9112, 9.3).
+ * Without one it is the place of a client that leaves its answer unread, else nobody's. Turning the newest away first
+ * was rejected: a crowd of silent connections, or of refused calls whose bodies do not come, would keep everybody out.
  */
 export function boundConnections(servers: readonly Server[]): void {
   const most = Math.floor(ADMIN_CONNECTIONS_MAX / servers.length);
@@ -45,7 +45,9 @@ function bound(server: Server, most: number): void {
     open.set(socket, 0);
     socket.once('close', () => open.delete(socket));
     if (open.size <= most) return;
-    const [longest] = [...open].find(([, calls]) => calls === 0) ?? [socket];
+    const [longest] = [...open].find(([one, calls]) => calls === 0 && one !== socket) ??
+      // Its client does not read the answer.
+      [...open].find(([one]) => one.writableLength > 0) ?? [socket];
     open.delete(longest);
     // Not an orderly end for the newcomer: Node's own fetch may wait for ever behind one that comes at once.
     if (longest === socket) longest.resetAndDestroy();
